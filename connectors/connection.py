@@ -1,0 +1,284 @@
+"""One keep-alive connection to a service, and the reply that is read off it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, Final, Protocol, cast
+
+from connectors.base import Call, CallFailed, Failure, Headers
+from connectors.framing import AnswerReader, BadAnswer
+
+UNREAD_BYTES_MAX: Final = 256 * 1024
+"""Body bytes kept for a slow reader before the service is made to wait."""
+_JOINED_BODY_BYTES_MAX: Final = 64 * 1024
+"""Request bodies up to here are copied behind their head, to leave in one write."""
+
+
+class Owner(Protocol):
+    """What a connection tells the pool that it belongs to."""
+
+    def idle(self, connection: Connection) -> None:
+        """Take back a connection that can serve another call."""
+
+    def lost(self, connection: Connection) -> None:
+        """Forget a connection that is closed."""
+
+    def opened(self, connection: Connection) -> None:
+        """Note a connection that is open."""
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds for which an unused connection is kept."""
+
+
+class Connection(asyncio.Protocol):
+    """Carries one call at a time: `send`, `wait`, the body, then `give_back`.
+
+    `deadline_s` is loop time at which the pool's sweep calls `expire`: the end of the call, or of
+    an idle connection's life. `fault` is why the call failed, once it has.
+    """
+
+    __slots__ = (
+        "_abandoned",
+        "_busy",
+        "_loop",
+        "_owner",
+        "_pause_above_bytes",
+        "_paused",
+        "_transport",
+        "_waiter",
+        "deadline_s",
+        "fault",
+        "reader",
+        "used",
+    )
+
+    def __init__(self, owner: Owner) -> None:
+        """Make the protocol of a connection that is being opened for `owner`."""
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._busy = self._paused = False
+        self._pause_above_bytes = UNREAD_BYTES_MAX
+        self._abandoned = False
+        self.deadline_s = math.inf
+        self.fault: CallFailed | None = None
+        self.reader = AnswerReader()
+        self.used = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether the connection is open and not about to close."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def went_stale(self) -> bool:
+        """Whether a kept connection closed before any byte of the answer came over it."""
+        return (
+            self.used
+            and not self.reader.started
+            and self.fault is not None
+            and self.fault.failure is Failure.UNREACHABLE
+        )
+
+    def send(self, head: bytes, call: Call, deadline_s: float) -> None:
+        """Write a request, in one write where the body is small."""
+        assert self._transport is not None  # noqa: S101 - the pool asks `usable` first
+        assert not self._busy  # noqa: S101 - one call at a time
+        self._busy = True
+        self.deadline_s = deadline_s
+        self.reader.begin(head_only=call.method == "HEAD")
+        body = call.body
+        if not body:
+            self._transport.write(head)
+        elif len(body) <= _JOINED_BODY_BYTES_MAX:
+            self._transport.write(head + body)
+        else:
+            self._transport.writelines((head, body))
+
+    async def wait(self) -> None:
+        """Wait until the answer's head, more of its body, its end or a fault is there."""
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    async def read(self, bytes_max: int) -> bytes:
+        """Read the whole body (`Reply.read`)."""
+        reader = self.reader
+        self._pause_above_bytes = bytes_max
+        while True:
+            # A complete answer may declare more than came: HEAD and 304 have no body.
+            coming_bytes = 0 if reader.complete else reader.declared_bytes or 0
+            if max(reader.body_bytes, coming_bytes) > bytes_max:
+                self.fail(Failure.MALFORMED, f"the body is larger than {bytes_max} bytes")
+            elif reader.complete:
+                return reader.take()
+            if self.fault is not None:
+                raise self.fault
+            self._resume()
+            await self.wait()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives (`Reply.chunks`)."""
+        reader = self.reader
+        while True:
+            if reader.buffered_bytes:
+                yield reader.take()
+            elif reader.complete:
+                return
+            elif self.fault is not None:
+                raise self.fault
+            else:
+                self._resume()
+                await self.wait()
+
+    def give_back(self) -> None:
+        """Hand the connection back for another call, or close it where it is not clean."""
+        if self._transport is None:
+            return
+        reader = self.reader
+        if (
+            reader.complete
+            and reader.persistent
+            and not reader.surplus
+            and self.fault is None
+            and not self._transport.is_closing()
+            # An answer that came before the whole request was taken leaves its rest behind.
+            and not self._transport.get_write_buffer_size()
+        ):
+            self._busy = False
+            self.used = True
+            self._pause_above_bytes = UNREAD_BYTES_MAX
+            self._resume()
+            self.deadline_s = self._loop.time() + self._owner.idle_s
+            self._owner.idle(self)
+        else:
+            self.drop()
+
+    def drop(self) -> None:
+        """Close the connection without any courtesy; whatever is in flight is lost."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def abandon(self) -> None:
+        """Close without telling the owner, who gave up while the connection was being opened.
+
+        Whether the event loop still reports such a connection as made or lost depends on its kind
+        and on the moment, so neither is waited for.
+        """
+        self._abandoned = True
+        self.drop()
+
+    def expire(self) -> None:
+        """End what has reached its deadline: the call, or the idle connection."""
+        self.deadline_s = math.inf
+        if self._busy and not self.reader.complete:
+            self.fail(Failure.TIMED_OUT, "no whole answer before the deadline")
+        else:
+            self.drop()
+
+    def fail(self, failure: Failure, detail: str) -> None:
+        """End the call with a failure, after which the connection is of no use."""
+        if self.fault is None:
+            self.fault = CallFailed(failure, detail, sent=True)
+        self.drop()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _pause(self) -> None:
+        if not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        # uvloop's is no subclass of asyncio's.
+        opened = cast("asyncio.Transport", transport)
+        if self._abandoned:
+            opened.abort()
+            return
+        self._transport = opened
+        self._owner.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; bytes that nobody asked for end the connection."""
+        if not self._busy:
+            self.drop()
+            return
+        reader = self.reader
+        try:
+            reader.feed(data)
+        except BadAnswer as error:
+            self.fail(Failure.MALFORMED, str(error))
+            return
+        if reader.buffered_bytes > self._pause_above_bytes:
+            self._pause()
+        if reader.head_complete:
+            self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Judge what the end of the connection means for the call that it carries."""
+        if self._abandoned:
+            return
+        if self._busy and self.fault is None and not self.reader.complete:
+            if exc is not None:
+                self.fail(Failure.UNREACHABLE, "the connection broke")
+            elif not self.reader.started:
+                self.fail(Failure.UNREACHABLE, "the service closed the connection unanswered")
+            else:
+                self._finish()
+        self._transport = None
+        self._owner.lost(self)
+
+    def _finish(self) -> None:
+        try:
+            self.reader.finish()
+        except BadAnswer as error:
+            self.fail(Failure.MALFORMED, str(error))
+        else:
+            self._wake()
+
+
+class WireReply:
+    """A Reply on a connection; once released it has no way back to it."""
+
+    __slots__ = ("_connection", "delimited_by_close", "headers", "status")
+
+    def __init__(self, connection: Connection) -> None:
+        """Take the head that `connection` has read."""
+        reader = connection.reader
+        self._connection: Connection | None = connection
+        self.status: int = reader.status
+        self.headers: Headers = reader.headers
+        self.delimited_by_close: bool = reader.delimited_by_close
+
+    def read(self, bytes_max: int) -> Coroutine[Any, Any, bytes]:
+        """Read the whole body (`Reply.read`)."""
+        assert self._connection is not None  # noqa: S101 - read before release
+        return self._connection.read(bytes_max)
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives (`Reply.chunks`)."""
+        assert self._connection is not None  # noqa: S101 - read before release
+        return self._connection.chunks()
+
+    async def release(self) -> None:
+        """Give the connection back, or close it where the body was not read to its end."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.give_back()

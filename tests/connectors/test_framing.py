@@ -1,0 +1,143 @@
+"""Answers are read the same way however their bytes arrive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.framing import FIELDS_MAX, HEAD_BYTES_MAX, AnswerReader, BadAnswer
+from connectors.testing import conformance_cases
+
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"transfer-encoding: chunked\r\n\r\n"
+WHOLE_SCRIPTS = {
+    case.id: (b"".join(step for step in case.script if isinstance(step, bytes)), case.method)
+    for case in conformance_cases()
+    if sum(len(step) for step in case.script if isinstance(step, bytes)) < 2000
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a reader made of some bytes."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+    complete: bool
+    refused: bool
+
+
+def verdict(*parts: bytes, head_only: bool = False) -> Verdict:
+    """Feed `parts`, then the end of the connection."""
+    reader = AnswerReader()
+    reader.begin(head_only=head_only)
+    refused = False
+    try:
+        for part in parts:
+            reader.feed(part)
+        reader.finish()
+    except BadAnswer:
+        refused = True
+    body = reader.take() if not refused else b""
+    return Verdict(reader.status, reader.headers, body, reader.complete, refused)
+
+
+@pytest.mark.parametrize("name", WHOLE_SCRIPTS)
+def test_every_split_gives_the_same_verdict(name: str) -> None:
+    """F-24: an answer cut in two at any byte is judged as the whole one."""
+    data, method = WHOLE_SCRIPTS[name]
+    head_only = method == "HEAD"
+    whole = verdict(data, head_only=head_only)
+    for cut in range(1, len(data)):
+        assert verdict(data[:cut], data[cut:], head_only=head_only) == whole
+    assert verdict(*(bytes((byte,)) for byte in data), head_only=head_only) == whole
+
+
+@given(data=st.binary(max_size=200), cut=st.integers(0, 200), head_only=st.booleans())
+def test_any_bytes_are_read_or_refused(data: bytes, cut: int, head_only: bool) -> None:
+    """The reader is total: bytes give an answer or BadAnswer, nothing else."""
+    for start in (b"", OK, CHUNKED):
+        answer = start + data
+        verdict(answer[:cut], answer[cut:], head_only=head_only)
+
+
+@given(
+    bodies=st.lists(st.binary(min_size=1, max_size=50), max_size=5),
+    extension=st.sampled_from([b"", b";a=b"]),
+)
+def test_chunks_join_to_the_body(bodies: list[bytes], extension: bytes) -> None:
+    """A chunked body is the concatenation of its chunks."""
+    chunks = b"".join(b"%x%b\r\n%b\r\n" % (len(body), extension, body) for body in bodies)
+    seen = verdict(CHUNKED + chunks + b"0\r\n\r\n")
+    assert (seen.body, seen.complete) == (b"".join(bodies), True)
+
+
+def test_the_head_may_be_as_large_as_the_limit_and_no_larger() -> None:
+    """The cap on header bytes is exact, however the head is split."""
+    end = b"\r\ncontent-length: 0\r\n\r\n"
+    filling = HEAD_BYTES_MAX - len(OK + b"a: " + end)
+    fits = OK + b"a: " + b"b" * filling + end
+    assert not verdict(fits).refused
+    assert not verdict(fits[:-1], fits[-1:]).refused
+    too_large = OK + b"a: " + b"b" * (filling + 1) + end
+    assert verdict(too_large).refused
+    assert verdict(too_large[:-1], too_large[-1:]).refused
+
+
+def test_the_number_of_fields_is_capped() -> None:
+    """One field more than the limit is refused."""
+    end = b"content-length: 0\r\n\r\n"
+    assert not verdict(OK + b"a: b\r\n" * FIELDS_MAX + end).refused
+    assert verdict(OK + b"a: b\r\n" * (FIELDS_MAX + 1) + end).refused
+
+
+def test_blank_lines_before_the_status_line_are_refused() -> None:
+    """llhttp would skip them; on a kept connection they are bytes that nobody asked for."""
+    assert verdict(b"\r\n" + OK + b"content-length: 0\r\n\r\n").refused
+
+
+@pytest.mark.parametrize(
+    ("answer", "persistent", "surplus"),
+    [
+        (OK + b"content-length: 0\r\n\r\n", True, False),
+        (OK + b"connection: close\r\ncontent-length: 0\r\n\r\n", False, False),
+        (b"HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n", False, False),
+        (OK + b"content-length: 0\r\n\r\nX", True, True),
+    ],
+)
+def test_only_a_clean_connection_may_be_kept(
+    answer: bytes, persistent: bool, surplus: bool
+) -> None:
+    """Persistence is what RFC 9112, 9.3 says; bytes after the answer are noticed."""
+    reader = AnswerReader()
+    reader.begin(head_only=False)
+    reader.feed(answer)
+    assert (reader.complete, reader.persistent, reader.surplus) == (True, persistent, surplus)
+
+
+@pytest.mark.parametrize(
+    ("tail", "surplus"),
+    [(b"", False), (b"X", True), (b"0\r\n\r\n", True), (b"\r\n\r\n", True), (b"\r\n", True)],
+)
+def test_bytes_after_the_answer_to_head_are_noticed(tail: bytes, surplus: bool) -> None:
+    """After HEAD nothing may follow the header section, whatever framing it announces."""
+    for framing in (b"content-length: 4", b"transfer-encoding: chunked", b"a: b"):
+        reader = AnswerReader()
+        reader.begin(head_only=True)
+        reader.feed(OK + framing + b"\r\n\r\n" + tail)
+        assert (reader.complete, reader.surplus, reader.take()) == (True, surplus, b"")
+
+
+def test_one_reader_reads_answer_after_answer() -> None:
+    """Nothing of an answer is left for the next, HEAD included."""
+    reader = AnswerReader()
+    for head_only in (False, True, False, True):
+        reader.begin(head_only=head_only)
+        reader.feed(OK + b"x-a: b\r\ncontent-length: 3\r\n\r\n" + (b"" if head_only else b"abc"))
+        assert reader.headers == ((b"x-a", b"b"),)
+        assert reader.take() == (b"" if head_only else b"abc")
+        assert reader.complete

@@ -1,0 +1,53 @@
+"""The conformance suite, run against our own http kind, and against a connector that is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+
+from connectors.base import Call, CallFailed, Connector, Failure, Health, Reply
+from connectors.http import HttpSettings, open_http
+from connectors.testing import Breach, Case, check, conformance_cases
+
+
+def open_at(base_url: str) -> AbstractAsyncContextManager[Connector]:
+    """Open our http kind at a loopback URL."""
+    return open_http(HttpSettings(base_url=base_url, allow_loopback=True))
+
+
+@pytest.mark.parametrize("case", conformance_cases(), ids=str)
+def test_the_http_kind_conforms(case: Case) -> None:
+    """Whatever the service sends, the verdict is the promised one and the next call is clean."""
+    asyncio.run(check(case, open_at))
+
+
+def test_case_ids_are_unique() -> None:
+    """A failing case can be told by its id."""
+    ids = [case.id for case in conformance_cases()]
+    assert len(set(ids)) == len(ids)
+
+
+class Deaf:
+    """A connector that reports every call as overloaded."""
+
+    async def call(self, call: Call) -> Reply:
+        """Fail."""
+        raise CallFailed(Failure.OVERLOADED, "deaf", sent=True)
+
+    async def probe(self) -> Health:
+        """Claim to be well."""
+        return Health(healthy=True, detail="Deaf.")
+
+
+def test_a_connector_that_is_wrong_is_found_out() -> None:
+    """The suite names the case in which a connector breaks its promise."""
+
+    @asynccontextmanager
+    async def open_deaf(base_url: str) -> AsyncIterator[Deaf]:
+        yield Deaf()
+
+    with pytest.raises(Breach, match="U-01-closes-unanswered: overloaded instead of unreachable"):
+        asyncio.run(check(conformance_cases()[0], open_deaf))
