@@ -1,0 +1,1 @@
+"""The audit log: durable, tamper-evident and provable to outsiders."""

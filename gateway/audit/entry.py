@@ -1,0 +1,266 @@
+"""Records of the log: their sections, the commitments to them, and the entry that is the leaf.
+
+Worked values of every format are in `tests/vectors/audit-log-vectors.json`, and the life of an
+entry is told in `gateway/audit/README.md`. This is one of the five modules an auditor needs.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+# An entry bundle writes its entries' lengths in two bytes (C2SP tlog-tiles).
+ENTRY_BYTES_MAX: Final = 65_535
+SECTION_BYTES_MAX: Final = 65_536
+SECTIONS_MAX: Final = 8
+DEPTH_MAX: Final = 8
+# Integers that every JSON implementation can hold (RFC 8785, section 3.2.2.3).
+INTEGER_MAX: Final = 2**53 - 1
+SALT_BYTES: Final = 16
+KEY_BYTES: Final = 32
+
+# What names no person stays readable for the life of the shard; every other section is sealed
+# with a key of its own, so that it can be erased.
+CLEAR_SECTIONS: Final = frozenset({"core", "peer"})
+
+# The key of a section encrypts one message only, so a constant nonce is never repeated under it.
+_NONCE: Final = bytes(12)
+_SECTION_NAME: Final = re.compile(r"[a-z0-9_]{1,32}")
+_COMMITMENT: Final = r'"[a-z0-9_]{1,32}":"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]"'
+_UUID: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_ENTRY: Final = re.compile(
+    rf'\{{"c":\{{((?:{_COMMITMENT}(?:,{_COMMITMENT})*)?)\}},"id":"({_UUID})",'
+    rf'"kind":"([a-z_.]{{1,64}})","t":(0|[1-9][0-9]{{0,15}}),"v":1(?:,"x":"({_UUID})")?\}}',
+    re.ASCII,
+)
+
+
+class EntryInvalid(ValueError):
+    """Bytes are not an entry or a section block, or a record cannot become one."""
+
+
+class Kind(StrEnum):
+    """What a record is about."""
+
+    INTENT = "exchange.intent"
+    OUTCOME = "exchange.outcome"
+    INDETERMINATE = "exchange.indeterminate"
+    LATE_OUTCOME = "exchange.late_outcome"
+    DENY = "decision.deny"
+    TRAFFIC_REFUSED = "traffic.refused"
+    ACCESS = "log.access"
+    CHANGE = "admin.change"
+    OPEN = "log.open"
+    INCIDENT = "log.incident"
+
+
+# How a kind is written in the `kind` column; numbers are never given to another kind.
+KIND_CODES: Final[Mapping[Kind, int]] = {kind: code for code, kind in enumerate(Kind, start=1)}
+KINDS_BY_TEXT: Final[Mapping[str, Kind]] = {kind.value: kind for kind in Kind}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One thing to be written down.
+
+    `record_id` is a UUIDv7 from `gateway.clock`; `at_us` is system time in microseconds (decision
+    time belongs in `core`). Sections hold strings, booleans, integers within +/-(2^53-1), None,
+    lists and objects with ASCII keys, and no floats.
+    """
+
+    record_id: bytes
+    kind: Kind
+    exchange: bytes | None
+    at_us: int
+    sections: Mapping[str, Mapping[str, object]]
+
+
+class Entry(NamedTuple):
+    """The leaf of one record: who, when and what kind, and commitments to its sections."""
+
+    record_id: bytes
+    kind: Kind
+    exchange: bytes | None
+    at_us: int
+    commitments: tuple[tuple[str, str], ...]  # name, base64url; in name order
+
+
+class StoredSection(NamedTuple):
+    """A section as it lies in the store: clear with its salt, or sealed (`salt` is None)."""
+
+    name: str
+    salt: bytes | None
+    body: bytes
+
+
+def canonical(value: Mapping[str, object]) -> bytes:
+    """Return the RFC 8785 bytes of a section; raise EntryInvalid for what it may not hold."""
+    _check_value(value, 1)
+    try:
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        body = text.encode()
+    except (TypeError, ValueError) as refused:  # a lone surrogate is a ValueError
+        raise EntryInvalid("a section holds what JSON cannot carry") from refused
+    if len(body) > SECTION_BYTES_MAX:
+        raise EntryInvalid(f"a section is longer than {SECTION_BYTES_MAX} bytes")
+    return body
+
+
+def commit(name: str, salt: bytes, body: bytes) -> bytes:
+    """Return the 32-byte commitment to a section; no two (name, salt, body) share an input."""
+    return hashlib.sha256(b"audit-section/v1\n%b\n%b%b" % (name.encode(), salt, body)).digest()
+
+
+def commitment_text(commitment: bytes) -> str:
+    """Return a commitment as the entry writes it: base64url without padding."""
+    return base64.urlsafe_b64encode(commitment).rstrip(b"=").decode()
+
+
+def format_entry(entry: Entry) -> bytes:
+    """Return the canonical bytes of an entry (RFC 8785): what the leaf hash covers."""
+    commitments = ",".join([f'"{name}":"{text}"' for name, text in entry.commitments])
+    exchange = f',"x":"{_uuid_text(entry.exchange)}"' if entry.exchange else ""
+    return (
+        f'{{"c":{{{commitments}}},"id":"{_uuid_text(entry.record_id)}",'
+        f'"kind":"{entry.kind.value}","t":{entry.at_us},"v":1{exchange}}}'
+    ).encode()
+
+
+def parse_entry(unverified: bytes) -> Entry:
+    """Return the entry that has exactly these canonical bytes; raise EntryInvalid otherwise."""
+    try:
+        found = _ENTRY.fullmatch(unverified.decode("ascii"))
+    except UnicodeDecodeError:
+        found = None
+    if found is None or len(unverified) > ENTRY_BYTES_MAX:
+        raise EntryInvalid("not the canonical bytes of an entry")
+    listed, record_id, kind_text, at_us, exchange = found.groups()
+    kind = KINDS_BY_TEXT.get(kind_text)
+    if kind is None or int(at_us) > INTEGER_MAX:
+        raise EntryInvalid("an entry of an unknown kind or time")
+    pairs = [pair[1:-1].split('":"') for pair in listed.split(",")] if listed else []
+    names = [name for name, _ in pairs]
+    if names != sorted(set(names)):
+        raise EntryInvalid("an entry's sections are not in order")
+    return Entry(
+        bytes.fromhex(record_id.replace("-", "")),
+        kind,
+        bytes.fromhex(exchange.replace("-", "")) if exchange else None,
+        int(at_us),
+        tuple((name, text) for name, text in pairs),
+    )
+
+
+def derive_section_keys(key: bytes) -> tuple[bytes, bytes]:
+    """Return the salt and the encryption key that come from a section's own key."""
+    salt = hmac.digest(key, b"audit-salt/v1", "sha256")[:SALT_BYTES]
+    return salt, hmac.digest(key, b"audit-enc/v1", "sha256")
+
+
+def section_context(origin: str, record_id: bytes, name: str) -> bytes:
+    """Return the additional data that ties a sealed section to its place in one log."""
+    return f"{origin}\n{_uuid_text(record_id)}\n{name}".encode()
+
+
+def open_section(key: bytes, context: bytes, sealed: bytes) -> tuple[bytes, bytes]:
+    """Return the (salt, body) of a sealed section; raise EntryInvalid if it was changed."""
+    salt, encryption_key = derive_section_keys(key)
+    try:
+        return salt, AESGCM(encryption_key).decrypt(_NONCE, sealed, context)
+    except InvalidTag as changed:
+        raise EntryInvalid("a sealed section does not open with its key") from changed
+
+
+def unwrap_keys(kek: bytes, origin: str, record_id: bytes, wrapped: bytes) -> dict[str, bytes]:
+    """Return the keys of a record's sealed sections, by name; raise EntryInvalid if changed.
+
+    `wrapped` is a length and the names joined by commas, a 12-byte nonce, and the AES-256-GCM of
+    their 32-byte keys in that order. An erased section's name and key are no longer among them.
+    """
+    names_end = 1 + (wrapped[0] if wrapped else 0)
+    names = wrapped[1:names_end]
+    nonce, sealed = wrapped[names_end : names_end + 12], wrapped[names_end + 12 :]
+    try:
+        context = wrapping_context(origin, record_id, names)
+        keys = AESGCM(kek).decrypt(nonce, sealed, context)
+    except (InvalidTag, ValueError) as changed:
+        raise EntryInvalid("the wrapped keys do not open") from changed
+    listed = names.decode().split(",")
+    return {name: keys[at * KEY_BYTES : (at + 1) * KEY_BYTES] for at, name in enumerate(listed)}
+
+
+def wrapping_context(origin: str, record_id: bytes, names: bytes) -> bytes:
+    """Return the additional data that ties wrapped keys to their record."""
+    return b"%b\n%b\n%b" % (origin.encode(), record_id, names)
+
+
+def pack_sections(sections: tuple[StoredSection, ...] | list[StoredSection]) -> bytes:
+    """Return the stored block: per section a length and name, a salt or none, a length and body."""
+    parts: list[bytes] = []
+    for name, salt, body in sections:
+        salted = b"\0" if salt is None else b"\x01" + salt
+        parts.append(
+            b"%c%b%b%b%b" % (len(name), name.encode(), salted, len(body).to_bytes(4, "big"), body)
+        )
+    return b"".join(parts)
+
+
+def unpack_sections(block: bytes) -> tuple[StoredSection, ...]:
+    """Return the sections of a stored block; raise EntryInvalid unless every byte has its place."""
+    sections: list[StoredSection] = []
+    position, end = 0, len(block)
+    while position < end:
+        name_end = position + 1 + block[position]
+        name = block[position + 1 : name_end].decode("latin-1")
+        if _SECTION_NAME.fullmatch(name) is None or name_end >= end or block[name_end] > 1:
+            raise EntryInvalid("a section block is malformed")
+        salt_end = name_end + 1 + (SALT_BYTES if block[name_end] else 0)
+        salt = block[name_end + 1 : salt_end] if block[name_end] else None
+        body_start = salt_end + 4
+        body_end = body_start + int.from_bytes(block[salt_end:body_start], "big")
+        if body_start > end or body_end > end:
+            raise EntryInvalid("a section block is cut short")
+        sections.append(StoredSection(name, salt, block[body_start:body_end]))
+        position = body_end
+    return tuple(sections)
+
+
+def subject_tag(year_key: bytes, identifier_type: str, normalised_identifier: str) -> bytes:
+    """Return the 16-byte tag under which a data subject is found; destroying the key unlinks it."""
+    message = f"audit-subject/v1\n{identifier_type}\n{normalised_identifier}".encode()
+    return hmac.digest(year_key, message, "sha256")[:16]
+
+
+def _uuid_text(identifier: bytes) -> str:
+    text = identifier.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _check_value(value: object, depth: int) -> None:
+    if isinstance(value, bool | str) or value is None:
+        return
+    if isinstance(value, int):
+        if abs(value) > INTEGER_MAX:
+            raise EntryInvalid("an integer is beyond 2^53-1")
+    elif depth > DEPTH_MAX:
+        raise EntryInvalid(f"a section is nested deeper than {DEPTH_MAX}")
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if not (isinstance(name, str) and name.isascii()):
+                raise EntryInvalid("a key is not ASCII text")
+            _check_value(item, depth + 1)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_value(item, depth + 1)
+    else:
+        raise EntryInvalid(f"a section may not hold a {type(value).__name__}")

@@ -1,0 +1,168 @@
+"""The integrator: grows the tree over new records, then signs, commits and publishes its head."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from pysqlite3 import dbapi2 as sqlite
+
+from gateway.audit.keys import LogKeys, sync_directory
+from gateway.audit.locks import FileLock
+from gateway.audit.note import Checkpoint
+from gateway.audit.sqlite import LOCK_NAME, Connection, database_path, open_database
+from gateway.audit.store import LogFrozen, LogUnavailable
+from gateway.audit.tiles import Tile, completed_tiles, subtree_root
+from gateway.audit.tree import SEALED_HEAD_NAME, StoredTree
+from gateway.clock import system_time_us
+
+INTERVAL_S: Final = 1.0
+LEAVES_PER_STEP_MAX: Final = 65_536
+LEADER_LOCK_NAME: Final = "integrator.lock"
+
+
+class Integrator:
+    """Brings new records into the tree; of several on one host, the leader alone works.
+
+    Indices are fixed before integration, so doing a step again gives the same tiles and root, and
+    a crash anywhere in it is harmless.
+    """
+
+    def __init__(self, directory: Path, *, origin: str, keys: LogKeys) -> None:
+        """Work on the log of this origin, which must be provisioned (`log.open_log`)."""
+        self._directory = directory
+        self._origin = origin
+        self._signer = keys.signer(origin)
+        self._leader_lock = FileLock(directory / LEADER_LOCK_NAME)
+        self._append_lock = FileLock(directory / LOCK_NAME)
+        self._db = open_database(database_path(directory, origin))
+        self.published_size = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Step about once a second until `stop` is set, and a last time then."""
+        while True:
+            stopping = stop.is_set()
+            while await asyncio.to_thread(self.step):
+                pass
+            if stopping:
+                return
+            try:
+                await asyncio.wait_for(stop.wait(), INTERVAL_S)
+            except TimeoutError:
+                continue
+
+    def step(self) -> bool:
+        """Integrate what has come, and publish it; tell whether there may be more at once.
+
+        Raises LogFrozen, after freezing the log for every process, where the stored tree
+        contradicts itself; LogUnavailable where the store fails.
+        """
+        if not self._leader_lock.try_acquire():
+            return False
+        try:
+            return self._step()
+        except LogFrozen:
+            with self._append_lock:
+                self._db.execute("UPDATE audit_head SET state = 'frozen'")
+            raise
+        except sqlite.Error as broken:
+            raise LogUnavailable(f"the audit tree cannot be grown: {broken}") from broken
+
+    def close(self) -> None:
+        """Close the files and give up the lead."""
+        self._db.close()
+        self._append_lock.close()
+        self._leader_lock.close()
+
+    def _step(self) -> bool:
+        size, root = self._db.execute("SELECT size, root FROM audit_tree").fetchone()
+        if self.published_size < size:
+            self._publish_again(size)
+        next_index: int = self._db.execute("SELECT next_index FROM audit_head").fetchone()[0]
+        if next_index == size:
+            return False
+        new_size = min(next_index, size + LEAVES_PER_STEP_MAX)
+        # Reading and hashing need no lock: what is read was committed, and is never changed.
+        growth = _Growth(self._db)
+        if growth.root(size) != root:
+            raise LogFrozen(f"the stored root of size {size} is not the root of the log's records")
+        tiles = growth.complete(size, new_size)
+        head = Checkpoint(origin=self._origin, size=new_size, root=growth.root(new_size))
+        note = self._signer.sign(head)
+        self._commit(size, head, note, tiles)
+        self._publish(note, new_size)
+        return bool(new_size < next_index)
+
+    def _commit(self, size: int, head: Checkpoint, note: str, tiles: Sequence[Tile]) -> None:
+        now_us = system_time_us()
+        with self._append_lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._db.executemany(
+                    "INSERT INTO audit_tile VALUES (?, ?, ?, ?)",
+                    [(tile.level, tile.index, tile.root, tile.hashes) for tile in tiles],
+                )
+                # What the sealed head covers is known once it is written, so it trails by a step.
+                changed = self._db.execute(
+                    "UPDATE audit_tree SET size = ?, root = ?, published_size = ?,"
+                    " published_at = ? WHERE size = ?",
+                    (head.size, head.root, self.published_size, now_us, size),
+                )
+                if changed.rowcount != 1:
+                    raise LogUnavailable("another integrator is at work")
+                self._db.execute(
+                    "INSERT INTO audit_checkpoint VALUES (?, ?, NULL, ?)",
+                    (head.size, note, now_us),
+                )
+                self._db.execute("COMMIT")
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+
+    def _publish_again(self, size: int) -> None:
+        """Publish what an earlier leader committed and did not live to publish."""
+        note = self._db.execute(
+            "SELECT note FROM audit_checkpoint WHERE size = ?", (size,)
+        ).fetchone()
+        if note is None:
+            raise LogFrozen(f"the checkpoint of size {size} is missing from the log")
+        self._publish(note[0], size)
+
+    def _publish(self, note: str, size: int) -> None:
+        """Write the sealed head whole or not at all: temporary file, sync, rename, sync."""
+        path = self._directory / SEALED_HEAD_NAME
+        draft = path.with_name(f".{SEALED_HEAD_NAME}")
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(note)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+        sync_directory(self._directory)
+        self.published_size = size
+
+
+class _Growth:
+    """The stored tree with the tiles that one step completes laid over it."""
+
+    def __init__(self, db: Connection) -> None:
+        self._stored = StoredTree(db)
+        self._fresh: dict[tuple[int, int], bytes] = {}
+
+    def complete(self, size: int, new_size: int) -> list[Tile]:
+        tiles: list[Tile] = []
+        for tile in completed_tiles(size, new_size, self._hashes):
+            self._fresh[tile.level + 1, tile.index] = tile.root
+            tiles.append(tile)
+        return tiles
+
+    def root(self, size: int) -> bytes:
+        return subtree_root(0, size, self._hashes)
+
+    def _hashes(self, level: int, first: int, count: int) -> Sequence[bytes]:
+        fresh = [self._fresh.get((level, at)) for at in range(first, first + count)]
+        known = next((at for at, item in enumerate(fresh) if item is not None), count)
+        stored = self._stored.hashes(level, first, known) if known else []
+        return [*stored, *[item for item in fresh[known:] if item is not None]]

@@ -1,0 +1,292 @@
+"""AuditLog: what the gateway appends to; a record is durable when `append` returns."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from pysqlite3 import dbapi2 as sqlite
+
+from gateway.audit.entry import Kind, Record
+from gateway.audit.instances import Instance
+from gateway.audit.keys import LogKeys
+from gateway.audit.merkle import EMPTY_ROOT
+from gateway.audit.note import Verifier
+from gateway.audit.seal import Sealer
+from gateway.audit.sqlite import SqliteStore, open_for_reading, provision
+from gateway.audit.store import (
+    Append,
+    AppendRefused,
+    Claim,
+    CounterChange,
+    LogBusy,
+    LogStore,
+    LogUnavailable,
+    Position,
+)
+from gateway.audit.tree import check_heads, read_sealed_head
+from gateway.clock import monotonic_s, new_uuid7, system_time_us
+
+BATCH_RECORDS_MAX: Final = 256
+BATCH_BYTES_MAX: Final = 1 << 20
+QUEUE_RECORDS_MAX: Final = 4_096
+APPEND_DEADLINE_S: Final = 5.0
+WATCH_INTERVAL_S: Final = 0.5
+# A commit waits for company while fewer than this share of what is under way has come, and never
+# longer than the window: alone, a record waits for nobody (performance.md, finding 1).
+COMPANY_SHARE: Final = 0.5
+COMPANY_WINDOW_S: Final = 0.002
+
+
+@dataclass(slots=True)
+class LogFigures:
+    """Counts since the start, for metrics and for the test that counts commits."""
+
+    records: int = 0
+    commits: int = 0
+    refused: int = 0
+    busy: int = 0
+
+
+class _Waiting(NamedTuple):
+    """An append that waits to become durable."""
+
+    append: Append
+    future: asyncio.Future[Position]
+    deadline_s: float
+
+
+class AuditLog:
+    """Appends records in groups: while one commit runs, the next group gathers.
+
+    A caller that is cancelled does not cancel its record. After a failure of the store every
+    append raises LogUnavailable until the process is started anew: what was written last is then
+    in doubt, and only a fresh start can tell (audit-log.md, section 2.6).
+    """
+
+    def __init__(self, store: LogStore, sealer: Sealer, *, path: Path, instance: Instance) -> None:
+        """Join the parts; use `open_log`."""
+        self.path = path
+        self.figures = LogFigures()
+        self._store = store
+        self._sealer = sealer
+        self._instance = instance
+        self._queue: deque[_Waiting] = deque()
+        self._storing: Sequence[_Waiting] = ()
+        self._under_way = 0
+        self._wake: asyncio.Future[None] | None = None
+        self._window: asyncio.TimerHandle | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._failure: LogUnavailable | None = None
+
+    @property
+    def directory(self) -> Path:
+        """Return where the log's files lie."""
+        return self.path.parent
+
+    @property
+    def failure(self) -> LogUnavailable | None:
+        """Return why nothing can be appended any more, if so; `/readyz` tells it."""
+        return self._failure
+
+    async def append(
+        self,
+        record: Record,
+        *,
+        claims: Sequence[Claim] = (),
+        releases: Sequence[bytes] = (),
+        counters: Sequence[CounterChange] = (),
+    ) -> Position:
+        """Return the record's place once it is durable (invariant I3).
+
+        In the same transaction `releases` frees claims, `claims` takes them and `counters` adds;
+        ClaimTaken or CounterExceeded then refuses this record alone. Raises EntryInvalid for a
+        record that cannot be stored, LogBusy, or LogUnavailable. An outcome whose exchange was
+        closed meanwhile is stored as `exchange.late_outcome`.
+        """
+        if self._failure is not None:
+            raise type(self._failure)(*self._failure.args)
+        if len(self._queue) >= QUEUE_RECORDS_MAX:
+            self.figures.busy += 1
+            raise LogBusy("too many records wait for the audit log")
+        append = Append(self._sealer.seal(record), claims, releases, counters)
+        future: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiting(append, future, monotonic_s() + APPEND_DEADLINE_S))
+        if record.kind is Kind.INTENT:
+            self._under_way += 1
+        if self._wake is not None:
+            self._rouse()
+        return await future
+
+    async def start(self) -> None:
+        """Begin to commit; the log belongs to the running event loop from now on."""
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(self._commit_groups()),
+            loop.create_task(self._watch()),
+        ]
+        self._tasks[0].add_done_callback(self._committer_ended)
+
+    async def stop(self) -> None:
+        """Commit what is queued, then close; later appends raise LogUnavailable."""
+        deadline_s = monotonic_s() + APPEND_DEADLINE_S
+        while (self._queue or self._storing) and self._failure is None:
+            if monotonic_s() > deadline_s:
+                break
+            self._wake_committer()
+            await asyncio.sleep(COMPANY_WINDOW_S)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._fail(self._failure or LogUnavailable("the audit log is closed"))
+        self._store.close()
+        self._instance.close()
+
+    async def _commit_groups(self) -> None:
+        """Store group after group; whatever comes while one is stored is the next one."""
+        loop = asyncio.get_running_loop()
+        while self._failure is None:
+            if not self._has_company():
+                self._wake = loop.create_future()
+                if self._queue:
+                    self._rouse()
+                await self._wake
+                self._wake = None
+            await self._commit(self._take())
+
+    def _committer_ended(self, task: asyncio.Task[None]) -> None:
+        """Let nobody wait for a committer that is no more."""
+        if self._failure is None and not task.cancelled():
+            failure = LogUnavailable(f"the audit committer ended: {task.exception()!r}")
+            self._answer(self._storing, [failure] * len(self._storing))
+            self._fail(failure)
+
+    def _has_company(self) -> bool:
+        """Tell whether enough have come that a commit is worth its sync."""
+        waiting = len(self._queue)
+        return waiting >= BATCH_RECORDS_MAX or waiting > self._under_way * COMPANY_SHARE
+
+    def _rouse(self) -> None:
+        """Wake the idle committer at once, or at the end of the window that the first opens."""
+        if self._has_company():
+            self._wake_committer()
+        elif self._window is None:
+            loop = asyncio.get_running_loop()
+            self._window = loop.call_later(COMPANY_WINDOW_S, self._wake_committer)
+
+    def _wake_committer(self) -> None:
+        if self._window is not None:
+            self._window.cancel()
+            self._window = None
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    def _take(self) -> list[_Waiting]:
+        group: list[_Waiting] = []
+        room = BATCH_BYTES_MAX
+        while self._queue and len(group) < BATCH_RECORDS_MAX and room > 0:
+            waiting = self._queue.popleft()
+            room -= waiting.append.sealed.stored_bytes
+            group.append(waiting)
+        return group
+
+    async def _commit(self, group: Sequence[_Waiting]) -> None:
+        if not group:
+            return
+        self._storing = group
+        try:
+            answers = await self._store.append([waiting.append for waiting in group])
+        except LogBusy as busy:
+            self._answer(group, [busy] * len(group))
+        except LogUnavailable as failure:
+            self._answer(group, [failure] * len(group))
+            self._fail(failure)
+        else:
+            self.figures.commits += 1
+            self._count(group)
+            self._answer(group, answers)
+        self._storing = ()
+
+    async def _watch(self) -> None:
+        """Answer what has waited past its deadline; it was not stored, or nobody can tell yet."""
+        while True:
+            await asyncio.sleep(WATCH_INTERVAL_S)
+            now_s = monotonic_s()
+            late = [
+                item
+                for item in (*self._storing, *self._queue)
+                if item.deadline_s < now_s and not item.future.done()
+            ]
+            while self._queue and self._queue[0].deadline_s < now_s:
+                self._queue.popleft()
+            if late:
+                self.figures.busy += len(late)
+                busy = LogBusy("the audit log did not answer in time")
+                self._answer(late, [busy] * len(late))
+
+    def _count(self, group: Sequence[_Waiting]) -> None:
+        self.figures.records += len(group)
+        closing = sum(item.append.sealed.kind is Kind.OUTCOME for item in group)
+        self._under_way = max(0, self._under_way - closing)
+
+    def _answer(
+        self,
+        group: Sequence[_Waiting],
+        answers: Sequence[Position | AppendRefused | LogUnavailable],
+    ) -> None:
+        for waiting, answer in zip(group, answers, strict=True):
+            if isinstance(answer, AppendRefused):
+                self.figures.refused += 1
+            if not isinstance(answer, Position) and waiting.append.sealed.kind is Kind.INTENT:
+                self._under_way = max(0, self._under_way - 1)
+            if waiting.future.done():  # its caller is gone; the record stands
+                continue
+            if isinstance(answer, Position):
+                waiting.future.set_result(answer)
+            else:
+                waiting.future.set_exception(answer)
+
+    def _fail(self, failure: LogUnavailable) -> None:
+        """Refuse everything from now on (invariant I10)."""
+        self._failure = failure
+        group = list(self._queue)
+        self._queue.clear()
+        self._answer(group, [failure] * len(group))
+
+
+def open_log(directory: Path, *, origin: str, instance: str, keys: LogKeys) -> AuditLog:
+    """Open the log of `origin` in `directory`, made with its first record if it is not there.
+
+    Every process opens its own. `instance` says which one in what operators read. Raises
+    LogFrozen where the log contradicts a signed head, LogUnavailable where it cannot be opened.
+    """
+    sealer = Sealer(origin, keys)
+    verifier = keys.signer(origin).verifier
+    opening = Record(
+        record_id=new_uuid7(),
+        kind=Kind.OPEN,
+        exchange=None,
+        at_us=system_time_us(),
+        sections={"core": {"origin": origin, "vkey": verifier.vkey()}},
+    )
+    path = provision(directory, origin, sealer.seal(opening), EMPTY_ROOT)
+    _check_start(path, verifier)
+    present = Instance(directory, label=instance)
+    store = SqliteStore(path, instance=present.name)
+    return AuditLog(store, sealer, path=path, instance=present)
+
+
+def _check_start(path: Path, verifier: Verifier) -> None:
+    sealed_head = read_sealed_head(path.parent)
+    db = open_for_reading(path)
+    try:
+        db.execute("BEGIN")
+        check_heads(db, sealed_head, verifier)
+    except sqlite.Error as broken:
+        raise LogUnavailable(f"the audit log cannot be read: {broken}") from broken
+    finally:
+        db.close()

@@ -1,0 +1,322 @@
+"""The SQLite driver: one file per shard, safe for several writing processes on one host."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+from pysqlite3 import dbapi2 as sqlite
+
+from gateway.audit.entry import KIND_CODES, Kind
+from gateway.audit.locks import FileLock
+from gateway.audit.seal import Sealed
+from gateway.audit.store import (
+    AlreadyClosed,
+    Append,
+    AppendRefused,
+    Claim,
+    ClaimTaken,
+    CounterChange,
+    CounterExceeded,
+    LogBusy,
+    LogFrozen,
+    LogUnavailable,
+    Position,
+    RecordRepeated,
+)
+from gateway.clock import system_time_us
+
+# The module has no type information; what it returns is checked by the STRICT tables below.
+Connection = Any
+
+# WAL mode with several connections can lose committed writes before these (the WAL-reset bug);
+# 3.52.0 was withdrawn. Design section 6.
+FIXED_VERSION: Final = (3, 51, 3)
+BACK_PORTS: Final = {(3, 50): 7, (3, 44): 6}
+WITHDRAWN_VERSIONS: Final = frozenset({(3, 52, 0)})
+
+BUSY_TIMEOUT_S: Final = 1.0
+CACHE_KIB: Final = 16_384
+# The log's writers alone move pages from the WAL into the file, about every 16 MiB.
+CHECKPOINT_PAGES: Final = 4_000
+
+LOCK_NAME: Final = "audit.lock"
+
+_OPEN_STATE: Final = "open"
+_SCHEMA: Final = """
+CREATE TABLE audit_head (
+    one INTEGER PRIMARY KEY CHECK (one = 1), origin TEXT NOT NULL, epoch INTEGER NOT NULL,
+    state TEXT NOT NULL, next_index INTEGER NOT NULL) STRICT;
+CREATE TABLE audit_record (
+    leaf_index INTEGER PRIMARY KEY, record_id BLOB NOT NULL UNIQUE, exchange BLOB,
+    kind INTEGER NOT NULL, t INTEGER NOT NULL, leaf_hash BLOB NOT NULL, entry BLOB NOT NULL,
+    sections BLOB NOT NULL) STRICT;
+CREATE TABLE audit_key (
+    leaf_index INTEGER PRIMARY KEY, kek_id INTEGER NOT NULL, wrapped BLOB NOT NULL) STRICT;
+CREATE TABLE audit_open (
+    exchange BLOB PRIMARY KEY, intent_index INTEGER NOT NULL, instance TEXT NOT NULL,
+    started INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE audit_claim (
+    key BLOB PRIMARY KEY, expires INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE audit_counter (
+    key BLOB PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE audit_tree (
+    one INTEGER PRIMARY KEY CHECK (one = 1), size INTEGER NOT NULL, root BLOB NOT NULL,
+    published_size INTEGER NOT NULL, published_at INTEGER NOT NULL) STRICT;
+CREATE TABLE audit_tile (
+    level INTEGER NOT NULL, idx INTEGER NOT NULL, root BLOB NOT NULL, hashes BLOB NOT NULL,
+    PRIMARY KEY (level, idx)) STRICT;
+CREATE TABLE audit_checkpoint (
+    size INTEGER PRIMARY KEY, note TEXT NOT NULL, cosigned TEXT,
+    made_at INTEGER NOT NULL) STRICT;
+"""
+
+_INSERT_RECORD: Final = "INSERT INTO audit_record VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_KEY: Final = "INSERT INTO audit_key VALUES (?, ?, ?)"
+_INSERT_OPEN: Final = "INSERT INTO audit_open VALUES (?, ?, ?, ?)"
+_TAKE_CLAIM: Final = """
+INSERT INTO audit_claim VALUES (?1, ?2)
+ON CONFLICT (key) DO UPDATE SET expires = excluded.expires WHERE audit_claim.expires <= ?3"""
+_CHANGE_COUNTER: Final = """
+INSERT INTO audit_counter SELECT ?1, max(?2, 0) WHERE ?2 <= ?3 OR ?2 <= 0
+ON CONFLICT (key) DO UPDATE SET value = max(audit_counter.value + ?2, 0)
+WHERE audit_counter.value + ?2 <= ?3 OR ?2 <= 0"""
+
+
+def check_sqlite_version(version: tuple[int, int, int]) -> None:
+    """Raise LogUnavailable unless this SQLite is free of the WAL-reset bug."""
+    if version in WITHDRAWN_VERSIONS or (
+        version < FIXED_VERSION and version[2] < BACK_PORTS.get(version[:2], 1 << 30)
+    ):
+        raise LogUnavailable(
+            f"SQLite {'.'.join(map(str, version))} can lose committed audit records (the WAL-reset"
+            " bug); 3.51.3 or newer is needed: install the pysqlite3 package's wheel"
+        )
+
+
+def database_path(directory: Path, origin: str) -> Path:
+    """Return the file of a log's shard, which its origin's last part names."""
+    return directory / f"audit-{origin.rpartition('/')[2]}.db"
+
+
+def open_database(path: Path, *, checkpoint_pages: int = 0) -> Connection:
+    """Open the log's file for writing, with every setting that durability rests on."""
+    check_sqlite_version(sqlite.sqlite_version_info)
+    db = sqlite.connect(
+        str(path), isolation_level=None, timeout=BUSY_TIMEOUT_S, check_same_thread=False
+    )
+    mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute(f"PRAGMA wal_autocheckpoint = {checkpoint_pages}")
+    db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    if mode != "wal" or db.execute("PRAGMA synchronous").fetchone()[0] != 2:
+        db.close()
+        raise LogUnavailable("SQLite refused the journal mode or sync level that the log needs")
+    return db
+
+
+def open_for_reading(path: Path) -> Connection:
+    """Open the log's file so that nothing can be written through the connection."""
+    check_sqlite_version(sqlite.sqlite_version_info)
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    return sqlite.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+
+
+def provision(directory: Path, origin: str, first: Sealed, empty_root: bytes) -> Path:
+    """Make the log's file with its first record if there is none; return its path.
+
+    Raises LogUnavailable if the file is another log's.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = database_path(directory, origin)
+    lock = FileLock(directory / LOCK_NAME)
+    try:
+        with lock:
+            db = open_database(path)
+            try:
+                _create(db, origin, first, empty_root)
+                found = db.execute("SELECT origin FROM audit_head").fetchone()[0]
+            finally:
+                db.close()
+    except sqlite.Error as broken:
+        raise LogUnavailable(f"the audit log cannot be opened: {broken}") from broken
+    finally:
+        lock.close()
+    if found != origin:
+        raise LogUnavailable(f"the audit file belongs to the log {found}, not to {origin}")
+    return path
+
+
+def _create(db: Connection, origin: str, first: Sealed, empty_root: bytes) -> None:
+    if db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'audit_head'").fetchone():
+        return
+    db.execute("BEGIN IMMEDIATE")
+    for statement in _SCHEMA.split(";"):
+        db.execute(statement)
+    db.execute("INSERT INTO audit_head VALUES (1, ?, 1, ?, 1)", (origin, _OPEN_STATE))
+    db.execute("INSERT INTO audit_tree VALUES (1, 0, ?, 0, 0)", (empty_root,))
+    db.execute(_INSERT_RECORD, _record_row(0, first))
+    db.execute("COMMIT")
+
+
+class SqliteStore:
+    """Appends batches, each in one transaction with one sync.
+
+    Writers of all processes queue on one `flock`, where the kernel wakes the next; SQLite's own
+    waiting would poll. The connection stays open, so that the WAL is never made anew.
+    """
+
+    def __init__(self, path: Path, *, instance: str) -> None:
+        """Open a provisioned log; `instance` is who will have opened its exchanges."""
+        self._lock = FileLock(path.parent / LOCK_NAME)
+        self._db = open_database(path, checkpoint_pages=CHECKPOINT_PAGES)
+        self._instance = instance
+        self._waiter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="audit-lock")
+
+    async def append(self, batch: Sequence[Append]) -> list[Position | AppendRefused]:
+        """Store a batch; see LogStore.
+
+        The commit runs in the event loop, which was measured to cost less than a hand-over to a
+        thread. Waiting for another process's commit does not: a stopped one must not stop us.
+        """
+        if not self._lock.try_acquire():
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._waiter, self._lock.acquire)
+        try:
+            return self._append_locked(batch)
+        except sqlite.Error as broken:
+            raise LogUnavailable(f"the audit store failed: {broken}") from broken
+        finally:
+            if self._db.in_transaction:
+                self._db.rollback()
+            self._lock.release()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._waiter.shutdown(wait=False)
+        self._db.close()
+        self._lock.close()
+
+    def _append_locked(self, batch: Sequence[Append]) -> list[Position | AppendRefused]:
+        base = self._begin()
+        try:
+            self._write(base, batch)
+        except (AppendRefused, sqlite.IntegrityError):
+            self._db.execute("ROLLBACK")
+        else:
+            self._db.execute("COMMIT")
+            return [Position(base + n, item.sealed.leaf_hash) for n, item in enumerate(batch)]
+        index = self._begin()
+        answers: list[Position | AppendRefused] = []
+        for item in batch:
+            answer = self._write_alone(index, item)
+            answers.append(answer)
+            if isinstance(answer, Position) and answer.index == index:
+                index += 1
+        self._db.execute("COMMIT")
+        return answers
+
+    def _begin(self) -> int:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except sqlite.OperationalError as locked:
+            if "locked" not in str(locked):
+                raise
+            raise LogBusy("another program holds the audit file") from locked
+        found = self._db.execute("SELECT next_index, state FROM audit_head").fetchone()
+        index: int = found[0]
+        if found[1] != _OPEN_STATE:
+            raise LogFrozen(f"the audit log is {found[1]}")
+        return index
+
+    def _write(self, base: int, batch: Sequence[Append]) -> None:
+        """Write all of a batch, or raise for the first record that cannot be."""
+        db, now_us = self._db, 0
+        records, keys, opened, closed = [], [], [], []
+        for index, item in enumerate(batch, start=base):
+            sealed = item.sealed
+            records.append(_record_row(index, sealed))
+            if sealed.wrapped_keys is not None:
+                keys.append((index, sealed.day, sealed.wrapped_keys))
+            if sealed.kind is Kind.INTENT:
+                opened.append((sealed.exchange, index, self._instance, sealed.at_us))
+            elif sealed.kind is Kind.OUTCOME or sealed.kind is Kind.INDETERMINATE:
+                closed.append((sealed.exchange,))
+            if item.releases or item.claims or item.counters:
+                now_us = now_us or system_time_us()
+                self._settle(item, now_us)
+        # The open row is the arbiter: whoever deletes it writes the one terminal record (I4).
+        if closed and db.executemany(
+            "DELETE FROM audit_open WHERE exchange = ?", closed
+        ).rowcount != len(closed):
+            raise AlreadyClosed("the exchange has its terminal record")
+        db.executemany(_INSERT_RECORD, records)
+        if keys:
+            db.executemany(_INSERT_KEY, keys)
+        if opened:
+            db.executemany(_INSERT_OPEN, opened)
+        db.execute("UPDATE audit_head SET next_index = ?", (base + len(batch),))
+
+    def _write_alone(self, index: int, item: Append) -> Position | AppendRefused:
+        self._db.execute("SAVEPOINT alone")
+        try:
+            self._write(index, [item])
+        except AlreadyClosed as closed:
+            self._db.execute("ROLLBACK TO alone")
+            if item.sealed.kind is not Kind.OUTCOME:
+                return closed
+            late = Append(item.sealed.as_late(), item.claims, item.releases, item.counters)
+            return self._write_alone(index, late)
+        except AppendRefused as refused:
+            self._db.execute("ROLLBACK TO alone")
+            return refused
+        except sqlite.IntegrityError:
+            self._db.execute("ROLLBACK TO alone")
+            return self._find_repeated(item.sealed)
+        self._db.execute("RELEASE alone")
+        return Position(index, item.sealed.leaf_hash)
+
+    def _find_repeated(self, sealed: Sealed) -> Position | AppendRefused:
+        """Answer a retry of a record that is already stored with the place it has."""
+        found = self._db.execute(
+            "SELECT leaf_index, leaf_hash FROM audit_record WHERE record_id = ?",
+            (sealed.record_id,),
+        ).fetchone()
+        if found is not None and found[1] == sealed.leaf_hash:
+            return Position(found[0], found[1])
+        return RecordRepeated("the record or its open exchange is already in the log")
+
+    def _settle(self, item: Append, now_us: int) -> None:
+        self._release(item.releases)
+        self._take(item.claims, now_us)
+        self._count(item.counters)
+
+    def _release(self, keys: Iterable[bytes]) -> None:
+        for key in keys:
+            self._db.execute("DELETE FROM audit_claim WHERE key = ?", (key,))
+
+    def _take(self, claims: Iterable[Claim], now_us: int) -> None:
+        for key, expires_at_us in claims:
+            if not self._db.execute(_TAKE_CLAIM, (key, expires_at_us, now_us)).rowcount:
+                raise ClaimTaken(key)
+
+    def _count(self, changes: Iterable[CounterChange]) -> None:
+        for key, add, maximum in changes:
+            if not self._db.execute(_CHANGE_COUNTER, (key, add, maximum)).rowcount:
+                raise CounterExceeded(key)
+
+
+def _record_row(index: int, sealed: Sealed) -> tuple[object, ...]:
+    return (
+        index,
+        sealed.record_id,
+        sealed.exchange,
+        KIND_CODES[sealed.kind],
+        sealed.at_us,
+        sealed.leaf_hash,
+        sealed.entry,
+        sealed.sections,
+    )

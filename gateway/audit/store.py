@@ -1,0 +1,121 @@
+"""What the log asks of a driver, and the ways in which appending is refused or fails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, Protocol
+
+from gateway.audit.seal import Sealed
+
+
+class LogUnavailable(Exception):
+    """Nothing can be recorded, so nothing may be done (invariant I10)."""
+
+    code: ClassVar[str] = "audit-unavailable"
+
+
+class LogBusy(LogUnavailable):
+    """The queue is full or the deadline passed; a later append may succeed.
+
+    After a deadline the record may still become durable. The caller treats it as not recorded.
+    """
+
+    code: ClassVar[str] = "audit-busy"
+
+
+class LogFrozen(LogUnavailable):
+    """The log and its signed heads contradict each other; only an operator can go on."""
+
+    code: ClassVar[str] = "audit-frozen"
+
+
+class AppendRefused(Exception):
+    """The store refused this record and nothing else: it took no index and left no trace."""
+
+    code: ClassVar[str] = "append-refused"
+
+
+class ClaimTaken(AppendRefused):
+    """Somebody holds the claim and it has not expired: a replay, or a form used twice."""
+
+    code: ClassVar[str] = "claim-taken"
+
+    def __init__(self, key: bytes) -> None:
+        """Keep the key of the claim."""
+        super().__init__("a claim is already taken")
+        self.key = key
+
+
+class CounterExceeded(AppendRefused):
+    """The addition would take a counter above its maximum."""
+
+    code: ClassVar[str] = "counter-exceeded"
+
+    def __init__(self, key: bytes) -> None:
+        """Keep the key of the counter."""
+        super().__init__("a counter would pass its maximum")
+        self.key = key
+
+
+class RecordRepeated(AppendRefused):
+    """The record's identifier, or the open exchange's, is already in the log."""
+
+    code: ClassVar[str] = "record-repeated"
+
+
+class AlreadyClosed(AppendRefused):
+    """The exchange has its terminal record, so it is not indeterminate (invariant I4)."""
+
+    code: ClassVar[str] = "already-closed"
+
+
+class Claim(NamedTuple):
+    """A key that one record alone may hold until `expires_at_us` (system time)."""
+
+    key: bytes
+    expires_at_us: int
+
+
+class CounterChange(NamedTuple):
+    """An addition to a durable counter, refused if it would take it above `maximum`.
+
+    The period a counter is for is part of its key. A negative addition gives back, at most to 0.
+    """
+
+    key: bytes
+    add: int
+    maximum: int
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a durable record lies: its index is final and without gaps (invariants I3, I4)."""
+
+    index: int
+    leaf_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """A sealed record, and what must hold or change in the transaction that stores it."""
+
+    sealed: Sealed
+    claims: Sequence[Claim] = ()
+    releases: Sequence[bytes] = ()
+    counters: Sequence[CounterChange] = ()
+
+
+class LogStore(Protocol):
+    """Where records become durable, from as many processes as like."""
+
+    async def append(self, batch: Sequence[Append]) -> list[Position | AppendRefused]:
+        """Store a batch in one transaction and one sync; answer for each record in its order.
+
+        A refused record takes no index, and its batch mates are stored. Raises LogBusy if nothing
+        was written and a later try may succeed, LogUnavailable if the store cannot be trusted
+        any more, LogFrozen if it was frozen.
+        """
+
+    def close(self) -> None:
+        """Give up the store's files."""

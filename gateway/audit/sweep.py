@@ -1,0 +1,105 @@
+"""Closing the exchanges of processes that died, and forgetting claims (invariant I8)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from gateway.audit.entry import Kind, Record
+from gateway.audit.instances import instances_of, is_alive
+from gateway.audit.locks import FileLock
+from gateway.audit.log import AuditLog
+from gateway.audit.sqlite import LOCK_NAME, open_database
+from gateway.audit.store import AlreadyClosed
+from gateway.clock import new_uuid7, system_time_us
+
+INTERVAL_S: Final = 2.0
+# Longer than any exchange may take: one still open then has lost its end.
+EXCHANGE_AGE_MAX_S: Final = 600
+ORPHANS_PER_SWEEP_MAX: Final = 1_000
+CLAIMS_PER_SWEEP_MAX: Final = 5_000
+
+
+class Sweeper:
+    """Closes what dead processes left open, and forgets claims that have expired."""
+
+    def __init__(self, log: AuditLog) -> None:
+        """Sweep the log that `log` appends to."""
+        self._log = log
+        self._db = open_database(log.path)
+        self._lock = FileLock(log.directory / LOCK_NAME)
+        self._next_claim = b""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Sweep every two seconds until `stop` is set."""
+        while not stop.is_set():
+            await self.sweep()
+            try:
+                await asyncio.wait_for(stop.wait(), INTERVAL_S)
+            except TimeoutError:
+                continue
+
+    async def sweep(self) -> int:
+        """Close orphaned exchanges as `exchange.indeterminate`; return how many were closed."""
+        orphans = await asyncio.to_thread(self._find_orphans)
+        closed = 0
+        for exchange, intent_index, reason in orphans:
+            try:
+                await self._log.append(_indeterminate(exchange, intent_index, reason))
+                closed += 1
+            except AlreadyClosed:  # its worker was quicker: the open row is the arbiter
+                continue
+        await asyncio.to_thread(self._forget_claims)
+        return closed
+
+    def close(self) -> None:
+        """Close the files."""
+        self._db.close()
+        self._lock.close()
+
+    def _find_orphans(self) -> list[tuple[bytes, int, str]]:
+        rows = self._db.execute(
+            "SELECT exchange, intent_index, instance, started FROM audit_open"
+        ).fetchall()
+        alive = {name: is_alive(self._log.directory, name) for name in {row[2] for row in rows}}
+        self._forget_instances({row[2] for row in rows})
+        oldest_us = system_time_us() - EXCHANGE_AGE_MAX_S * 1_000_000
+        orphans = []
+        for exchange, intent_index, instance, started_us in rows:
+            if not alive[instance]:
+                orphans.append((exchange, intent_index, "INSTANCE_DIED"))
+            elif started_us < oldest_us:
+                orphans.append((exchange, intent_index, "OVERDUE"))
+        return orphans[:ORPHANS_PER_SWEEP_MAX]
+
+    def _forget_instances(self, needed: set[str]) -> None:
+        """Remove the files of dead instances that left nothing open."""
+        for path in instances_of(self._log.directory):
+            if path.name not in needed and not is_alive(self._log.directory, path.name):
+                path.unlink(missing_ok=True)
+
+    def _forget_claims(self) -> None:
+        """Delete some expired claims; they are looked for without holding up the writers."""
+        rows = self._db.execute(
+            "SELECT key, expires FROM audit_claim WHERE key > ? ORDER BY key LIMIT ?",
+            (self._next_claim, CLAIMS_PER_SWEEP_MAX),
+        ).fetchall()
+        self._next_claim = rows[-1][0] if len(rows) == CLAIMS_PER_SWEEP_MAX else b""
+        now_us = system_time_us()
+        expired = [(row[0], now_us) for row in rows if row[1] <= now_us]
+        if not expired:
+            return
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("DELETE FROM audit_claim WHERE key = ? AND expires <= ?", expired)
+            self._db.execute("COMMIT")
+
+
+def _indeterminate(exchange: bytes, intent_index: int, reason: str) -> Record:
+    return Record(
+        record_id=new_uuid7(),
+        kind=Kind.INDETERMINATE,
+        exchange=exchange,
+        at_us=system_time_us(),
+        sections={"core": {"intent": intent_index, "reason": reason}},
+    )

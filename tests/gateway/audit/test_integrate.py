@@ -1,0 +1,105 @@
+"""The integrator: tiles, checkpoints, the sealed head, and one leader."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from gateway.audit.integrate import Integrator
+from gateway.audit.log import AuditLog
+from gateway.audit.merkle import root_of
+from gateway.audit.note import open_checkpoint
+from gateway.audit.store import LogFrozen
+from gateway.audit.tree import read_sealed_head
+from tests.gateway.audit.records import (
+    ORIGIN,
+    filled,
+    integrated,
+    intent,
+    keys_in,
+    provisioned,
+    selected,
+    tampered,
+    using,
+)
+
+
+def integrator(directory: Path) -> Integrator:
+    """Return an integrator of the test's log."""
+    return Integrator(directory / "audit", origin=ORIGIN, keys=keys_in(directory))
+
+
+def test_a_checkpoint_signs_the_root_of_all_records(tmp_path: Path) -> None:
+    """Stored root, newest checkpoint and sealed head are the records' (I5); full tiles are kept."""
+    path = filled(tmp_path, 150)
+    leaves = [row[0] for row in selected(path, "SELECT leaf_hash FROM audit_record")]
+    assert len(leaves) == 301
+    note = read_sealed_head(path.parent)
+    assert note is not None
+    head = open_checkpoint(note, keys_in(tmp_path).signer(ORIGIN).verifier)
+    assert (head.size, head.root) == (301, root_of(leaves))
+    assert selected(path, "SELECT size, note FROM audit_checkpoint") == [(301, note)]
+    tiles = selected(path, "SELECT level, idx, hashes FROM audit_tile")
+    assert tiles == [(0, 0, b"".join(leaves[:256]))]
+
+
+def test_nothing_new_is_not_signed_again(tmp_path: Path) -> None:
+    """A step without new records makes no checkpoint."""
+    path = filled(tmp_path, 2)
+    integrated(tmp_path)
+    assert selected(path, "SELECT count(*) FROM audit_checkpoint") == [(1,)]
+
+
+def test_only_the_leader_integrates(tmp_path: Path) -> None:
+    """A second integrator does nothing until the first gives up (F18)."""
+    provisioned(tmp_path)
+    first, second = integrator(tmp_path), integrator(tmp_path)
+    first.step()
+    second.step()
+    assert second.published_size == 0
+    first.close()
+    second.step()
+    assert second.published_size == 1
+    second.close()
+
+
+def test_what_was_committed_is_published_by_the_next_leader(tmp_path: Path) -> None:
+    """A crash between commit and publishing is made good (sign, commit, publish)."""
+    path = filled(tmp_path, 2)
+    (path.parent / "sealed-head").unlink()
+    integrated(tmp_path)
+    assert read_sealed_head(path.parent) is not None
+
+
+def test_a_contradiction_freezes_the_log_for_every_process(tmp_path: Path) -> None:
+    """A leaf changed behind the tree's back stops integration and every append (I5, I10)."""
+    path = filled(tmp_path, 2)
+
+    async def use(log: AuditLog) -> None:
+        await log.append(intent())
+        tampered(path, "UPDATE audit_record SET leaf_hash = ? WHERE leaf_index = 1", bytes(32))
+        growing = integrator(tmp_path)
+        with pytest.raises(LogFrozen, match="root of size 5"):
+            growing.step()
+        growing.close()
+        with pytest.raises(LogFrozen):
+            await log.append(intent())
+
+    using(tmp_path, use)
+
+
+def test_running_publishes_what_was_appended_last(tmp_path: Path) -> None:
+    """Told to stop, the integrator first publishes all there is (I6)."""
+
+    async def use(log: AuditLog) -> None:
+        growing, stop = integrator(tmp_path), asyncio.Event()
+        running = asyncio.create_task(growing.run(stop))
+        await log.append(intent())
+        stop.set()
+        await running
+        assert growing.published_size == 2
+        growing.close()
+
+    using(tmp_path, use)

@@ -1,0 +1,167 @@
+"""AuditLog: groups, limits, cancellation, and what happens once the store has failed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from gateway.audit import log as log_module
+from gateway.audit.entry import EntryInvalid, Kind
+from gateway.audit.instances import Instance
+from gateway.audit.log import AuditLog
+from gateway.audit.seal import Sealer
+from gateway.audit.store import Append, AppendRefused, LogBusy, LogUnavailable, Position
+from gateway.clock import new_uuid7
+from tests.gateway.audit.records import ORIGIN, intent, keys_in, outcome, record, selected, using
+
+
+class HeldStore:
+    """A store whose answer waits until a test lets it go, or that fails."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.gate = asyncio.Event()
+        self.failure: Exception | None = None
+
+    async def append(self, batch: Sequence[Append]) -> list[Position | AppendRefused]:
+        self.batches.append(len(batch))
+        await self.gate.wait()
+        if self.failure is not None:
+            raise self.failure
+        return [Position(number, item.sealed.leaf_hash) for number, item in enumerate(batch)]
+
+    def close(self) -> None:
+        self.gate.set()
+
+
+def held(directory: Path) -> tuple[AuditLog, HeldStore]:
+    """Return a log over a store that waits."""
+    store = HeldStore()
+    sealer = Sealer(ORIGIN, keys_in(directory))
+    instance = Instance(directory, label="held")
+    return AuditLog(store, sealer, path=directory / "none", instance=instance), store
+
+
+def test_what_comes_while_a_commit_runs_is_one_group(tmp_path: Path) -> None:
+    """Thirty-two exchanges cost a few commits, and each record has its own index (I3, I4)."""
+
+    async def use(log: AuditLog) -> None:
+        ids = [new_uuid7() for _ in range(32)]
+        places = await asyncio.gather(*[log.append(intent(item)) for item in ids])
+        ends = await asyncio.gather(*[log.append(outcome(item)) for item in ids])
+        assert sorted(place.index for place in [*places, *ends]) == list(range(1, 65))
+        assert log.figures.records == 64
+        assert log.figures.commits <= 6
+
+    using(tmp_path, use)
+
+
+def test_a_lone_record_waits_for_nobody(tmp_path: Path) -> None:
+    """One append alone is one commit, at once."""
+
+    async def use(log: AuditLog) -> None:
+        await log.append(record(Kind.DENY, new_uuid7(), core={"decision": "deny"}))
+        assert log.figures.commits == 1
+
+    using(tmp_path, use)
+
+
+def test_a_cancelled_caller_does_not_cancel_its_record(tmp_path: Path) -> None:
+    """The client may go; the record stays and the log goes on (I3)."""
+
+    async def use(log: AuditLog) -> None:
+        caller = asyncio.create_task(log.append(intent(agreement="GONE")))
+        await asyncio.sleep(0)
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        place = await log.append(intent())
+        assert place.index == 2
+        blocks = selected(log.path, "SELECT sections FROM audit_record WHERE leaf_index = 1")
+        assert b"GONE" in blocks[0][0]
+
+    using(tmp_path, use)
+
+
+def test_poison_harms_no_batch_mate(tmp_path: Path) -> None:
+    """A record that cannot be stored fails alone, before it is queued (F23)."""
+
+    async def use(log: AuditLog) -> None:
+        answers = await asyncio.gather(
+            log.append(intent()),
+            log.append(intent(weight=0.5)),
+            log.append(intent()),
+            return_exceptions=True,
+        )
+        assert isinstance(answers[1], EntryInvalid)
+        places = [answer.index for answer in answers if isinstance(answer, Position)]
+        assert places == [1, 2]
+
+    using(tmp_path, use)
+
+
+def test_after_a_failure_nothing_is_accepted(tmp_path: Path) -> None:
+    """Those waiting and all that come later get LogUnavailable (I10)."""
+
+    async def run() -> None:
+        log, store = held(tmp_path)
+        await log.start()
+        store.failure = LogUnavailable("the disk is gone")
+        first = asyncio.create_task(log.append(intent()))
+        await asyncio.sleep(0.01)
+        second = asyncio.create_task(log.append(intent()))
+        await asyncio.sleep(0)
+        store.gate.set()
+        for waiting in (first, second, log.append(intent())):
+            with pytest.raises(LogUnavailable, match="the disk is gone"):
+                await waiting
+        assert isinstance(log.failure, LogUnavailable)
+        await log.stop()
+
+    asyncio.run(run())
+
+
+def test_a_mistake_in_a_driver_fails_closed(tmp_path: Path) -> None:
+    """Even an error that no driver should raise leaves nobody waiting (I10)."""
+
+    async def run() -> None:
+        log, store = held(tmp_path)
+        await log.start()
+        store.failure = ZeroDivisionError()
+        store.gate.set()
+        with pytest.raises(LogUnavailable, match="committer ended"):
+            await log.append(intent())
+        with pytest.raises(LogUnavailable):
+            await log.append(intent())
+        await log.stop()
+
+    asyncio.run(run())
+
+
+def test_a_full_queue_and_a_passed_deadline_are_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Load is shed early, and nobody waits longer than the deadline (I10)."""
+    monkeypatch.setattr(log_module, "QUEUE_RECORDS_MAX", 2)
+    monkeypatch.setattr(log_module, "APPEND_DEADLINE_S", 0.05)
+    monkeypatch.setattr(log_module, "WATCH_INTERVAL_S", 0.02)
+
+    async def run() -> None:
+        log, _ = held(tmp_path)
+        await log.start()
+        first = asyncio.create_task(log.append(intent()))
+        await asyncio.sleep(0.01)
+        waiting = [asyncio.create_task(log.append(intent())) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(LogBusy, match="too many"):
+            await log.append(intent())
+        for task in (first, *waiting):
+            with pytest.raises(LogBusy, match="in time"):
+                await task
+        assert log.figures.busy == 4
+        await log.stop()
+
+    asyncio.run(run())

@@ -1,0 +1,138 @@
+"""Finding and showing exchanges."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway.audit.entry import Kind
+from gateway.audit.log import AuditLog
+from gateway.audit.search import Filters, View, find, show
+from gateway.clock import new_uuid7, uuid_text
+from tests.gateway.audit.records import (
+    intent,
+    keys_in,
+    outcome,
+    provisioned,
+    record,
+    tampered,
+    using,
+)
+
+LEEDS, HEALTH = new_uuid7(), new_uuid7()
+REFUSED, OPEN = new_uuid7(), new_uuid7()
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log of two whole exchanges, a refusal, an open exchange and a change."""
+    directory = tmp_path_factory.mktemp("search")
+    file = provisioned(directory)
+
+    async def use(log: AuditLog) -> None:
+        first = intent(LEEDS, consumer="gss:E1", purpose="FUEL", service="spl", alert=False)
+        await log.append(first)
+        await log.append(intent(HEALTH, consumer="ods:X9Z", purpose="CARE", alert=True))
+        await log.append(outcome(HEALTH, records=3, alert=False, fields_withheld=["nino"]))
+        end = replace(outcome(LEEDS, status=502, reason="SMALL_NUMBERS_WITHHELD"))
+        await log.append(end)
+        refusal = {"decision": "deny", "reason": "PURPOSE_NOT_PERMITTED", "status": 403}
+        await log.append(record(Kind.DENY, REFUSED, core=refusal, actor={"client_id": "other-app"}))
+        await log.append(intent(OPEN))
+        await log.append(record(Kind.CHANGE, None, core={"what": "agreement"}))
+
+    using(directory, use)
+    return file
+
+
+def ids(path: Path, filters: Filters, **options: int) -> list[object]:
+    """Return the exchange ids found, in order."""
+    page = find(path, filters, keys=keys_in(path.parent.parent), **options)
+    return [item["exchange_id"] for item in page.items]
+
+
+def test_exchanges_are_found_newest_first(path: Path) -> None:
+    """Without filters all exchanges and refusals come, and nothing else."""
+    newest_first = [uuid_text(item) for item in (OPEN, REFUSED, HEALTH, LEEDS)]
+    assert ids(path, Filters()) == newest_first
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        (Filters(organisation="gss:E1"), [LEEDS]),
+        (Filters(purpose="CARE"), [HEALTH]),
+        (Filters(agreement="DSA-2026-0003", service="spl"), [LEEDS]),
+        (Filters(decision="deny"), [REFUSED]),
+        (Filters(reason="SMALL_NUMBERS_WITHHELD"), [LEEDS]),
+        (Filters(status=403), [REFUSED]),
+        (Filters(alert=True), [HEALTH]),
+        (Filters(client="other-app"), [REFUSED]),
+        (Filters(route="/nowhere"), []),
+        (Filters(until_us=0), []),
+        (Filters(from_us=1 << 60), []),
+    ],
+)
+def test_filters_are_all_asked(path: Path, filters: Filters, expected: list[bytes]) -> None:
+    """An exchange is found by what its first or its last record says."""
+    assert ids(path, filters) == [uuid_text(item) for item in expected]
+
+
+def test_pages_join_without_gap_or_repeat(path: Path) -> None:
+    """A cursor goes on behind the last item, and finds outcomes that lie before it."""
+    found: list[View] = []
+    cursor = None
+    while True:
+        page = find(path, Filters(), cursor=cursor, limit=1)
+        found += page.items
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert [item["exchange_id"] for item in found] == ids(path, Filters())
+    assert [item.get("status") for item in found] == [None, 403, 200, 502]
+
+
+def test_an_exchange_is_shown_with_all_its_records(path: Path) -> None:
+    """Intent and outcome are one view: an alert stays, and the sections open with the keys."""
+    view = show(path, HEALTH, keys=keys_in(path.parent.parent))
+    assert view is not None
+    assert view["alert"] is True
+    assert view["records"] == 3
+    assert view["fields_withheld"] == ["nino"]
+    assert view["state"] == "exchange.outcome"
+    assert view["sections"] == {"actor": {"client_id": "council-app"}}
+    entries = view["entries"]
+    assert isinstance(entries, list)
+    assert [(entry["index"], entry["kind"]) for entry in entries] == [
+        (2, "exchange.intent"),
+        (3, "exchange.outcome"),
+    ]
+    without_keys = show(path, HEALTH)
+    assert without_keys is not None
+    assert "sections" not in without_keys
+
+
+def test_an_open_exchange_and_a_refusal_are_shown(path: Path) -> None:
+    """What has no outcome says so, and a refusal is one record."""
+    still_open, refused = show(path, OPEN), show(path, REFUSED)
+    assert still_open is not None
+    assert refused is not None
+    assert (still_open["state"], still_open["finished"]) == ("exchange.intent", None)
+    assert refused["state"] == "decision.deny"
+    assert show(path, new_uuid7()) is None
+
+
+def test_records_of_another_kind_are_found_by_kind(path: Path) -> None:
+    """Administrative changes are searched with the same call."""
+    page = find(path, Filters(kind=Kind.CHANGE))
+    assert [(item["exchange_id"], item["what"]) for item in page.items] == [(None, "agreement")]
+
+
+def test_an_erased_section_is_shown_as_none(path: Path) -> None:
+    """Once its key is gone nobody can read it (I9)."""
+    tampered(path, "DELETE FROM audit_key WHERE leaf_index = 1")
+    view = show(path, LEEDS, keys=keys_in(path.parent.parent))
+    assert view is not None
+    assert view["sections"] == {"actor": None}

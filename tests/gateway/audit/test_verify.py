@@ -1,0 +1,188 @@
+"""Verification: a sound log passes, and every kind of tampering is told with its index."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gateway.audit.note import Checkpoint
+from gateway.audit.reader import verify_log
+from gateway.audit.verify import Report
+from tests.gateway.audit.records import ORIGIN, filled, keys_in, selected, tampered
+
+EXCHANGES = 140  # with the first record 281: one full tile, and an edge
+TAMPERED = 77
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a sound log; tests work on copies."""
+    directory = tmp_path_factory.mktemp("sound")
+    filled(directory, EXCHANGES)
+    return directory
+
+
+def checked(directory: Path, *, with_keys: bool = True) -> Report:
+    """Verify the log of a directory with its own key."""
+    keys = keys_in(directory)
+    path = next((directory / "audit").glob("audit-*.db"))
+    vkey = keys.signer(ORIGIN).verifier.vkey()
+    return verify_log(path, vkey=vkey, keys=keys if with_keys else None)
+
+
+@pytest.fixture
+def copied(sound: Path, tmp_path: Path) -> Path:
+    """A copy of the sound log."""
+    return shutil.copytree(sound, tmp_path / "copy")
+
+
+SET_COLUMN = {
+    "entry": "UPDATE audit_record SET entry = ? WHERE leaf_index = ?",
+    "sections": "UPDATE audit_record SET sections = ? WHERE leaf_index = ?",
+    "leaf_hash": "UPDATE audit_record SET leaf_hash = ? WHERE leaf_index = ?",
+}
+
+
+def stored(path: Path, column: str) -> bytes:
+    """Return a blob of the record that is tampered with."""
+    rows = selected(
+        path,
+        "SELECT entry, sections, leaf_hash FROM audit_record WHERE leaf_index = ?",
+        TAMPERED,
+    )
+    blob: bytes = rows[0][list(SET_COLUMN).index(column)]
+    return blob
+
+
+def test_a_sound_log_passes(sound: Path) -> None:
+    """Nothing is at fault; signatures reach the end; every sealed section was opened (I5)."""
+    report = checked(sound)
+    assert report.faults == ()
+    assert report.ok
+    assert (report.size, report.signed_size) == (281, 281)
+    assert (report.opened, report.erased, report.unopened) == (EXCHANGES, 0, 0)
+    without = checked(sound, with_keys=False)
+    assert without.ok
+    assert without.unopened == EXCHANGES
+
+
+def test_progress_is_told(sound: Path) -> None:
+    """A caller may show how far a verification is."""
+    told: list[tuple[int, int]] = []
+    path = next((sound / "audit").glob("audit-*.db"))
+    verify_log(path, progress=lambda done, of: told.append((done, of)))
+    assert told[-1] == (281, 281)
+
+
+@pytest.mark.parametrize("column", SET_COLUMN)
+def test_a_changed_byte_is_told_with_its_index(copied: Path, column: str) -> None:
+    """No byte of an entry, a section, its salt or a leaf hash is out of the tree's sight (F20)."""
+    path = next((copied / "audit").glob("audit-*.db"))
+    value = stored(path, column)
+    for at in range(0, len(value), 7):
+        changed = value[:at] + bytes([value[at] ^ 1]) + value[at + 1 :]
+        tampered(path, SET_COLUMN[column], changed, TAMPERED)
+        assert TAMPERED in {fault.at for fault in checked(copied).faults}, at
+    tampered(path, SET_COLUMN[column], value, TAMPERED)
+    assert checked(copied).ok
+
+
+TAMPERINGS: dict[str, tuple[str, int]] = {
+    "record id": ("UPDATE audit_record SET record_id = zeroblob(16) WHERE leaf_index = 77", 77),
+    "exchange": ("UPDATE audit_record SET exchange = zeroblob(16) WHERE leaf_index = 77", 77),
+    "kind": ("UPDATE audit_record SET kind = 5 WHERE leaf_index = 77", 77),
+    "time": ("UPDATE audit_record SET t = t + 1 WHERE leaf_index = 77", 77),
+    "wrapped key": ("UPDATE audit_key SET wrapped = zeroblob(90) WHERE leaf_index = 77", 77),
+    "removed": ("DELETE FROM audit_record WHERE leaf_index = 77", 77),
+    "removed from the edge": ("DELETE FROM audit_record WHERE leaf_index = 270", 270),
+    "removed at the end": ("DELETE FROM audit_record WHERE leaf_index = 280", 280),
+    "added at the end": (
+        "INSERT INTO audit_record SELECT 281, zeroblob(16), exchange, kind, t, leaf_hash, entry,"
+        " sections FROM audit_record WHERE leaf_index = 77",
+        281,
+    ),
+    "tile": ("UPDATE audit_tile SET hashes = zeroblob(8192)", 0),
+    "tile root": ("UPDATE audit_tile SET root = zeroblob(32)", 0),
+    "tile removed": ("DELETE FROM audit_tile", 0),
+    "tile added": ("INSERT INTO audit_tile SELECT 0, 1, root, hashes FROM audit_tile", 256),
+    "upper tile added": ("INSERT INTO audit_tile SELECT 1, 0, root, hashes FROM audit_tile", 0),
+    "checkpoint": ("UPDATE audit_checkpoint SET note = replace(note, 'A', 'B')", 280),
+    "checkpoint garbled": ("UPDATE audit_checkpoint SET note = 'x'", 280),
+    "checkpoint removed": ("DELETE FROM audit_checkpoint", 281),
+    "stored root": ("UPDATE audit_tree SET root = zeroblob(32)", 280),
+    "stored size": ("UPDATE audit_tree SET size = 999", 281),
+    "next index": ("UPDATE audit_head SET next_index = 300", 281),
+}
+
+
+@pytest.mark.parametrize("name", TAMPERINGS)
+def test_each_tampering_is_told_with_its_index(copied: Path, name: str) -> None:
+    """Every table that a proof rests on is checked (F20)."""
+    statement, index = TAMPERINGS[name]
+    path = next((copied / "audit").glob("audit-*.db"))
+    tampered(path, statement)
+    report = checked(copied)
+    assert not report.ok
+    assert index in {fault.at for fault in report.faults}, report.faults
+
+
+def resign(directory: Path, path: Path) -> None:
+    """Swap two records of the full tile and put a checkpoint that fits nothing, well signed."""
+    signer = keys_in(directory).signer(ORIGIN)
+    note = signer.sign(Checkpoint(origin=ORIGIN, size=281, root=bytes(32)))
+    tampered(path, "UPDATE audit_checkpoint SET note = ?", note)
+
+
+def swap(directory: Path, path: Path) -> None:
+    """Swap two whole records, each still fitting its own leaf hash."""
+    tampered(path, "UPDATE audit_record SET leaf_index = -1 WHERE leaf_index = 77")
+    tampered(path, "UPDATE audit_record SET leaf_index = 77 WHERE leaf_index = 78")
+    tampered(path, "UPDATE audit_record SET leaf_index = 78 WHERE leaf_index = -1")
+
+
+def grow_head(directory: Path, path: Path) -> None:
+    """Keep a signed head that covers more than the log holds."""
+    signer = keys_in(directory).signer(ORIGIN)
+    note = signer.sign(Checkpoint(origin=ORIGIN, size=500, root=bytes(32)))
+    (path.parent / "sealed-head").write_text(note, "utf-8")
+
+
+def spoil_head(directory: Path, path: Path) -> None:
+    """Put something else in the sealed head's place."""
+    (path.parent / "sealed-head").write_text("nothing", "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("tamper", "index"), [(resign, 280), (swap, 77), (grow_head, 281), (spoil_head, 0)]
+)
+def test_rewritten_history_is_told(
+    copied: Path, tamper: Callable[[Path, Path], None], index: int
+) -> None:
+    """Swapped rows, forked heads and rollbacks are told with the index from which they show."""
+    tamper(copied, next((copied / "audit").glob("audit-*.db")))
+    report = checked(copied)
+    assert index in {fault.at for fault in report.faults}, report.faults
+
+
+def test_erased_sections_are_counted_and_the_proof_stays(copied: Path) -> None:
+    """Deleting keys erases what was sealed and changes neither root nor verdict (I9)."""
+    path = next((copied / "audit").glob("audit-*.db"))
+    before = checked(copied)
+    tampered(path, "DELETE FROM audit_key WHERE leaf_index = 77")
+    after = checked(copied)
+    assert after.ok
+    assert after.root == before.root
+    assert (after.opened, after.erased) == (EXCHANGES - 1, 1)
+    for day_key in (copied / "keys").glob("log-day-*"):
+        day_key.unlink()
+    assert checked(copied).erased == EXCHANGES
+
+
+def test_a_file_that_is_no_log_is_a_fault(tmp_path: Path) -> None:
+    """A file that cannot be read through does not verify."""
+    assert not verify_log(tmp_path / "audit-2026.db").ok
+    (tmp_path / "audit-2026.db").write_bytes(b"SQLite format 3\0" + bytes(4_000))
+    assert not verify_log(tmp_path / "audit-2026.db").ok
