@@ -1,0 +1,1 @@
+"""Who is calling: tokens, proofs of possession and the issuers behind them."""
