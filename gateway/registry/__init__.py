@@ -1,0 +1,1 @@
+"""What the gateway has been told: organisations, services, instruments and agreements."""

@@ -1,0 +1,250 @@
+"""The registry: every state of the configuration, what is stopped, and who may begin."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, Row, Select, delete, func, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.clock import random_bytes, system_time_us
+from gateway.database import reading, writing
+from gateway.registry.documents import Configuration, Kind
+from gateway.registry.tables import ConfigurationDocument, Revision, Secret, Stop
+from policies.document import canonical_bytes, digest
+
+BOOTSTRAP_SECRET: Final = "bootstrap"  # noqa: S105 - its name, not the secret
+_SECRET_BYTES: Final = 32
+
+
+class StopKind(StrEnum):
+    """What can be stopped at once, without compiling anything."""
+
+    AGREEMENT = "agreement"
+    CLIENT = "client"
+    ISSUER = "issuer"
+    SERVICE = "service"
+    PEER = "peer"
+    KEY = "key"
+    TOKEN = "token"  # noqa: S105 - a kind of thing, not a secret
+
+
+class RegistryUnavailable(Exception):
+    """The registry's database cannot be read or written now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What an `apply` changed, as (kind, key) pairs; an unchanged registry keeps its revision."""
+
+    revision: int
+    added: tuple[tuple[Kind, str], ...] = ()
+    changed: tuple[tuple[Kind, str], ...] = ()
+    removed: tuple[tuple[Kind, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """One state of one document: present from revision `since` until before `until`."""
+
+    document: Mapping[str, object]
+    digest: str
+    since: int
+    until: int | None
+
+
+class Registry:
+    """Reads and changes the registry, one transaction each; synchronous, so call it in a thread.
+
+    Every method raises RegistryUnavailable where the database does not answer.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """Use a database that `gateway.database.upgrade` has brought up to date."""
+        self._engine = engine
+
+    def revision(self) -> int:
+        """Return the number of the present configuration; 0 where none was ever applied."""
+        with _failures(), reading(self._engine) as connection:
+            return _revision(connection)
+
+    def load(self) -> tuple[int, Configuration]:
+        """Return the present configuration and its revision, read together."""
+        documents: dict[Kind, dict[str, Mapping[str, object]]] = {kind: {} for kind in Kind}
+        with _failures(), reading(self._engine) as connection:
+            revision = _revision(connection)
+            for row in connection.execute(_present()):
+                documents[Kind(row.kind)][row.key] = json.loads(row.content)
+        return revision, Configuration.of(documents)
+
+    def apply(self, configuration: Configuration, *, by: str) -> Changes:
+        """Make `configuration` the present one, whole; what it lacks is no longer present.
+
+        The caller has compiled it first, so that nothing is applied that cannot be enforced.
+        """
+        wanted = {
+            (kind, key): (digest(document), canonical_bytes(document).decode())
+            for kind, key, document in configuration.documents()
+        }
+        with _failures(), writing(self._engine) as connection:
+            revision = _revision(connection)
+            present = {
+                (Kind(row.kind), row.key): row.digest for row in connection.execute(_present())
+            }
+            changes = _compare(revision + 1, present, {key: it[0] for key, it in wanted.items()})
+            if not (changes.added or changes.changed or changes.removed):
+                return Changes(revision=revision)
+            _record_revision(connection, changes.revision, by)
+            for kind, key in (*changes.changed, *changes.removed):
+                _end(connection, kind, key, changes.revision)
+            for kind, key in (*changes.added, *changes.changed):
+                connection.execute(
+                    insert(ConfigurationDocument).values(
+                        kind=kind,
+                        key=key,
+                        digest=wanted[kind, key][0],
+                        content=wanted[kind, key][1],
+                        since=changes.revision,
+                    )
+                )
+        return changes
+
+    def present(self, kind: Kind) -> tuple[State, ...]:
+        """Return the present documents of one kind, in the order of their keys."""
+        with _failures(), reading(self._engine) as connection:
+            rows = connection.execute(_present().where(ConfigurationDocument.kind == kind))
+            return tuple(_state(row) for row in rows)
+
+    def history(self, kind: Kind, key: str) -> tuple[State, ...]:
+        """Return every state that a document ever had, newest first; empty if it never existed."""
+        chosen = (
+            select(ConfigurationDocument.__table__)
+            .where(ConfigurationDocument.kind == kind, ConfigurationDocument.key == key)
+            .order_by(ConfigurationDocument.since.desc())
+        )
+        with _failures(), reading(self._engine) as connection:
+            return tuple(_state(row) for row in connection.execute(chosen))
+
+    def stop(self, kind: StopKind, key: str, *, reason: str, by: str) -> bool:
+        """Stop something at once; tell whether it was not stopped already."""
+        with _failures(), writing(self._engine) as connection:
+            if connection.execute(_stop_of(kind, key)).first() is not None:
+                return False
+            connection.execute(
+                insert(Stop).values(
+                    kind=kind, key=key, reason=reason, stopped_by=by, stopped_at_us=system_time_us()
+                )
+            )
+            return True
+
+    def resume(self, kind: StopKind, key: str) -> bool:
+        """End a stop; tell whether there was one."""
+        chosen = delete(Stop).where(Stop.kind == kind, Stop.key == key)
+        with _failures(), writing(self._engine) as connection:
+            return connection.execute(chosen).rowcount > 0
+
+    def stops(self) -> frozenset[tuple[str, str]]:
+        """Return everything that is stopped now, as (kind, key) pairs."""
+        with _failures(), reading(self._engine) as connection:
+            rows = connection.execute(select(Stop.kind, Stop.key))
+            return frozenset((row.kind, row.key) for row in rows)
+
+    def make_bootstrap_secret(self) -> str:
+        """Make the first operator's secret and return it, once; an earlier one ends."""
+        secret = base64.urlsafe_b64encode(random_bytes(_SECRET_BYTES)).rstrip(b"=").decode()
+        with _failures(), writing(self._engine) as connection:
+            connection.execute(delete(Secret).where(Secret.name == BOOTSTRAP_SECRET))
+            connection.execute(
+                insert(Secret).values(
+                    name=BOOTSTRAP_SECRET, sha256=_sha256(secret), made_at_us=system_time_us()
+                )
+            )
+        return secret
+
+    def is_bootstrap_secret(self, unverified_secret: str) -> bool:
+        """Compare with the bootstrap secret in constant time.
+
+        A plain hash is enough for a secret of 256 random bits: there is nothing to guess.
+        """
+        chosen = select(Secret.sha256).where(Secret.name == BOOTSTRAP_SECRET)
+        with _failures(), reading(self._engine) as connection:
+            kept = connection.execute(chosen).scalar()
+        return kept is not None and hmac.compare_digest(kept, _sha256(unverified_secret))
+
+
+class _failures:  # noqa: N801 - it reads as a statement: with _failures()
+    """Turns a database's failure into the registry's own."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, SQLAlchemyError):
+            raise RegistryUnavailable(f"the registry does not answer: {type(error).__name__}")
+
+
+def _present() -> Select[tuple[Any, ...]]:
+    """Return the query of everything that is present now."""
+    return (
+        select(ConfigurationDocument.__table__)
+        .where(ConfigurationDocument.until.is_(None))
+        .order_by(ConfigurationDocument.kind, ConfigurationDocument.key)
+    )
+
+
+def _stop_of(kind: StopKind, key: str) -> Select[str]:
+    return select(Stop.key).where(Stop.kind == kind, Stop.key == key)
+
+
+def _revision(connection: Connection) -> int:
+    return connection.execute(select(func.max(Revision.number))).scalar() or 0
+
+
+def _record_revision(connection: Connection, number: int, by: str) -> None:
+    connection.execute(
+        insert(Revision).values(number=number, changed_at_us=system_time_us(), changed_by=by)
+    )
+
+
+def _end(connection: Connection, kind: Kind, key: str, revision: int) -> None:
+    connection.execute(
+        update(ConfigurationDocument)
+        .where(
+            ConfigurationDocument.kind == kind,
+            ConfigurationDocument.key == key,
+            ConfigurationDocument.until.is_(None),
+        )
+        .values(until=revision)
+    )
+
+
+def _compare(
+    revision: int,
+    present: Mapping[tuple[Kind, str], str],
+    wanted: Mapping[tuple[Kind, str], str],
+) -> Changes:
+    return Changes(
+        revision=revision,
+        added=tuple(sorted(wanted.keys() - present.keys())),
+        changed=tuple(
+            sorted(it for it in wanted.keys() & present.keys() if wanted[it] != present[it])
+        ),
+        removed=tuple(sorted(present.keys() - wanted.keys())),
+    )
+
+
+def _state(row: Row[Any]) -> State:
+    return State(
+        document=json.loads(row.content), digest=row.digest, since=row.since, until=row.until
+    )
+
+
+def _sha256(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

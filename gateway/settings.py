@@ -1,0 +1,266 @@
+"""Every setting, read once into one frozen value; nothing else reads the environment."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+FILE_NAME: Final = "concordat.yaml"
+"""The settings file, inside the home directory."""
+FILE_BYTES_MAX: Final = 64 * 1024
+_PREFIX: Final = "CONCORDAT_"
+_WORKERS_MAX: Final = 256
+
+
+class SettingsInvalid(Exception):
+    """Settings cannot be used; `faults` are whole sentences, each naming where the mistake is."""
+
+    def __init__(self, faults: tuple[str, ...]) -> None:
+        """Keep every fault, so that all can be mended at once."""
+        super().__init__("\n".join(faults))
+        self.faults: Final = faults
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingFact:
+    """One setting as `concordat config show` presents it; `origin` says where the value is from."""
+
+    name: str
+    value: str
+    default: str
+    origin: str
+    description: str
+
+
+def _check_listener(value: str) -> str:
+    """Accept ``address:port`` with a literal address: a name could resolve to somewhere else."""
+    host, separator, port = value.rpartition(":")
+    if not separator or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError("write it as address:port, for example 127.0.0.1:8080")
+    ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+    return value
+
+
+def _check_base_url(value: str) -> str:
+    """Accept ``scheme://host[:port]`` alone: paths of services stand at its root."""
+    parts = urlsplit(value)
+    bare = f"{parts.scheme}://{parts.netloc}"
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise ValueError("write it as https://host or https://host:port")
+    if value != bare:
+        raise ValueError(f"nothing may follow the host; {bare} would be accepted")
+    return value
+
+
+def _check_organisation(value: str) -> str:
+    """Accept a reference of one of the four registers (design.md, section 2)."""
+    if not value.startswith(("ods:", "gss:", "govuk:", "urn:")):
+        raise ValueError("an organisation's reference starts with ods:, gss:, govuk: or urn:")
+    return value
+
+
+Listener = Annotated[str, AfterValidator(_check_listener)]
+
+
+class Settings(BaseSettings):
+    """All settings. The environment goes before the file, an argument before both."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX,
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+    )
+
+    home: Annotated[Path, AfterValidator(Path.absolute)] = Field(
+        default=Path("concordat-home"),
+        description="Directory of the settings file, the registry, the audit log and the keys.",
+    )
+    organisation: Annotated[str, AfterValidator(_check_organisation)] = Field(
+        description="Reference of the body that runs this gateway, for example ods:X9Z.",
+    )
+    public_base_url: Annotated[str, AfterValidator(_check_base_url)] = Field(
+        description="Where consumers reach the data listener; tokens name services beneath it.",
+    )
+    data_listen: Listener = Field(
+        default="127.0.0.1:8080",
+        description="Address and port of the data listener, which consumers call.",
+    )
+    control_listen: Listener = Field(
+        default="127.0.0.1:8081",
+        description="Address and port of the control listener, for administrators and monitoring.",
+    )
+    workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        le=_WORKERS_MAX,
+        description="Number of data-plane processes; one per core unless set.",
+    )
+    registry_url: SecretStr | None = Field(
+        default=None,
+        description="SQLAlchemy URL of the registry; a SQLite file in the home unless set.",
+    )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        description="Traces URL of an OpenTelemetry collector; no span is made unless it is set.",
+    )
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def audit_directory(self) -> Path:
+        """Directory of the audit log."""
+        return self.home / "audit"
+
+    @property
+    def keys_directory(self) -> Path:
+        """Directory of the key files."""
+        return self.home / "keys"
+
+    @property
+    def run_directory(self) -> Path:
+        """Directory of what only lives as long as the service runs."""
+        return self.home / "run"
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the registry's database, with its password if it has one."""
+        if self.registry_url is not None:
+            return self.registry_url.get_secret_value()
+        return f"sqlite+pysqlite:///{self.home / 'registry.db'}"
+
+    def facts(self) -> tuple[SettingFact, ...]:
+        """Return every setting with its value, default, origin and meaning."""
+        return tuple(
+            SettingFact(
+                name=name,
+                value=str(getattr(self, name)),
+                default=""
+                if field.is_required()
+                else str(field.get_default(call_default_factory=True, validated_data={})),
+                origin=self._origins.get(name, "default"),
+                description=field.description or "",
+            )
+            for name, field in type(self).model_fields.items()
+        )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take arguments only: `load_settings` merges the file and the environment itself."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+
+def load_settings(home: Path | None = None, **arguments: object) -> Settings:
+    """Read the settings: arguments, then ``CONCORDAT_*`` variables, then the home's file.
+
+    Raises:
+        SettingsInvalid: with every fault at once, and the line of those in the file.
+    """
+    given = {name: value for name, value in arguments.items() if value is not None}
+    if home is not None:
+        given["home"] = home
+    environment = EnvSettingsSource(Settings)()
+    chosen_home = Path(str(given.get("home") or environment.get("home") or _default_home()))
+    path = chosen_home / FILE_NAME
+    lines, from_file = _read_file(path)
+    origins = {name: f"{path}:{line}" for name, line in lines.items()}
+    origins |= {name: f"environment variable {_PREFIX}{name.upper()}" for name in environment}
+    origins |= dict.fromkeys(given, "argument")
+    try:
+        settings = Settings.model_validate({**from_file, **environment, **given})
+    except ValidationError as invalid:
+        raise SettingsInvalid(_sentences(invalid, origins, path)) from None
+    settings._origins.update(origins)  # noqa: SLF001 - the loader is their only writer
+    return settings
+
+
+def _default_home() -> Path:
+    home: Path = Settings.model_fields["home"].default
+    return home
+
+
+def _read_file(path: Path) -> tuple[Mapping[str, int], Mapping[str, str]]:
+    """Return the lines and values of the settings in a file; there need not be one."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return {}, {}
+    if len(content) > FILE_BYTES_MAX:
+        raise SettingsInvalid((f"{path}: a settings file has at most {FILE_BYTES_MAX} bytes.",))
+    try:
+        root = yaml.compose(content, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise SettingsInvalid((f"{path}: {_one_line(error)}",)) from None
+    if root is None:
+        return {}, {}
+    if not isinstance(root, yaml.MappingNode):
+        raise SettingsInvalid((f"{path}:1: write one setting per line, as name: value.",))
+    return _read_entries(path, root)
+
+
+def _read_entries(path: Path, root: yaml.MappingNode) -> tuple[dict[str, int], dict[str, str]]:
+    lines: dict[str, int] = {}
+    values: dict[str, str] = {}
+    faults: list[str] = []
+    for key, value in root.value:
+        name, line = str(key.value), key.start_mark.line + 1
+        where = f"{path}:{line}"
+        if name not in Settings.model_fields or name == "home":
+            faults.append(f"{where}: there is no setting {name!r} here.{_nearest(name)}")
+        elif name in values:
+            faults.append(f"{where}: {name} was set before, on line {lines[name]}.")
+        elif not isinstance(value, yaml.ScalarNode):
+            faults.append(f"{where}: {name} takes one value.")
+        elif value.value:
+            lines[name], values[name] = line, value.value
+    if faults:
+        raise SettingsInvalid(tuple(faults))
+    return lines, values
+
+
+def _nearest(name: str) -> str:
+    near = difflib.get_close_matches(name, list(Settings.model_fields), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def _sentences(invalid: ValidationError, origins: Mapping[str, str], path: Path) -> tuple[str, ...]:
+    """Say each fault in one line, without the value: it may be a password in a URL."""
+    faults = []
+    for error in invalid.errors(include_input=False, include_url=False, include_context=False):
+        name = str(error["loc"][0]) if error["loc"] else "settings"
+        if error["type"] == "missing":
+            faults.append(f"{name} is not set. Set it in {path} or as {_PREFIX}{name.upper()}.")
+        elif error["type"] == "extra_forbidden":
+            faults.append(f"there is no setting {name!r}.{_nearest(name)}")
+        else:
+            message = error["msg"].removeprefix("Value error, ")
+            faults.append(f"{origins.get(name, 'default')}: {name}: {message}.")
+    return tuple(faults)
+
+
+def _one_line(error: yaml.YAMLError) -> str:
+    return " ".join(str(error).split())
