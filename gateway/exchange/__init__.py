@@ -1,0 +1,1 @@
+"""The data plane: one exchange, from the request's first byte to the outcome record."""

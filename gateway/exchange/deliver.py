@@ -1,0 +1,245 @@
+"""Calling the service and making its answer fit to release: steps 6 of the exchange."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from connectors.base import Call, CallFailed, Connector, Failure, Reply
+from gateway.clock import uuid_text
+from gateway.errors import ProblemCode
+from gateway.exchange.duties.apply import Applied, Shape, Withheld, apply_duties, has_body_duties
+from gateway.exchange.facts import Ending, Exchange
+from gateway.exchange.messages import Headers, Target
+from gateway.exchange.records import request_subjects, request_values
+from gateway.problems import PROBLEMS, code_of
+from policies.decision import PUBLIC, ReasonCode
+
+ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024
+"""The longest answer that is held in memory whole; a longer one is withheld."""
+CALL_DEADLINE_S: Final = 30.0
+
+FORWARDED: Final = frozenset(
+    {
+        b"accept",
+        b"accept-language",
+        b"content-language",
+        b"content-type",
+        b"if-match",
+        b"if-modified-since",
+        b"if-none-match",
+        b"if-unmodified-since",
+        b"prefer",
+        b"x-correlation-id",
+    }
+)
+"""End-to-end request fields that a service may see; nothing that names or proves the caller."""
+FORWARDED_UNTOUCHED: Final = frozenset({b"accept-encoding", b"range", b"if-range"})
+"""Fields that go upstream only where no duty has to read the answer."""
+RELEASED: Final = frozenset(
+    {
+        b"content-disposition",
+        b"content-language",
+        b"content-type",
+        b"data-as-of",
+        b"last-modified",
+        b"retry-after",
+    }
+)
+"""Response fields of a service that a consumer may see."""
+RELEASED_UNTOUCHED: Final = frozenset(
+    {b"accept-ranges", b"content-encoding", b"content-range", b"etag"}
+)
+"""Response fields that are true only of a body that no duty has changed."""
+
+_FAILURES: Final = {
+    Failure.UNREACHABLE: ("service-unreachable", "The service could not be reached."),
+    Failure.TIMED_OUT: ("service-timeout", "The service did not answer in time."),
+    Failure.REFUSED: ("service-unreachable", "The service does not accept the gateway's call."),
+    Failure.MALFORMED: ("service-malformed", "The service's answer broke the rules of HTTP."),
+    Failure.OVERLOADED: ("service-overloaded", "Too many calls to the service are under way."),
+}
+_PASSED_ON: Final = frozenset({404, 405, 406, 409, 410, 412, 415, 422, 428, 429})
+"""Client errors of a service that the consumer can do something about; its other errors are 502."""
+
+
+async def deliver(exchange: Exchange, connector: Connector) -> Ending:
+    """Call the service and return what may be released; never raises.
+
+    Whatever happens here, the intent is on record, so that an outcome has to follow it.
+    """
+    try:
+        reply = await connector.call(upstream_call(exchange))
+        try:
+            return await _read(exchange, reply)
+        finally:
+            await reply.release()
+    except CallFailed as failed:
+        return _call_failed(failed)
+    except Exception:  # noqa: BLE001 - a fault of our own must still leave its outcome record
+        return Ending(
+            status=500,
+            reason=ReasonCode.CONNECTOR_UNAVAILABLE,
+            problem=ProblemCode.INTERNAL_ERROR,
+            detail="The gateway failed while it handled the answer; nothing was released.",
+            origin="gateway",
+        )
+
+
+def upstream_call(exchange: Exchange) -> Call:
+    """Return the call that goes upstream: allow-listed fields, and none of the caller's proofs."""
+    request = exchange.request
+    names = FORWARDED
+    if not has_body_duties(exchange.decision.duties):
+        names = FORWARDED | FORWARDED_UNTOUCHED
+    return Call(
+        method=request.method,
+        target=_without_fields(request.target),
+        headers=(
+            *((name, value) for name, value in request.headers if name in names),
+            (b"via", b"1.1 concordat"),
+            (b"traceparent", exchange.traceparent),
+            (b"x-request-id", uuid_text(exchange.id).encode()),
+        ),
+        body=exchange.body if request.has_body else None,
+        deadline_s=CALL_DEADLINE_S,
+    )
+
+
+async def _read(exchange: Exchange, reply: Reply) -> Ending:
+    if reply.status >= 300 and reply.status != 304:
+        return _service_error(reply.status)
+    if reply.status == 206 and has_body_duties(exchange.decision.duties):
+        return _withheld(
+            Withheld(
+                reason=ReasonCode.DUTY_NOT_APPLICABLE,
+                detail="The service answered with a part of its data, which cannot be checked.",
+            ),
+            reply.status,
+        )
+    body = await reply.read(ANSWER_BYTES_MAX)
+    return released(exchange, reply.status, reply.headers, body)
+
+
+def released(exchange: Exchange, status: int, headers: Headers, body: bytes) -> Ending:
+    """Apply the decision's duties to an answer and return what is left of it to release."""
+    duties = exchange.decision.duties
+    fields = dict(headers)
+    facts = exchange.service.facts if exchange.service else None
+    assert facts is not None, "a permitted exchange has a service"  # noqa: S101 - programmer's error
+    known = request_subjects(exchange)
+    if not body:
+        return Ending(
+            status=status,
+            headers=_release_headers(headers, RELEASED | RELEASED_UNTOUCHED),
+            service_status=status,
+            subjects=known,
+            subjects_counted=len(known),
+        )
+    coded = fields.get(b"content-encoding", b"identity") != b"identity"
+    if coded and has_body_duties(duties):
+        return _withheld(
+            Withheld(
+                reason=ReasonCode.DUTY_NOT_APPLICABLE,
+                detail="The service compressed its answer, which therefore cannot be checked.",
+            ),
+            status,
+        )
+    applied = apply_duties(
+        duties,
+        Shape(
+            records_at=facts.records_at,
+            count_at=facts.count_at,
+            known_subjects=known,
+            filtered_on=frozenset(name for name, _ in request_values(exchange)),
+        ),
+        media_type=fields.get(b"content-type", b"").decode("latin-1"),
+        body=body,
+    )
+    if isinstance(applied, Withheld):
+        return _withheld(applied, status)
+    return _applied(exchange, status, headers, applied)
+
+
+def _applied(exchange: Exchange, status: int, headers: Headers, applied: Applied) -> Ending:
+    untouched = not has_body_duties(exchange.decision.duties)
+    names = RELEASED | RELEASED_UNTOUCHED if untouched else RELEASED
+    return Ending(
+        status=status,
+        headers=_release_headers(headers, names),
+        body=applied.body,
+        service_status=status,
+        records=applied.records,
+        records_dropped=applied.records_dropped,
+        subjects=applied.subjects,
+        subjects_counted=applied.subjects_counted,
+        redacted_subjects=applied.redacted_subjects,
+        fields_sent=applied.fields_sent,
+        fields_withheld=applied.fields_withheld,
+        leaked=applied.leaked,
+    )
+
+
+def exchange_headers(exchange: Exchange) -> Headers:
+    """Return the response fields that the gateway itself adds to an answer with data."""
+    headers = [(b"exchange-id", uuid_text(exchange.id).encode())]
+    if exchange.query.caller.organisation != PUBLIC:
+        headers.append((b"cache-control", b"no-store"))
+    if exchange.decision.duties.onward_not_permitted:
+        headers.append((b"onward-sharing", b"not-permitted"))
+    headers += [pair for pair in exchange.request.headers if pair[0] in _MIRRORED]
+    return tuple(headers)
+
+
+_MIRRORED: Final = frozenset({b"x-request-id", b"x-correlation-id"})
+
+
+def _release_headers(headers: Headers, names: frozenset[bytes]) -> Headers:
+    return tuple(pair for pair in headers if pair[0] in names)
+
+
+def _call_failed(failed: CallFailed) -> Ending:
+    code, detail = _FAILURES[failed.failure]
+    return Ending(
+        status=PROBLEMS[code].status,
+        reason=ReasonCode.CONNECTOR_UNAVAILABLE,
+        problem=code,
+        detail=detail,
+        origin="service",
+        sent=failed.sent,
+    )
+
+
+def _service_error(status: int) -> Ending:
+    """Replace a service's own error: its body may hold anything (U-11, U-14)."""
+    passed_on = status in _PASSED_ON
+    return Ending(
+        status=status if passed_on else 502,
+        reason=ReasonCode.OK if passed_on else ReasonCode.CONNECTOR_UNAVAILABLE,
+        problem="service-error",
+        detail=f"The service answered with status {status}; its own message is not passed on.",
+        origin="service",
+        service_status=status,
+    )
+
+
+def _withheld(withheld: Withheld, service_status: int) -> Ending:
+    return Ending(
+        status=502 if withheld.reason is not ReasonCode.VOLUME_EXCEEDED else 429,
+        reason=withheld.reason,
+        problem=code_of(withheld.reason),
+        detail=withheld.detail,
+        origin="service",
+        service_status=service_status,
+    )
+
+
+def _without_fields(target: Target) -> bytes:
+    """Drop the gateway's own ``_fields`` from the target; every other byte stays as it came."""
+    path, mark, query = target.raw.partition(b"?")
+    if not mark or all(name != "_fields" for name, _ in target.parameters):
+        return target.raw
+    pairs = query.split(b"&")
+    kept = [
+        pair for pair, (name, _) in zip(pairs, target.parameters, strict=True) if name != "_fields"
+    ]
+    return path + b"?" + b"&".join(kept) if kept else path

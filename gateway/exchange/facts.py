@@ -1,0 +1,81 @@
+"""What is known of one exchange once it is decided, and how it ended: the matter of its records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from gateway.exchange.messages import Headers, Request
+from gateway.exchange.snapshot import Service
+from gateway.identity.caller import Authenticated
+from gateway.telemetry import TraceContext, format_traceparent
+from policies.compile import Policy
+from policies.decision import Decision, Query, ReasonCode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One exchange after its decision.
+
+    `started_us` is system time and `began_us` monotonic time, both in microseconds; `at` is the
+    decision time. `authenticated` is None for a public caller, `service` and `policy` are None
+    where none was found. `body` is the whole request body. `trace` is the caller's trace context,
+    if it sent one.
+    """
+
+    id: bytes
+    at: datetime
+    started_us: int
+    began_us: int
+    trace: TraceContext | None
+    request: Request
+    query: Query
+    decision: Decision
+    authenticated: Authenticated | None = None
+    service: Service | None = None
+    policy: Policy | None = None
+    body: bytes = b""
+
+    @property
+    def trace_id(self) -> str:
+        """The trace that the exchange is part of: the caller's, or its own (32 hex digits)."""
+        return self.trace.trace_id if self.trace else self.id.hex()
+
+    @property
+    def span_id(self) -> str:
+        """The gateway's own span in that trace (16 hex digits)."""
+        return self.id.hex()[16:]
+
+    @property
+    def traceparent(self) -> bytes:
+        """The field that continues the trace upstream (W3C Trace Context)."""
+        sampled = self.trace is not None and self.trace.sampled
+        return format_traceparent(self.trace_id, self.span_id, sampled=sampled)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How an exchange ended: what the consumer gets, and what the outcome record says of it.
+
+    `problem` is the problem code where no data was released; `sent` is false only where the
+    service surely never saw the call. `subjects` are the identifiers of the people in the answer,
+    and `subjects_counted` their number where they cannot be told apart.
+    """
+
+    status: int
+    headers: Headers = ()
+    body: bytes = b""
+    reason: ReasonCode = ReasonCode.OK
+    problem: str | None = None
+    detail: str | None = None
+    origin: str | None = None
+    sent: bool = True
+    service_status: int | None = None
+    records: int = 0
+    records_dropped: int = 0
+    subjects: frozenset[str] = frozenset()
+    subjects_counted: int = 0
+    redacted_subjects: int = 0
+    fields_sent: tuple[str, ...] = field(default=())
+    fields_withheld: tuple[str, ...] = field(default=())
+    leaked: tuple[str, ...] = field(default=())

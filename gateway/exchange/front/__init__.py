@@ -1,0 +1,1 @@
+"""The strict front of the data listener: framing, limits, canonical targets."""

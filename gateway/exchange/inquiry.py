@@ -1,0 +1,301 @@
+"""The first half of an exchange: who asks, for what, and what the agreement says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, TypedDict
+
+from gateway.clock import DecisionClock, monotonic_us, new_uuid7, system_time_us
+from gateway.errors import ProblemCode
+from gateway.exchange.answers import ErrorAnswer, refusal
+from gateway.exchange.duties.media import Format, read_media
+from gateway.exchange.facts import Exchange
+from gateway.exchange.messages import BodyTooLarge, Headers, Request
+from gateway.exchange.rows import Rows, RowsUnreadable, read_rows
+from gateway.exchange.snapshot import Service, Snapshot, StopList
+from gateway.identity.authenticate import CHALLENGE_MISSING, Authenticator
+from gateway.identity.caller import (
+    Authenticated,
+    Authentication,
+    IssuerProfile,
+    Unauthenticated,
+)
+from gateway.problems import code_of
+from gateway.telemetry import TraceContext, parse_traceparent
+from policies.compile import Policy
+from policies.decide import decide
+from policies.decision import PUBLIC, BreakGlassRequest, Caller, Decision, Query, ReasonCode
+from policies.select import refuse, select
+
+REQUEST_BODY_BYTES_MAX: Final = 1024 * 1024
+"""The longest request body that the gateway takes."""
+
+_PUBLIC_CALLER: Final = Caller(organisation=PUBLIC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """The identity and times of an exchange, fixed when its request passed the front."""
+
+    id: bytes
+    at: datetime
+    started_us: int
+    began_us: int
+    trace: TraceContext | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inquiry:
+    """What was found out: the exchange with its decision, and the error if it may not go on."""
+
+    exchange: Exchange
+    error: ErrorAnswer | None
+
+
+class _Presented(TypedDict):
+    """What a request presents to the authenticator."""
+
+    method: str
+    uri: str
+    parameter_names: list[str]
+    headers: Headers
+    certificate_der: bytes | None
+    issuers: Mapping[str, IssuerProfile]
+    audiences: frozenset[str]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Body:
+    """A request body as read: its rows if it is JSON, or why it cannot be used."""
+
+    content: bytes = b""
+    rows: Rows | None = None
+    unreadable: ErrorAnswer | None = None
+
+
+def open_exchange(request: Request, clock: DecisionClock) -> Opened:
+    """Give an exchange its id and times; it continues the caller's trace, if one came."""
+    trace = None
+    for name, value in request.headers:
+        if name == b"traceparent":
+            trace = parse_traceparent(value)
+    return Opened(
+        id=new_uuid7(),
+        at=clock.now(),
+        started_us=system_time_us(),
+        began_us=monotonic_us(),
+        trace=trace,
+    )
+
+
+async def inquire(
+    opened: Opened,
+    request: Request,
+    now: Snapshot,
+    stops: StopList,
+    authenticator: Authenticator,
+) -> Inquiry | Unauthenticated:
+    """Authenticate, match and decide one request against one snapshot; nothing is called.
+
+    Raises:
+        ClientGone: the caller left before its request was whole.
+    """
+    route = now.routes.match(request.target.segments)
+    service = now.services[route.service] if route else None
+    authentication = await _authenticate(opened, request, now, service, authenticator)
+    if isinstance(authentication, Authenticated):
+        authentication = _unless_stopped(authentication, stops)
+    if isinstance(authentication, Unauthenticated):
+        return authentication
+    authenticated = authentication if isinstance(authentication, Authenticated) else None
+
+    query = _query(opened, request, authenticated)
+    chosen = select(
+        now.agreements,
+        caller=query.caller,
+        agreement=authenticated.claims.agreement if authenticated else None,
+        service=route.service if route else None,
+        method=query.method,
+        path=query.path,
+        purpose=query.purpose,
+    )
+    if isinstance(chosen, ReasonCode) and authenticated is None:
+        return _credentials_missing(served=route is not None)
+
+    body = await _read_body(request)
+    query = replace(query, rows=body.rows)
+    policy = chosen if isinstance(chosen, Policy) else None
+    decision = refuse(chosen) if isinstance(chosen, ReasonCode) else decide(chosen, query, now.law)
+    exchange = Exchange(
+        id=opened.id,
+        at=opened.at,
+        started_us=opened.started_us,
+        began_us=opened.began_us,
+        trace=opened.trace,
+        request=request,
+        query=query,
+        decision=_unless_suspended(decision, policy, service, stops),
+        authenticated=authenticated,
+        service=service,
+        policy=policy,
+        body=body.content,
+    )
+    return Inquiry(exchange=exchange, error=_error(exchange, body))
+
+
+async def _authenticate(
+    opened: Opened,
+    request: Request,
+    now: Snapshot,
+    service: Service | None,
+    authenticator: Authenticator,
+) -> Authentication:
+    """Ask who the caller is; the cached answer needs no waiting."""
+    presented: _Presented = {
+        "method": request.method,
+        "uri": now.public_base_url + request.target.path,
+        "parameter_names": [name for name, _ in request.target.parameters],
+        "headers": request.headers,
+        "certificate_der": request.certificate_der,
+        "issuers": now.issuers,
+        "audiences": now.audiences if service is None else service.audiences,
+        "at": opened.at,
+    }
+    cached = authenticator.authenticate_cached(**presented)
+    return cached if cached is not None else await authenticator.authenticate(**presented)
+
+
+def _query(opened: Opened, request: Request, authenticated: Authenticated | None) -> Query:
+    target = request.target
+    fields: tuple[str, ...] | None = None
+    parameters = target.parameters
+    if any(name == "_fields" for name, _ in parameters):
+        asked = [value for name, value in parameters if name == "_fields"]
+        # A second `_fields` stays a parameter, which no rule permits: once each.
+        fields = tuple(asked[0].split(","))
+        parameters = tuple(pair for pair in parameters if pair[0] != "_fields") + tuple(
+            ("_fields", value) for value in asked[1:]
+        )
+    common = Query(
+        at=opened.at,
+        caller=_PUBLIC_CALLER,
+        method=request.method,
+        path=target.segments,
+        parameters=parameters,
+        fields=fields,
+    )
+    if authenticated is None:
+        return common
+    claims = authenticated.claims
+    urgent = claims.break_glass
+    return replace(
+        common,
+        caller=Caller(
+            organisation=claims.organisation,
+            client=claims.client_id,
+            subject=claims.subject,
+            roles=claims.roles,
+            acr=claims.acr,
+            issuer_speaks_for=authenticated.profile.organisations,
+            sender_constrained=authenticated.bound,
+        ),
+        purpose=claims.purpose,
+        context=claims.context,
+        on_behalf_of=claims.on_behalf_of,
+        break_glass=(
+            BreakGlassRequest(reason=urgent.reason, justification=urgent.justification)
+            if urgent
+            else None
+        ),
+    )
+
+
+async def _read_body(request: Request) -> _Body:
+    if not request.has_body:
+        return _Body()
+    try:
+        content = await request.body.read(REQUEST_BODY_BYTES_MAX)
+    except BodyTooLarge:
+        detail = f"The body is longer than {REQUEST_BODY_BYTES_MAX} bytes. Send fewer rows."
+        return _Body(unreadable=ErrorAnswer(code=ProblemCode.BODY_TOO_LARGE, detail=detail))
+    content_type = next((value for name, value in request.headers if name == b"content-type"), b"")
+    if read_media(content_type.decode("latin-1")).format is not Format.JSON:
+        # What the gateway cannot read, it cannot check against the rule's fields.
+        detail = "The gateway checks request bodies and reads JSON only. Send application/json."
+        code = ProblemCode.UNSUPPORTED_MEDIA_TYPE
+        return _Body(content=content, unreadable=ErrorAnswer(code=code, detail=detail))
+    rows = read_rows(content)
+    if isinstance(rows, RowsUnreadable):
+        unreadable = ErrorAnswer(code=ProblemCode.MALFORMED_BODY, detail=rows.detail)
+        return _Body(content=content, unreadable=unreadable)
+    return _Body(content=content, rows=rows)
+
+
+def _unless_stopped(authenticated: Authenticated, stops: StopList) -> Authentication:
+    """Refuse credentials that somebody has withdrawn since they were issued."""
+    if not stops.entries:
+        return authenticated
+    claims = authenticated.claims
+    if ("issuer", claims.issuer) in stops.entries:
+        reason, detail = ReasonCode.ISSUER_UNTRUSTED, "The issuer of the token is suspended."
+    elif stops.entries & {
+        ("client", claims.client_id),
+        ("key", claims.key_id),
+        ("token", claims.token_id),
+    }:
+        reason, detail = ReasonCode.TOKEN_INVALID, "The token, its client or its key is revoked."
+    else:
+        return authenticated
+    return Unauthenticated(
+        reason=reason,
+        problem=code_of(reason),
+        status=401,
+        detail=detail,
+        challenge='Bearer error="invalid_token"',
+        unverified_issuer=claims.issuer,
+        unverified_key_id=claims.key_id,
+    )
+
+
+def _unless_suspended(
+    decision: Decision, policy: Policy | None, service: Service | None, stops: StopList
+) -> Decision:
+    """Turn a yes into a no where the agreement or the service is on the stop-list."""
+    if not stops.entries or not decision.permitted:
+        return decision
+    if policy and ("agreement", policy.agreement_id) in stops.entries:
+        return decision.denied(ReasonCode.AGREEMENT_NOT_ACTIVE)
+    if service and ("service", service.facts.connector) in stops.entries:
+        return decision.denied(ReasonCode.CONNECTOR_UNAVAILABLE)
+    return decision
+
+
+def _credentials_missing(*, served: bool) -> Unauthenticated:
+    """Refuse a caller without credentials: 401 where a service answers, 404 where none does."""
+    return Unauthenticated(
+        reason=ReasonCode.TOKEN_MISSING,
+        problem=code_of(ReasonCode.TOKEN_MISSING) if served else ProblemCode.NOT_FOUND,
+        status=401 if served else 404,
+        detail=(
+            "This operation needs an access token in the Authorization field."
+            if served
+            else "No service answers at this path."
+        ),
+        challenge=CHALLENGE_MISSING if served else "",
+    )
+
+
+def _error(exchange: Exchange, body: _Body) -> ErrorAnswer | None:
+    decision = exchange.decision
+    if not decision.permitted:
+        if decision.reason is ReasonCode.AGREEMENT_NOT_FOUND and exchange.service is None:
+            return ErrorAnswer(
+                code=ProblemCode.NOT_FOUND,
+                detail="No service answers at this path.",
+                reason=decision.reason,
+            )
+        return refusal(decision)
+    return body.unreadable

@@ -1,0 +1,216 @@
+"""One exchange, top to bottom, in one function: no plug-in can skip the check or the record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from connectors.base import Connector
+from gateway.audit.log import AuditLog
+from gateway.audit.store import ClaimTaken, LogBusy, LogUnavailable, Position
+from gateway.clock import DecisionClock, monotonic_s, monotonic_us
+from gateway.exchange import records
+from gateway.exchange.answers import ErrorAnswer, answer, refusal
+from gateway.exchange.conclude import claims_of, conclude
+from gateway.exchange.deliver import deliver, exchange_headers
+from gateway.exchange.facts import Ending, Exchange
+from gateway.exchange.inquiry import Opened, inquire, open_exchange
+from gateway.exchange.limits import RateLimiter
+from gateway.exchange.messages import Request, Response
+from gateway.exchange.refused import RefusedTraffic
+from gateway.exchange.snapshot import Snapshot, StopList
+from gateway.identity.authenticate import Authenticator
+from gateway.identity.caller import Unauthenticated
+from gateway.telemetry import Telemetry
+from policies.decision import PUBLIC, ReasonCode
+
+STOP_LIST_AGE_S_MAX: Final = 5.0
+"""A stop-list older than this stops everything: fail closed, never fail stale."""
+RETRY_LATER: Final = ((b"retry-after", b"1"),)
+"""When a call that the gateway could not take may be tried again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Everything that an exchange touches outside itself; opened once per worker."""
+
+    authenticator: Authenticator
+    log: AuditLog
+    clock: DecisionClock
+    connectors: Mapping[str, Connector]
+    stop_list: Callable[[], StopList]
+    rates: RateLimiter
+    refused: RefusedTraffic
+    telemetry: Telemetry
+    instance: str
+
+
+async def exchange(request: Request, now: Snapshot, ports: Ports) -> Response:
+    """Carry out one exchange: authenticate, match, decide, record, call, apply, record, answer.
+
+    The order is the design's (section 4) and is not configurable. What is true if the process
+    dies between two steps is told in `docs/life-of-an-exchange.md`.
+
+    Raises:
+        ClientGone: the caller left before its request was whole; nothing was called or recorded.
+    """
+    opened = open_exchange(request, ports.clock)
+    stops = ports.stop_list()
+    if monotonic_s() - stops.read_at_s > STOP_LIST_AGE_S_MAX:
+        detail = "The gateway cannot tell what was suspended lately, so it lets nothing through."
+        stale = ErrorAnswer(code="stop-list-stale", detail=detail, headers=RETRY_LATER)
+        return answer(stale, opened.id)
+
+    # Authenticate, match and decide (steps 2 to 4): nothing is called, nothing is written.
+    asked = await inquire(opened, request, now, stops, ports.authenticator)
+    if isinstance(asked, Unauthenticated):
+        return _unauthenticated(asked, opened, request, ports)
+    subject = asked.exchange
+    error = asked.error or _over_rate(subject, ports.rates)
+    if error is not None:
+        return await _refuse(subject, error, ports)
+
+    # Intent (step 5): durable before any byte goes upstream (invariants I1 and I10).
+    recorded = await _record_intent(subject, ports)
+    if isinstance(recorded, ErrorAnswer):
+        return await _refuse(subject, recorded, ports)
+
+    # The call, and the duties on its answer (step 6).
+    assert subject.service is not None  # noqa: S101 - a permitted exchange has a service
+    connector = ports.connectors[subject.service.facts.connector]
+    ending = await deliver(subject, connector)
+
+    # Outcome (step 7): durable before the consumer has the whole answer (invariant I2).
+    ending = await conclude(subject, ending, recorded, ports.log, instance=ports.instance)
+    _count(subject, ending.reason, ending.status, ports)
+    return _respond(subject, ending)
+
+
+def _unauthenticated(
+    refused: Unauthenticated, opened: Opened, request: Request, ports: Ports
+) -> Response:
+    """Answer a caller whose credentials do not hold; its trace is bounded (decision 5)."""
+    ports.refused.note(refused, source=request.source, exchange_id=opened.id)
+    challenge = ((b"www-authenticate", refused.challenge.encode()),) if refused.challenge else ()
+    error = ErrorAnswer(
+        code=refused.problem,
+        status=refused.status,
+        detail=refused.detail,
+        reason=refused.reason,
+        headers=challenge,
+    )
+    return answer(error, opened.id)
+
+
+def _over_rate(subject: Exchange, rates: RateLimiter) -> ErrorAnswer | None:
+    """Take one call from the rule's rate; strangers share no rate with each other."""
+    per_minute = subject.decision.duties.per_minute
+    if per_minute is None or subject.decision.agreement is None:
+        return None
+    caller = subject.query.caller
+    who = subject.request.source if caller.organisation == PUBLIC else caller.client
+    key = (subject.decision.agreement.id, subject.decision.rule, caller.organisation, who)
+    wait_s = rates.take(key, per_minute, subject.at)
+    if wait_s is None:
+        return None
+    denied = subject.decision.denied(ReasonCode.RATE_LIMITED)
+    return replace(refusal(denied), headers=((b"retry-after", b"%d" % max(1, round(wait_s))),))
+
+
+async def _record_intent(subject: Exchange, ports: Ports) -> Position | ErrorAnswer:
+    claims = claims_of(subject)
+    record = records.intent(subject, instance=ports.instance)
+    try:
+        return await ports.log.append(record, claims=claims)
+    except ClaimTaken as taken:
+        if subject.decision.duties.single_use and taken.key == claims[-1].key:
+            return refusal(subject.decision.denied(ReasonCode.CASE_REFERENCE_NOT_APPROVED))
+        return _PROOF_REPLAYED
+    except LogBusy:
+        return replace(_NOT_RECORDED, detail="More exchanges wait for the audit log than it holds.")
+    except LogUnavailable:
+        return _NOT_RECORDED
+
+
+_NOT_RECORDED: Final = ErrorAnswer(
+    code="audit-unavailable",
+    detail="The exchange could not be recorded, so it did not take place.",
+    reason=ReasonCode.AUDIT_UNAVAILABLE,
+    headers=RETRY_LATER,
+)
+_PROOF_REPLAYED: Final = ErrorAnswer(
+    code="proof-invalid",
+    detail="This DPoP proof was used before. Make a new one for each request (RFC 9449, 11.1).",
+    reason=ReasonCode.PROOF_INVALID,
+    headers=((b"www-authenticate", b'DPoP error="invalid_dpop_proof"'),),
+)
+
+
+async def _refuse(subject: Exchange, error: ErrorAnswer, ports: Ports) -> Response:
+    """Refuse a caller: one durable record before the answer, except where there can be none."""
+    subject = _as_refused(subject, error)
+    error_format = subject.service.facts.error_format if subject.service else "problem"
+    response = answer(error, subject.id, error_format=error_format)
+    _count(subject, error.reason or subject.decision.reason, response.status, ports)
+    if error.reason is ReasonCode.AUDIT_UNAVAILABLE:
+        return response
+    public = subject.query.caller.organisation == PUBLIC
+    replayed = error is _PROOF_REPLAYED
+    if (public or replayed) and not ports.refused.admit(
+        subject.request.source, error.reason or subject.decision.reason
+    ):
+        return response
+    record = records.denial(
+        subject, instance=ports.instance, problem=error.code, status=response.status
+    )
+    try:
+        await ports.log.append(record, claims=() if replayed else claims_of(subject))
+    except ClaimTaken:
+        return await _refuse(subject, _PROOF_REPLAYED, ports)
+    except (LogBusy, LogUnavailable):
+        return answer(_NOT_RECORDED, subject.id, error_format=error_format)
+    return response
+
+
+def _as_refused(subject: Exchange, error: ErrorAnswer) -> Exchange:
+    """Make the exchange's decision say what is answered, where it was a yes until now."""
+    if not subject.decision.permitted:
+        return subject
+    reason = error.reason or subject.decision.reason
+    return replace(subject, decision=subject.decision.denied(reason))
+
+
+def _respond(subject: Exchange, ending: Ending) -> Response:
+    if ending.problem is not None:
+        error_format = subject.service.facts.error_format if subject.service else "problem"
+        error = ErrorAnswer(
+            code=ending.problem,
+            status=ending.status,
+            detail=ending.detail or "",
+            reason=None if ending.reason is ReasonCode.OK else ending.reason,
+            origin=ending.origin,
+        )
+        return answer(error, subject.id, error_format=error_format)
+    return Response(
+        status=ending.status,
+        headers=ending.headers + exchange_headers(subject),
+        body=ending.body,
+    )
+
+
+def _count(subject: Exchange, reason: ReasonCode, status: int, ports: Ports) -> None:
+    decision = subject.decision
+    ports.telemetry.exchange_ended(
+        decision=decision.verdict,
+        reason=reason,
+        status=status,
+        started_us=subject.started_us,
+        duration_us=monotonic_us() - subject.began_us,
+        method=subject.request.method,
+        route=decision.route,
+        agreement=decision.agreement.id if decision.agreement else None,
+        service=subject.service.facts.connector if subject.service else None,
+        span_id=subject.span_id,
+        trace=subject.trace,
+    )

@@ -1,0 +1,57 @@
+"""Everything that the hot path reads, frozen together and swapped whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.exchange.routes import RouteTable
+from gateway.identity.caller import IssuerProfile
+from policies.law import Law
+from policies.select import AgreementIndex
+from policies.service import ServiceFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A group of operations behind one connector.
+
+    `audiences` holds the resource URI that access tokens must name as their audience (RFC 8707),
+    ``<public base URL>/<connector>``; `base_url` is where the connector finds the service.
+    """
+
+    facts: ServiceFacts
+    audiences: frozenset[str]
+    base_url: str
+    kind: str = "http"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """One consistent state of the registry, compiled; `revision` is the registry's.
+
+    `audiences` are the resource URIs of all services: what a token must name on a path that none
+    of them serves.
+    """
+
+    revision: int
+    organisation: str
+    public_base_url: str
+    issuers: Mapping[str, IssuerProfile]
+    services: Mapping[str, Service]
+    audiences: frozenset[str]
+    routes: RouteTable
+    agreements: AgreementIndex
+    law: Law
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopList:
+    """What may not be used any more, read straight from the registry at every decision.
+
+    `entries` holds (kind, key) pairs; kinds are agreement, client, issuer, service, peer, key and
+    token. `read_at_s` is the monotonic time of the reading.
+    """
+
+    entries: frozenset[tuple[str, str]]
+    read_at_s: float

@@ -1,0 +1,69 @@
+"""The end of an exchange: one-time keys, daily limits, and the outcome's record."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+from gateway.exchange.conclude import claims_of, conclude
+from gateway.exchange.facts import Ending
+from gateway.exchange.records import intent
+from tests.world import ask, open_world
+
+
+def test_a_proof_is_claimed_for_as_long_as_it_could_be_replayed(tmp_path: Path) -> None:
+    """The claim's end is the proof's, carried from decision time to system time."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            exchange = (await ask(world)).exchange
+            (claim,) = claims_of(exchange)
+            assert exchange.authenticated is not None
+            proof = exchange.authenticated.proof
+
+            assert proof is not None
+            assert claim.key == b"dpop:" + proof.key
+            left_s = (claim.expires_at_us - exchange.started_us) / 1_000_000
+            assert 0 < left_s <= proof.expires_at - exchange.at.timestamp()
+
+    asyncio.run(play())
+
+
+def test_a_decision_form_is_claimed_with_its_agreement(tmp_path: Path) -> None:
+    """A single-use form gives a second claim, which outlives every log."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            exchange = (await ask(world)).exchange
+            duties = replace(exchange.decision.duties, single_use="LER-2026-0001")
+            exchange = replace(exchange, decision=replace(exchange.decision, duties=duties))
+
+            proof, form = claims_of(exchange)
+            assert form.key.startswith(b"form:")
+            assert form.expires_at_us > proof.expires_at_us
+
+    asyncio.run(play())
+
+
+def test_people_of_a_day_are_counted_exactly(tmp_path: Path) -> None:
+    """An answer that would pass the day's number is withheld whole; a smaller one still goes."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+
+            async def end_with(people: int) -> Ending:
+                exchange = (await ask(world)).exchange
+                duties = replace(exchange.decision.duties, subjects_per_day=10)
+                exchange = replace(exchange, decision=replace(exchange.decision, duties=duties))
+                position = await world.log.append(intent(exchange, instance="test"))
+                ending = Ending(status=200, body=b"{}", subjects_counted=people)
+                return await conclude(exchange, ending, position, world.log, instance="test")
+
+            endings = [await end_with(people) for people in (6, 5, 4, 1)]
+
+            assert [ending.status for ending in endings] == [200, 429, 200, 429]
+            assert endings[1].body == b""
+            assert endings[1].problem == "volume-exceeded"
+
+    asyncio.run(play())

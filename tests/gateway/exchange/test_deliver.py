@@ -1,0 +1,152 @@
+"""Calling a service: what goes to it, and what of its answer may come back."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from connectors.base import Call, CallFailed, Failure, Health, Reply
+from gateway.exchange.deliver import deliver, exchange_headers, released, upstream_call
+from gateway.exchange.facts import Exchange
+from policies.decision import Duties, ReasonCode
+from tests.world import ELIGIBLE, ask, json_answer, open_world
+
+
+def without_duties(exchange: Exchange) -> Exchange:
+    """Return the exchange with a decision that puts no duty on the body."""
+    return replace(exchange, decision=replace(exchange.decision, duties=Duties()))
+
+
+class Failing:
+    """A connector whose calls end in one way."""
+
+    def __init__(self, error: Exception) -> None:
+        """Raise `error` at each call."""
+        self.error = error
+
+    async def call(self, call: Call) -> Reply:
+        """Fail."""
+        raise self.error
+
+    async def probe(self) -> Health:
+        """Be healthy."""
+        return Health(healthy=True, detail="")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code", "sent"),
+    [
+        (CallFailed(Failure.UNREACHABLE, "x", sent=False), 502, "service-unreachable", False),
+        (CallFailed(Failure.REFUSED, "x", sent=True), 502, "service-unreachable", True),
+        (CallFailed(Failure.TIMED_OUT, "x", sent=True), 504, "service-timeout", True),
+        (CallFailed(Failure.MALFORMED, "x", sent=True), 502, "service-malformed", True),
+        (CallFailed(Failure.OVERLOADED, "x", sent=False), 503, "service-overloaded", False),
+        (KeyError("a fault of ours"), 500, "internal-error", True),
+    ],
+)
+def test_every_failure_ends_the_exchange_in_order(
+    tmp_path: Path, error: Exception, status: int, code: str, sent: bool
+) -> None:
+    """Whatever goes wrong after the intent, there is an ending to record."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            ending = await deliver((await ask(world)).exchange, Failing(error))
+
+            assert (ending.status, ending.problem, ending.sent) == (status, code, sent)
+            assert ending.body == b""
+
+    asyncio.run(play())
+
+
+def test_what_goes_upstream_is_allow_listed(tmp_path: Path) -> None:
+    """Credentials stay here; encodings and ranges too, where a duty has to read the answer."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            exchange = (await ask(world)).exchange
+            fields = ((b"accept-encoding", b"gzip"), (b"range", b"bytes=0-9"))
+            request = replace(exchange.request, headers=exchange.request.headers + fields)
+            exchange = replace(exchange, request=request)
+
+            with_duties = {name for name, _ in upstream_call(exchange).headers}
+            assert with_duties == {b"content-type", b"traceparent", b"via", b"x-request-id"}
+            free = {name for name, _ in upstream_call(without_duties(exchange)).headers}
+            assert free == with_duties | {b"accept-encoding", b"range"}
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("status", [301, 401, 403, 500, 503])
+def test_a_status_that_is_not_the_caller_s_business_is_a_bad_gateway(
+    tmp_path: Path, status: int
+) -> None:
+    """Redirects are not followed, nor our own 401 passed on (U-08, U-14)."""
+
+    async def play() -> None:
+        script = json_answer(
+            {}, status=f"{status} Any", more="location: http://169.254.169.254/\r\n"
+        )
+        async with open_world(tmp_path, [script]) as world:
+            connector = world.ports.connectors["dwp-eligibility"]
+            ending = await deliver((await ask(world)).exchange, connector)
+
+            assert ending.status == 502
+            assert ending.headers == ()
+
+    asyncio.run(play())
+
+
+def test_fields_of_the_answer_are_allow_listed(tmp_path: Path) -> None:
+    """A service's words about itself stay; an entity tag leaves with an untouched body only."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            exchange = (await ask(world)).exchange
+            headers = (
+                (b"content-type", b"application/json"),
+                (b"etag", b'"1"'),
+                (b"server", b"internal-7"),
+                (b"set-cookie", b"a=b"),
+            )
+            body = b'{"records": [{"uprn": "999000000301", "lad_code": "E06999001"}]}'
+
+            changed = released(exchange, 200, headers, body)
+            untouched = released(without_duties(exchange), 200, headers, body)
+            assert dict(changed.headers) == {b"content-type": b"application/json"}
+            assert {name for name, _ in untouched.headers} == {b"content-type", b"etag"}
+            assert untouched.body == body
+
+    asyncio.run(play())
+
+
+def test_a_part_of_the_data_cannot_be_checked(tmp_path: Path) -> None:
+    """A 206 under duties is withheld."""
+
+    async def play() -> None:
+        async with open_world(tmp_path, [json_answer({}, status="206 Partial")]) as world:
+            connector = world.ports.connectors["dwp-eligibility"]
+            ending = await deliver((await ask(world)).exchange, connector)
+
+            assert ending.reason is ReasonCode.DUTY_NOT_APPLICABLE
+
+    asyncio.run(play())
+
+
+def test_the_gateway_s_own_fields_are_added(tmp_path: Path) -> None:
+    """The exchange id is always there; the request's own ids are mirrored."""
+
+    async def play() -> None:
+        async with open_world(tmp_path, [json_answer({"records": [ELIGIBLE]})]) as world:
+            exchange = (await ask(world)).exchange
+            request = replace(exchange.request, headers=((b"x-request-id", b"r-1"),))
+            fields = dict(exchange_headers(replace(exchange, request=request)))
+
+            assert fields[b"x-request-id"] == b"r-1"
+            assert fields[b"onward-sharing"] == b"not-permitted"
+            assert len(fields[b"exchange-id"]) == 36
+
+    asyncio.run(play())

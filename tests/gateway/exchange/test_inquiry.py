@@ -1,0 +1,153 @@
+"""Who asks, for what, and what the agreement says; before anything is called."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway.exchange.inquiry import REQUEST_BODY_BYTES_MAX, Inquiry, inquire, open_exchange
+from gateway.exchange.messages import BodyTooLarge, Request
+from gateway.exchange.snapshot import StopList
+from gateway.identity.caller import Unauthenticated
+from policies.decision import ReasonCode
+from tests.world import CSV_PATH, WholeBody, World, ask, make_request, open_world
+
+
+async def inquire_about(world: World, request: Request) -> Inquiry | Unauthenticated:
+    """Inquire about any request."""
+    stops = StopList(entries=frozenset(world.stops), read_at_s=0.0)
+    opened = open_exchange(request, world.clock)
+    return await inquire(opened, request, world.snapshot, stops, world.ports.authenticator)
+
+
+class EndlessBody(WholeBody):
+    """A body that is larger than any limit."""
+
+    async def read(self, bytes_max: int) -> bytes:
+        """Refuse, as the front does beyond the limit."""
+        raise BodyTooLarge
+
+
+def test_a_permitted_call_comes_with_all_that_is_known(tmp_path: Path) -> None:
+    """Agreement, service, caller and rows are there, and no error."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            asked = await ask(world)
+
+            assert asked.error is None
+            assert asked.exchange.policy is not None
+            assert asked.exchange.policy.agreement_id == "DSA-2026-0003"
+            assert asked.exchange.service is not None
+            assert asked.exchange.service.facts.connector == "dwp-eligibility"
+            assert asked.exchange.query.caller.sender_constrained
+            assert len(asked.exchange.query.rows or ()) == 1
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "code"),
+    [
+        (b"{", "application/json", "malformed-body"),
+        (b'{"batch": [], "batch": [{}]}', "application/json", "malformed-body"),
+        (b"[]", "application/json", "malformed-body"),
+        (b"<rows/>", "application/xml", "unsupported-media-type"),
+    ],
+)
+def test_a_body_that_cannot_be_checked_is_refused(
+    tmp_path: Path, body: bytes, media_type: str, code: str
+) -> None:
+    """What the gateway cannot read it does not pass on (B-04, B-07, B-09)."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            good = world.match_request()
+            headers = tuple(
+                (name, media_type.encode() if name == b"content-type" else value)
+                for name, value in good.headers
+            )
+            asked = await inquire_about(world, replace(good, body=WholeBody(body), headers=headers))
+
+            assert isinstance(asked, Inquiry)
+            assert asked.error is not None
+            assert asked.error.code == code
+
+    asyncio.run(play())
+
+
+def test_a_body_beyond_the_limit_is_refused(tmp_path: Path) -> None:
+    """The limit has a name, and the caller is told it (B-01)."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            request = replace(world.match_request(), body=EndlessBody(b""))
+            asked = await inquire_about(world, request)
+
+            assert isinstance(asked, Inquiry)
+            assert asked.error is not None
+            assert asked.error.code == "body-too-large"
+            assert str(REQUEST_BODY_BYTES_MAX) in asked.error.detail
+
+    asyncio.run(play())
+
+
+def test_a_second_fields_parameter_is_no_way_around_the_first(tmp_path: Path) -> None:
+    """`_fields` counts once; another is a parameter that no rule permits."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            asked = await ask(world, query="?_fields=uprn&_fields=uprn")
+
+            assert asked.exchange.decision.reason is ReasonCode.FIELD_NOT_PERMITTED
+
+    asyncio.run(play())
+
+
+def test_a_bad_token_on_a_public_path_is_still_refused(tmp_path: Path) -> None:
+    """Public means that no token is needed, not that any token will do."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            request = make_request("GET", CSV_PATH, headers={"authorization": "Bearer a.b.c"})
+            refused = await inquire_about(world, request)
+
+            assert isinstance(refused, Unauthenticated)
+            assert refused.reason is ReasonCode.TOKEN_INVALID
+
+    asyncio.run(play())
+
+
+def test_withdrawn_credentials_do_not_reach_the_decision(tmp_path: Path) -> None:
+    """A token id on the stop-list is refused like a bad token."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            world.stops.add(("token", "token-7"))
+            refused = await inquire_about(world, world.match_request(jti="token-7"))
+            fine = await inquire_about(world, world.match_request(jti="token-8"))
+
+            assert isinstance(refused, Unauthenticated)
+            assert isinstance(fine, Inquiry)
+
+    asyncio.run(play())
+
+
+def test_an_agreement_that_is_not_named_is_found_by_party_client_and_service(
+    tmp_path: Path,
+) -> None:
+    """One candidate is enough to decide by."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            asked = await ask(world, details={"agreement": None})
+
+            assert asked.exchange.decision.permitted
+            agreement = asked.exchange.decision.agreement
+            assert agreement is not None
+            assert agreement.id == "DSA-2026-0003"
+
+    asyncio.run(play())

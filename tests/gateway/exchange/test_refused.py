@@ -1,0 +1,89 @@
+"""What refused unauthenticated traffic leaves behind (decision 5)."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from gateway.audit.entry import Kind
+from gateway.audit.reader import find_log
+from gateway.audit.search import Filters, find
+from gateway.clock import new_uuid7
+from gateway.exchange.refused import (
+    RECORDS_PER_MINUTE,
+    RECORDS_PER_SOURCE_PER_MINUTE,
+    SOURCES_COUNTED_MAX,
+    RefusedTraffic,
+)
+from gateway.identity.caller import Unauthenticated
+from policies.decision import ReasonCode
+from tests.world import World, freeze, open_world
+
+BAD_TOKEN = Unauthenticated(
+    reason=ReasonCode.TOKEN_INVALID,
+    problem="token-invalid",
+    status=401,
+    detail="The token is not valid.",
+    challenge="Bearer",
+    unverified_issuer="https://idp.example",
+)
+
+
+def refused_records(world: World) -> list[dict[str, object]]:
+    """Return the log's records of refused traffic, newest first."""
+    path = find_log(world.home / "audit")
+    page = find(path, Filters(kind=Kind.TRAFFIC_REFUSED), limit=500)
+    return [dict(item) for item in page.items]
+
+
+def test_each_refusal_is_a_record_up_to_the_source_s_rate(tmp_path: Path) -> None:
+    """One source leaves thirty records a minute; the rest is one record with a count."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            refused = RefusedTraffic(world.log)
+            for _ in range(RECORDS_PER_SOURCE_PER_MINUTE + 12):
+                refused.note(BAD_TOKEN, source="192.0.2.7", exchange_id=new_uuid7())
+            await refused.close()
+
+            newest, *others = refused_records(world)
+            assert len(others) == RECORDS_PER_SOURCE_PER_MINUTE
+            assert {record["reason"] for record in others} == {"TOKEN_INVALID"}
+            assert {record["issuer"] for record in others} == {"https://idp.example"}
+            assert newest["count"] == 12
+
+    asyncio.run(play())
+
+
+def test_many_sources_share_a_rate(tmp_path: Path) -> None:
+    """However many sources there are, the log grows by a bounded number of records."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            refused = RefusedTraffic(world.log)
+            sources = RECORDS_PER_MINUTE + SOURCES_COUNTED_MAX + 50
+            admitted = [refused.admit(f"source-{n}", "TOKEN_INVALID") for n in range(sources)]
+            await refused.close()
+
+            assert sum(admitted) == RECORDS_PER_MINUTE
+            (counts,) = refused_records(world)
+            assert counts["count"] == sources - RECORDS_PER_MINUTE
+            # Fifty sources too many share one name.
+            assert counts["sources"] == SOURCES_COUNTED_MAX + 1
+
+    asyncio.run(play())
+
+
+def test_a_log_that_takes_nothing_loses_no_count(tmp_path: Path) -> None:
+    """What could not be recorded is counted again and waits for the log."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            refused = RefusedTraffic(world.log)
+            freeze(world)
+            refused.note(BAD_TOKEN, source="192.0.2.7", exchange_id=new_uuid7())
+            await refused.flush()
+
+            assert refused.counted == 1
+
+    asyncio.run(play())

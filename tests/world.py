@@ -1,0 +1,277 @@
+"""A small real world for tests: packaged agreements, an issuer, a scripted service, a log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from connectors.discovery import open_connector
+from connectors.http import HttpSettings
+from connectors.scripted import Script, ScriptedService, open_scripted
+from gateway.audit.keys import LogKeys
+from gateway.audit.log import AuditLog, open_log
+from gateway.audit.reader import find_log
+from gateway.audit.search import show
+from gateway.audit.sqlite import open_database
+from gateway.clock import monotonic_s
+from gateway.exchange.front.bodies import NoBody
+from gateway.exchange.front.target import read_target
+from gateway.exchange.inquiry import Inquiry, inquire, open_exchange
+from gateway.exchange.limits import RateLimiter
+from gateway.exchange.messages import FrontRefusal, Request, Response
+from gateway.exchange.pipeline import Ports, exchange
+from gateway.exchange.refused import RefusedTraffic
+from gateway.exchange.snapshot import Snapshot, StopList
+from gateway.identity.authenticate import Authenticator
+from gateway.refresh import compile_snapshot
+from gateway.registry.configuration import read_directory
+from gateway.registry.documents import Overlay
+from gateway.telemetry import Counters, Telemetry
+from tests.issuing import METADATA_PATH, IssuerServer
+from tests.tokens import SigningKey, make_key, make_proof, make_token
+
+PACK: Final = Path(__file__).parents[1] / "gateway" / "demo" / "pack"
+BASE_URL: Final = "https://gateway.example"
+ORIGIN: Final = "gateway.example/audit/2026"
+NIGHT: Final = datetime(2026, 11, 20, 21, 0, tzinfo=UTC)
+"""A decision time inside the fuel poverty agreement's hours."""
+NORTHVALE: Final = "https://idp.northvale.example"
+MATCH_PATH: Final = "/eligibility/v1/fuel-poverty/match"
+CSV_PATH: Final = "/open/v1/admissions-monthly.csv"
+ROW: Final = {"uprn": "999000000301", "family_name": "Dunmore", "date_of_birth": "1947-06-18"}
+ELIGIBLE: Final = {
+    **ROW,
+    "nino": "QQ000001A",
+    "lad_code": "E06999001",
+    "benefit_code": "PC_GC",
+    "fuel_poverty_eligible": "true",
+}
+
+
+@dataclass
+class SetClock:
+    """Decision time as the test sets it."""
+
+    at: datetime = NIGHT
+
+    def now(self) -> datetime:
+        """Return what was set."""
+        return self.at
+
+
+@dataclass(frozen=True)
+class WholeBody:
+    """A request body that has arrived whole."""
+
+    content: bytes
+
+    async def read(self, bytes_max: int) -> bytes:
+        """Return it."""
+        assert len(self.content) <= bytes_max
+        return self.content
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield it in one piece."""
+        yield self.content
+
+
+def json_answer(document: object, *, status: str = "200 OK", more: str = "") -> Script:
+    """Script a service's JSON answer."""
+    body = json.dumps(document).encode()
+    head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{more}"
+    return [head.encode() + b"content-length: %d\r\n\r\n" % len(body) + body]
+
+
+def text_answer(body: bytes, media_type: str) -> Script:
+    """Script a service's answer in any media type."""
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: {media_type}\r\ncontent-length: {len(body)}\r\n\r\n"
+    return [head.encode() + body]
+
+
+@dataclass
+class World:
+    """One gateway's parts, real but for the clock, and a caller who may use them."""
+
+    ports: Ports
+    snapshot: Snapshot
+    service: ScriptedService
+    issuer: IssuerServer
+    signing_key: SigningKey
+    home: Path
+    clock: SetClock
+    stops: set[tuple[str, str]]
+    stop_list_age_s: float = 0.0
+    caller_key: SigningKey = field(default_factory=make_key)
+
+    def token(self, connector: str = "dwp-eligibility", **claims: Any) -> bytes:
+        """Make Northvale's token for its nightly match, bound to the caller's key."""
+        details = {
+            "type": "data_exchange",
+            "agreement": "DSA-2026-0003",
+            "purpose": "FUEL_POVERTY_ASSISTANCE",
+            **claims.pop("details", {}),
+        }
+        said = {
+            "iss": NORTHVALE,
+            "org": "gss:E06999001",
+            "client_id": "northvale-warm-homes",
+            "sub": "northvale-warm-homes",
+            "aud": f"{BASE_URL}/{connector}",
+            "authorization_details": [{k: v for k, v in details.items() if v is not None}],
+            **claims,
+        }
+        return make_token(self.signing_key, at=self.clock.at, bound_to=self.caller_key, **said)
+
+    def match_request(
+        self, rows: Sequence[Mapping[str, str]] = (ROW,), *, query: str = "", **claims: Any
+    ) -> Request:
+        """Make the request of a nightly match, with a fresh token and proof."""
+        token = self.token(**claims)
+        proof = make_proof(self.caller_key, "POST", BASE_URL + MATCH_PATH, token, at=self.clock.at)
+        return make_request(
+            "POST",
+            MATCH_PATH + query,
+            headers={
+                "authorization": f"DPoP {token.decode()}",
+                "dpop": proof.decode(),
+                "content-type": "application/json",
+            },
+            body=json.dumps({"batch": list(rows)}).encode(),
+        )
+
+    async def send(self, request: Request) -> Response:
+        """Carry out one exchange."""
+        return await exchange(request, self.snapshot, self.ports)
+
+    def recorded(self, response: Response) -> dict[str, Any]:
+        """Return what the audit log says of the exchange that gave `response`."""
+        identifier = bytes.fromhex(field_of(response, "exchange-id").replace("-", ""))
+        keys = LogKeys(self.home / "keys")
+        view = show(find_log(self.home / "audit"), identifier, keys=keys)
+        return dict(view) if view is not None else {}
+
+    @property
+    def log(self) -> AuditLog:
+        """The audit log that exchanges are recorded in."""
+        return self.ports.log
+
+
+@asynccontextmanager
+async def open_world(home: Path, scripts: Sequence[Script] = ()) -> AsyncIterator[World]:
+    """Open a world in `home` whose one service, behind every connector, plays `scripts`."""
+    signing_key = make_key()
+    clock, stops = SetClock(), set[tuple[str, str]]()
+    async with AsyncExitStack() as stack:
+        service = await stack.enter_async_context(open_scripted(scripts))
+        issuer = await stack.enter_async_context(IssuerServer(signing_key))
+        snapshot = _snapshot(service.base_url, issuer)
+        issuer.documents[METADATA_PATH] = {
+            "issuer": NORTHVALE,
+            "jwks_uri": issuer.issuer + "/jwks.json",
+        }
+        settings = HttpSettings(base_url=service.base_url, allow_loopback=True)
+        connector = await stack.enter_async_context(open_connector("http", settings))
+        log = open_log(home / "audit", origin=ORIGIN, instance="test", keys=LogKeys(home / "keys"))
+        await log.start()
+        stack.push_async_callback(log.stop)
+        refused = RefusedTraffic(log)
+        stack.push_async_callback(refused.close)
+        ports = Ports(
+            authenticator=Authenticator(allow_loopback_http=True),
+            log=log,
+            clock=clock,
+            connectors=dict.fromkeys(snapshot.services, connector),
+            stop_list=lambda: StopList(
+                entries=frozenset(stops), read_at_s=monotonic_s() - world.stop_list_age_s
+            ),
+            rates=RateLimiter(),
+            refused=refused,
+            telemetry=Telemetry(Counters.private()),
+            instance="test",
+        )
+        world = World(
+            ports=ports,
+            snapshot=snapshot,
+            service=service,
+            issuer=issuer,
+            signing_key=signing_key,
+            home=home,
+            clock=clock,
+            stops=stops,
+        )
+        yield world
+
+
+def _snapshot(service_url: str, issuer: IssuerServer) -> Snapshot:
+    overlay = Overlay(
+        base_urls=dict.fromkeys(
+            (
+                "nhse-spl", "r9z-safeguarding", "exf-public-protection", "dwp-eligibility",
+                "r9z-open", "r9z-fhir", "nv-housing",
+            ),
+            service_url,
+        ),
+        metadata_urls={NORTHVALE: issuer.issuer + METADATA_PATH},
+    )  # fmt: skip
+    return compile_snapshot(
+        read_directory(PACK, overlay=overlay),
+        organisation="govuk:synthetic-department-for-work-and-pensions",
+        public_base_url=BASE_URL,
+        revision=1,
+        allow_loopback=True,
+    )
+
+
+def make_request(
+    method: str,
+    target: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+    source: str = "192.0.2.1",
+) -> Request:
+    """Make a request as the strict front hands it on."""
+    read = read_target(target.encode())
+    assert not isinstance(read, FrontRefusal)
+    return Request(
+        method=method,
+        target=read,
+        headers=tuple((n.encode(), v.encode()) for n, v in (headers or {}).items()),
+        host="gateway.example",
+        source=source,
+        has_body=body is not None,
+        body=NoBody() if body is None else WholeBody(body),
+    )
+
+
+def field_of(response: Response, name: str) -> str:
+    """Return one header field of a response."""
+    return dict(response.headers)[name.encode()].decode()
+
+
+def document_of(response: Response) -> Any:
+    """Return the JSON of a response that is whole."""
+    assert isinstance(response.body, bytes)
+    return json.loads(response.body)
+
+
+def freeze(world: World) -> None:
+    """Freeze the log as an integrator does that finds it contradicting itself."""
+    database = open_database(world.log.path)
+    database.execute("UPDATE audit_head SET state = 'frozen'")
+    database.close()
+
+
+async def ask(world: World, **request: Any) -> Inquiry:
+    """Inquire about one call of Northvale's; `request` as in `World.match_request`."""
+    asked_for = world.match_request(**request)
+    stops = StopList(entries=frozenset(), read_at_s=0.0)
+    opened = open_exchange(asked_for, world.clock)
+    asked = await inquire(opened, asked_for, world.snapshot, stops, world.ports.authenticator)
+    assert isinstance(asked, Inquiry)
+    return asked
