@@ -1,0 +1,1 @@
+"""What people and administrators use: health, metrics, problems and the API."""

@@ -1,0 +1,293 @@
+"""How what the registry says comes into force: snapshots whole, stops at once."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, cast
+from urllib.parse import urlsplit
+
+from gateway.clock import monotonic_s
+from gateway.exchange.routes import Route, RouteConflict, RouteTable
+from gateway.exchange.snapshot import Service, Snapshot, StopList
+from gateway.identity.caller import IssuerProfile
+from gateway.registry.configuration import Configuration
+from gateway.registry.store import RegistryUnavailable
+from policies.compile import Policy, compile_policy
+from policies.document import digest, read_agreement
+from policies.law import Law, read_instruments
+from policies.reading import DocumentInvalid, place
+from policies.select import AgreementIndex
+from policies.service import ServiceFacts, read_services
+
+STOP_LIST_INTERVAL_S: Final = 0.25
+"""How often each worker reads the stop-list: a stop takes effect everywhere within a second."""
+_STOP_TIMEOUT_S: Final = 10.0
+
+
+class SnapshotRefused(Exception):
+    """A configuration that cannot be enforced; `faults` are sentences, each naming its document."""
+
+    def __init__(self, faults: tuple[str, ...]) -> None:
+        """Keep every fault, so that all can be mended at once."""
+        super().__init__("\n".join(faults))
+        self.faults: Final = faults
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rulebook:
+    """All that decisions depend on, compiled; where anything is to be reached is no part of it."""
+
+    issuers: Mapping[str, IssuerProfile]
+    services: Mapping[str, ServiceFacts]
+    routes: RouteTable
+    agreements: AgreementIndex
+    law: Law
+
+
+def compile_rules(configuration: Configuration) -> Rulebook:
+    """Compile what decisions depend on, as an offline policy test needs it.
+
+    Raises:
+        SnapshotRefused: with every fault of every document.
+    """
+    faults: list[str] = []
+    services = {facts.connector: facts for facts in _read_services(configuration, faults)}
+    policies = tuple(_compile_policies(configuration, services, faults))
+    law = _read_law(configuration, faults)
+    routes = RouteTable(())
+    try:
+        routes = RouteTable(
+            Route(template=rule.template.text, service=rule.connector)
+            for policy in policies
+            for rule in policy.rules
+        )
+    except RouteConflict as conflict:
+        faults.append(f"{conflict}.")
+    if faults:
+        raise SnapshotRefused(tuple(faults))
+    return Rulebook(
+        issuers={key: _profile(document) for key, document in configuration.issuers.items()},
+        services=services,
+        routes=routes,
+        agreements=AgreementIndex(policies),
+        law=law,
+    )
+
+
+def compile_snapshot(
+    configuration: Configuration,
+    *,
+    organisation: str,
+    public_base_url: str,
+    revision: int,
+    allow_loopback: bool = False,
+) -> Snapshot:
+    """Compile the whole of a configuration into what the hot path reads.
+
+    `allow_loopback` lets issuers and services be reached by plain HTTP on this host; only the demo
+    and tests say so.
+
+    Raises:
+        SnapshotRefused: with every fault; whatever was in force before stays so.
+    """
+    faults: list[str] = []
+    try:
+        rules = compile_rules(configuration)
+    except SnapshotRefused as refused:
+        rules, faults = None, list(refused.faults)
+    faults += _address_faults(configuration, allow_loopback)
+    if faults or rules is None:
+        raise SnapshotRefused(tuple(faults))
+    services = {
+        connector: Service(
+            facts=facts,
+            audiences=frozenset({f"{public_base_url}/{connector}"}),
+            base_url=str(configuration.services[connector]["base_url"]),
+            kind=str(configuration.services[connector].get("kind", "http")),
+        )
+        for connector, facts in rules.services.items()
+    }
+    return Snapshot(
+        revision=revision,
+        organisation=organisation,
+        public_base_url=public_base_url,
+        issuers=rules.issuers,
+        services=services,
+        audiences=frozenset().union(*(service.audiences for service in services.values())),
+        routes=rules.routes,
+        agreements=rules.agreements,
+        law=rules.law,
+    )
+
+
+class ConfigurationSource(Protocol):
+    """Where configurations come from; the registry is one."""
+
+    def revision(self) -> int:
+        """Return the number of the present configuration."""
+
+    def load(self) -> tuple[int, Configuration]:
+        """Return the present configuration and its number."""
+
+
+class SnapshotKeeper:
+    """Keeps the last snapshot that compiled; a later configuration that does not changes nothing.
+
+    `current` is None until one has compiled; `refused` tells why the newest did not.
+    """
+
+    def __init__(
+        self,
+        source: ConfigurationSource,
+        compile_one: Callable[[Configuration, int], Snapshot],
+    ) -> None:
+        """Read from `source`; `compile_one` is `compile_snapshot` with the gateway's own facts."""
+        self.current: Snapshot | None = None
+        self.refused: SnapshotRefused | None = None
+        self._source = source
+        self._compile = compile_one
+        self._seen: int | None = None
+
+    def refresh(self) -> bool:
+        """Compile the present configuration if it is new; tell whether `current` has changed.
+
+        Raises:
+            RegistryUnavailable: the registry does not answer; `current` stays.
+        """
+        if self._source.revision() == self._seen:
+            return False
+        revision, configuration = self._source.load()
+        try:
+            snapshot = self._compile(configuration, revision)
+        except SnapshotRefused as refused:
+            self.refused, self._seen = refused, revision
+            return False
+        self.current, self.refused, self._seen = snapshot, None, revision
+        return True
+
+
+class StopSource(Protocol):
+    """Where the stop-list comes from; the registry is one."""
+
+    def stops(self) -> frozenset[tuple[str, str]]:
+        """Return everything that is stopped, as (kind, key) pairs."""
+
+
+class StopListReader:
+    """Reads the stop-list again and again in a thread of its own.
+
+    `current` may be read from any thread. While the registry does not answer, the last list stays
+    with its age, and whoever decides refuses it once it is too old: fail closed, never stale.
+    """
+
+    def __init__(self, source: StopSource, *, on_read: Callable[[], None] = lambda: None) -> None:
+        """Read from `source`; `on_read` is told of each reading that succeeded."""
+        self.current = StopList(entries=frozenset(), read_at_s=-math.inf)
+        self._source = source
+        self._on_read = on_read
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="stop-list", daemon=True)
+
+    def start(self) -> None:
+        """Read once, if the registry answers, and then every `STOP_LIST_INTERVAL_S`."""
+        self._read()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopping.set()
+        self._thread.join(_STOP_TIMEOUT_S)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(STOP_LIST_INTERVAL_S):
+            self._read()
+
+    def _read(self) -> None:
+        begun_s = monotonic_s()  # the list is as old as the moment before it was asked for
+        try:
+            entries = self._source.stops()
+        except RegistryUnavailable:
+            return
+        self.current = StopList(entries=entries, read_at_s=begun_s)
+        self._on_read()
+
+
+def _read_services(configuration: Configuration, faults: list[str]) -> Iterator[ServiceFacts]:
+    for connector, document in configuration.services.items():
+        try:
+            yield from read_services({"services": [document]})
+        except DocumentInvalid as invalid:
+            faults += _sentences(f"service {connector}", invalid)
+
+
+def _read_law(configuration: Configuration, faults: list[str]) -> Law:
+    instruments = {}
+    for key, document in configuration.instruments.items():
+        try:
+            (instruments[key],) = read_instruments({"instruments": [document]})
+        except DocumentInvalid as invalid:
+            faults += _sentences(f"instrument {key}", invalid)
+    return Law(instruments=instruments)
+
+
+def _compile_policies(
+    configuration: Configuration, services: Mapping[str, ServiceFacts], faults: list[str]
+) -> Iterator[Policy]:
+    for key, document in configuration.agreements.items():
+        try:
+            agreement = read_agreement(document)
+            yield compile_policy(agreement, digest=digest(document), services=services)
+        except DocumentInvalid as invalid:
+            faults += _sentences(f"agreement {key}", invalid)
+
+
+def _sentences(name: str, invalid: DocumentInvalid) -> list[str]:
+    return [f"{name}, {place(fault.pointer)}: {fault.message}." for fault in invalid.faults]
+
+
+def _profile(document: Mapping[str, object]) -> IssuerProfile:
+    """Return an issuer's profile; what its document does not say keeps the profile's default."""
+    said = dict(document)
+    for name in ("organisations", "algorithms"):
+        if name in said:
+            said[name] = frozenset(cast("list[str]", said[name]))
+    return IssuerProfile(**cast("dict[str, Any]", said))
+
+
+def _address_faults(configuration: Configuration, allow_loopback: bool) -> Iterator[str]:
+    for connector, document in configuration.services.items():
+        address = str(document.get("base_url") or "")
+        yield from _check_address(f"service {connector}: base_url", address, allow_loopback)
+    for issuer, document in configuration.issuers.items():
+        address = str(document.get("metadata_url") or issuer)
+        yield from _check_address(f"issuer {issuer}", address, allow_loopback)
+
+
+def _check_address(name: str, address: str, allow_loopback: bool) -> Iterator[str]:
+    """Yield what is wrong with the address of a service or an issuer."""
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname
+        _ = parts.port
+    except ValueError:
+        yield f"{name}: {address!r} is not a URL."
+        return
+    if not address:
+        yield f"{name} is missing: where is it to be reached?"
+    elif parts.scheme not in ("http", "https") or not host or "@" in parts.netloc:
+        yield f"{name}: {address!r} is not of the form https://host/path."
+    elif parts.query or parts.fragment:
+        yield f"{name}: {address!r} must not have a query or a fragment."
+    elif parts.scheme == "http" and not (allow_loopback and _is_loopback(host)):
+        yield f"{name}: {address!r} is not encrypted; use https."
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

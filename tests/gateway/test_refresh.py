@@ -1,0 +1,192 @@
+"""Tests of how configurations and stops come into force."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway.clock import monotonic_s
+from gateway.exchange.snapshot import Snapshot
+from gateway.refresh import (
+    SnapshotKeeper,
+    SnapshotRefused,
+    StopListReader,
+    compile_rules,
+    compile_snapshot,
+)
+from gateway.registry.configuration import Configuration, read_directory
+from gateway.registry.store import RegistryUnavailable, StopKind
+from tests.configured import PACK, open_registry, pack_configuration
+
+BASE_URL = "https://gateway.example"
+EVENT_TIMEOUT_S = 10
+
+
+def compiled(configuration: Configuration, revision: int = 1, **options: bool) -> Snapshot:
+    """Compile a configuration for a gateway of the tests."""
+    return compile_snapshot(
+        configuration,
+        organisation="ods:X9Z",
+        public_base_url=BASE_URL,
+        revision=revision,
+        **options,
+    )
+
+
+def with_service(configuration: Configuration, **members: str) -> Configuration:
+    """Return the configuration with other members of one service."""
+    service = {**configuration.services["nhse-spl"], **members}
+    return replace(configuration, services={**configuration.services, "nhse-spl": service})
+
+
+def spoiled(configuration: Configuration) -> Configuration:
+    """Return a configuration in which one agreement cannot be read."""
+    broken: Mapping[str, object] = {**configuration.agreements["DSA-2020-0001"], "version": "four"}
+    return replace(configuration, agreements={**configuration.agreements, "DSA-2020-0001": broken})
+
+
+def test_a_snapshot_holds_the_whole_configuration() -> None:
+    """Services, issuers, routes, agreements and law come from one revision."""
+    snapshot = compiled(pack_configuration(), revision=7)
+    route = snapshot.routes.match(("spl", "v1", "people"))
+
+    assert snapshot.revision == 7
+    assert route is not None
+    assert route.service == "nhse-spl"
+    assert snapshot.services["nhse-spl"].audiences == {f"{BASE_URL}/nhse-spl"}
+    assert len(snapshot.audiences) == len(snapshot.services)
+    assert snapshot.issuers["https://idp.nhse-syn.example"].organisations == {"ods:X9Z"}
+    assert "COPI-NOTICE-GENERAL" in snapshot.law.instruments
+
+
+def test_what_an_issuers_document_says_is_in_its_profile() -> None:
+    """What it does not say keeps the profile's default."""
+    configuration = pack_configuration()
+    issuer = "https://idp.nhse-syn.example"
+    said = {**configuration.issuers[issuer], "algorithms": ["PS256"], "lifetime_s_max": 300}
+    other = replace(configuration, issuers={**configuration.issuers, issuer: said})
+
+    assert compiled(other).issuers[issuer].algorithms == {"PS256"}
+    assert compiled(other).issuers[issuer].lifetime_s_max == 300
+    assert not compiled(other).issuers[issuer].proof_required
+
+
+def test_rules_can_be_compiled_without_addresses() -> None:
+    """An offline policy test needs nobody's address; a snapshot does."""
+    offline = read_directory(PACK)
+
+    assert set(compile_rules(offline).services) == set(offline.services)
+    with pytest.raises(SnapshotRefused) as refused:
+        compiled(offline)
+    assert len(refused.value.faults) == len(offline.services)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://service.example", "http://127.0.0.1:9", "ftp://x.example", "https://u:p@x.example",
+     "https://x.example/?a=b", "https://[", "https://x.example:port", "service.example"],
+)  # fmt: skip
+def test_an_address_that_is_not_safe_is_refused(address: str) -> None:
+    """Services are reached by TLS, at a plain address."""
+    with pytest.raises(SnapshotRefused, match="nhse-spl"):
+        compiled(with_service(pack_configuration(), base_url=address))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:9", "[::1]:9", "localhost:9"])
+def test_plain_http_is_for_loopback_and_only_where_told(host: str) -> None:
+    """The demo may reach its own departments without TLS, and nobody else's."""
+    local = with_service(pack_configuration(), base_url=f"http://{host}")
+
+    assert compiled(local, allow_loopback=True).services["nhse-spl"].base_url == f"http://{host}"
+    with pytest.raises(SnapshotRefused):
+        compiled(with_service(local, base_url="http://10.0.0.1:9"), allow_loopback=True)
+
+
+def test_every_fault_of_every_document_is_told() -> None:
+    """Faults of an agreement do not hide those of a service."""
+    with pytest.raises(SnapshotRefused) as refused:
+        compiled(with_service(spoiled(pack_configuration()), base_url="ftp://x.example"))
+
+    assert [fault.split(",")[0].split(":")[0] for fault in refused.value.faults] == [
+        "agreement DSA-2020-0001",
+        "service nhse-spl",
+    ]
+
+
+def test_the_last_snapshot_that_compiled_stays(tmp_path: Path) -> None:
+    """A configuration that does not compile changes nothing but the reason that is told."""
+    registry = open_registry(tmp_path)
+    keeper = SnapshotKeeper(registry, compiled)
+    good = pack_configuration()
+    registry.apply(good, by="test")
+    assert keeper.refresh()
+    assert not keeper.refresh()
+    first = keeper.current
+    assert first is not None
+
+    registry.apply(spoiled(good), by="test")
+    assert not keeper.refresh()
+    assert keeper.current is first
+    assert keeper.refused is not None
+
+    registry.apply(good, by="test")
+    assert keeper.refresh()
+    assert keeper.current is not None
+    assert keeper.current.revision == 3
+    assert keeper.refused is None
+
+
+def test_a_stop_is_seen_without_compiling(tmp_path: Path) -> None:
+    """What is stopped is on the list within a second, and gone from it when resumed."""
+    registry = open_registry(tmp_path)
+    read = threading.Semaphore(0)
+    reader = StopListReader(registry, on_read=read.release)
+    assert reader.current.read_at_s == -math.inf
+    reader.start()
+    try:
+        begun_s = monotonic_s()
+        registry.stop(StopKind.CLIENT, "northvale-shielding-app", reason="lost key", by="test")
+        while not reader.current.entries:
+            assert read.acquire(timeout=EVENT_TIMEOUT_S)
+        seen_s = monotonic_s()
+    finally:
+        reader.stop()
+
+    assert reader.current.entries == {("client", "northvale-shielding-app")}
+    assert reader.current.read_at_s <= seen_s
+    assert seen_s - begun_s < 1
+
+
+class FailingSource:
+    """A registry that answers once."""
+
+    def __init__(self) -> None:
+        """Begin with a good answer."""
+        self.asked = threading.Semaphore(0)
+        self._answers = [frozenset({("key", "k1")})]
+
+    def stops(self) -> frozenset[tuple[str, str]]:
+        """Answer once, then fail."""
+        self.asked.release()
+        if not self._answers:
+            raise RegistryUnavailable("gone")
+        return self._answers.pop()
+
+
+def test_while_the_registry_is_gone_the_list_stays_and_ages() -> None:
+    """Nothing is forgotten, and whoever decides can tell how old the list is."""
+    source = FailingSource()
+    reader = StopListReader(source)
+    reader.start()
+    first = reader.current
+    for _ in range(3):
+        assert source.asked.acquire(timeout=EVENT_TIMEOUT_S)
+    reader.stop()
+
+    assert first.entries == {("key", "k1")}
+    assert reader.current is first
