@@ -1,0 +1,246 @@
+"""kill -9 under load: what was acknowledged is in the log, and every intent finds its end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from connectors.fetch import FetchFailed, open_client
+from gateway.audit.entry import Kind
+from gateway.audit.keys import LogKeys
+from gateway.audit.reader import find_log, verify_log
+from gateway.audit.search import show
+from gateway.audit.sqlite import open_database, open_for_reading
+from tests.issuing import METADATA_PATH, IssuerServer
+from tests.running import (
+    FIELDS,
+    ISSUER,
+    ITEM,
+    Running,
+    free_port,
+    kill_all,
+    running_gateway,
+    write_configuration,
+)
+from tests.tokens import SigningKey, make_key
+
+CLIENTS = 8
+LOAD_S = 1.0
+WORKER_ROUNDS = 3
+"""Deaths of a worker in one run; each is at an instant of its own."""
+
+
+@dataclass
+class Journal:
+    """What the caller and the service saw, kept where no gateway's crash can reach it."""
+
+    acknowledged: list[str] = field(default_factory=list)
+    served: list[str] = field(default_factory=list)
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def acknowledge(self, exchange_id: str) -> None:
+        """Note that a caller has the whole answer of an exchange."""
+        self.acknowledged.append(exchange_id)
+        self.answered.set()
+
+
+@asynccontextmanager
+async def open_service(journal: Journal) -> AsyncIterator[str]:
+    """Serve one record to everybody, and keep the id of every exchange that was asked for."""
+    body = json.dumps({"records": [dict.fromkeys(FIELDS, "x" * 40)]}).encode()
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    answer = head % len(body) + body
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                request = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+                journal.served.append(request.partition("x-request-id: ")[2].partition("\r")[0])
+                writer.write(answer)
+        except (asyncio.IncompleteReadError, OSError):
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def call_on(running: Running, key: SigningKey, journal: Journal, stop: asyncio.Event) -> None:
+    """Call again and again; a broken connection is what a crash looks like from outside."""
+    headers = {"authorization": f"Bearer {running.token(key)}"}
+    while not stop.is_set():
+        async with open_client(timeout_s=5.0) as client:
+            try:
+                while not stop.is_set():
+                    answer = await client.request("GET", running.base_url + ITEM, headers)
+                    assert answer.status == 200, answer.body
+                    journal.acknowledge(dict(answer.headers)[b"exchange-id"].decode())
+            except FetchFailed:
+                await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def load(running: Running, key: SigningKey, journal: Journal) -> AsyncIterator[None]:
+    """Keep several callers busy while the block runs."""
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as callers:
+        for _ in range(CLIENTS):
+            callers.create_task(call_on(running, key, journal, stop))
+        yield
+        stop.set()
+
+
+@asynccontextmanager
+async def open_stage(directory: Path, journal: Journal) -> AsyncIterator[SigningKey]:
+    """Open an issuer and a service, and write the configuration that names them."""
+    key = make_key()
+    async with IssuerServer(key) as issuer, open_service(journal) as service_url:
+        keys_url = f"{issuer.issuer}/jwks.json"
+        issuer.documents[METADATA_PATH] = {"issuer": ISSUER, "jwks_uri": keys_url}
+        write_configuration(
+            directory / "configuration",
+            service_url=service_url,
+            metadata_url=issuer.issuer + METADATA_PATH,
+        )
+        yield key
+
+
+async def served_again(journal: Journal) -> None:
+    """Wait until another exchange has been answered."""
+    journal.answered.clear()
+    await journal.answered.wait()
+
+
+def open_exchanges(home: Path) -> int:
+    """Return how many intents have no terminal record yet."""
+    database = open_for_reading(find_log(home / "audit"))
+    try:
+        count: int = database.execute("SELECT count(*) FROM audit_open").fetchone()[0]
+        return count
+    finally:
+        database.close()
+
+
+async def all_closed(home: Path) -> None:
+    """Wait until every intent has its terminal record."""
+    while open_exchanges(home):  # noqa: ASYNC110 - another process closes them
+        await asyncio.sleep(0.1)
+
+
+def judge(home: Path, journal: Journal) -> None:
+    """Compare the journals with the log (invariants I1, I3, I4, I8)."""
+    path = find_log(home / "audit")
+    keys = LogKeys(home / "keys")
+    report = verify_log(path, keys=keys)
+    assert report.ok, report.faults
+    assert len(journal.acknowledged) > CLIENTS
+    for identifier in {*journal.acknowledged, *journal.served}:
+        view = show(path, bytes.fromhex(identifier.replace("-", "")))
+        assert view is not None, "an exchange is missing from the log"
+        entries = view["entries"]
+        assert isinstance(entries, list)
+        kinds = [entry["kind"] for entry in entries]
+        assert kinds[0] == Kind.INTENT
+        if identifier in journal.acknowledged:
+            assert kinds[1:] == [Kind.OUTCOME]
+        else:
+            assert len(kinds) == 2
+
+
+def test_killed_workers_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    """F1, F2: workers die under load and are started again; the journals are in the log."""
+
+    async def play() -> None:
+        journal = Journal()
+        async with open_stage(tmp_path, journal) as key:
+            home = tmp_path / "home"
+            port = free_port()
+            with running_gateway(home, tmp_path / "configuration", port=port) as running:
+                async with load(running, key, journal):
+                    for round_number in range(WORKER_ROUNDS):
+                        await asyncio.sleep(LOAD_S + round_number * 0.037)
+                        (worker,) = worker_pids(running)
+                        os.kill(worker, signal.SIGKILL)
+                        await replaced(running, worker)
+                        await served_again(journal)
+                await all_closed(home)
+            judge(home, journal)
+
+    asyncio.run(asyncio.wait_for(play(), 100))
+
+
+def test_a_killed_gateway_starts_again_on_its_log(tmp_path: Path) -> None:
+    """F2: all processes die at once; the next start finds the log whole and closes open intents."""
+
+    async def play() -> None:
+        journal = Journal()
+        async with open_stage(tmp_path, journal) as key:
+            home, port = tmp_path / "home", free_port()
+            with running_gateway(home, tmp_path / "configuration", port=port) as running:
+                async with load(running, key, journal):
+                    await asyncio.sleep(LOAD_S)
+                    kill_all(running)
+            with running_gateway(home, tmp_path / "configuration", port=port) as running:
+                async with load(running, key, journal):
+                    await served_again(journal)
+                await all_closed(home)
+            judge(home, journal)
+
+    asyncio.run(asyncio.wait_for(play(), 100))
+
+
+async def replaced(running: Running, worker: int) -> None:
+    """Wait until another worker runs in the place of one that died."""
+    while worker_pids(running) in ([], [worker]):  # noqa: ASYNC110 - another process replaces it
+        await asyncio.sleep(0.02)
+
+
+def worker_pids(running: Running) -> list[int]:
+    """Return the workers that run now; they are the only children that were spawned."""
+    path = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children")
+    children = [int(child) for child in path.read_text().split()]
+    return [pid for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
+
+
+def test_a_changed_byte_is_reported_with_its_index(tmp_path: Path) -> None:
+    """F20: one byte changed in the file of a real gateway's log is found, with its index."""
+
+    async def play() -> None:
+        journal = Journal()
+        async with open_stage(tmp_path, journal) as key:
+            home, port = tmp_path / "home", free_port()
+            with running_gateway(home, tmp_path / "configuration", port=port) as running:
+                async with load(running, key, journal):
+                    await served_again(journal)
+        path = find_log(home / "audit")
+        assert verify_log(path).ok
+        change_byte_of_entry(path, index=3)
+        report = verify_log(path)
+
+        assert not report.ok
+        found = {fault.at: fault.what for fault in report.faults}
+        assert found[3] == "the entry does not have its leaf hash"
+
+    asyncio.run(asyncio.wait_for(play(), 60))
+
+
+def change_byte_of_entry(path: Path, *, index: int) -> None:
+    """Change one byte of one entry in the database file itself, past SQLite and its triggers."""
+    database = open_database(path)
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    entry = bytes(
+        database.execute(
+            "SELECT entry FROM audit_record WHERE leaf_index = ?", (index,)
+        ).fetchone()[0]
+    )
+    database.close()
+    content = path.read_bytes()
+    at = content.index(entry) + len(entry) // 2
+    changed = bytes([content[at] ^ 1])
+    path.write_bytes(content[:at] + changed + content[at + 1 :])

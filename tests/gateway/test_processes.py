@@ -1,0 +1,151 @@
+"""The processes of a real gateway: they listen, take changes up, and stop in order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from connectors.fetch import Answer, open_client
+from connectors.scripted import open_scripted
+from gateway.audit.reader import find_log, verify_log
+from gateway.database import open_engine
+from gateway.processes import run_gateway
+from gateway.registry.store import Registry, StopKind
+from gateway.settings import load_settings
+from tests.issuing import METADATA_PATH, IssuerServer
+from tests.running import (
+    AGREEMENT,
+    FIELDS,
+    ISSUER,
+    ITEM,
+    Running,
+    free_port,
+    running_gateway,
+    write_configuration,
+)
+from tests.tokens import SigningKey, make_key
+from tests.world import json_answer
+
+RECORD = {"records": [dict.fromkeys(FIELDS, "x")]}
+CALLS_MAX = 20
+
+
+@asynccontextmanager
+async def open_gateway(
+    directory: Path, *, workers: int = 1
+) -> AsyncIterator[tuple[Running, SigningKey]]:
+    """Open an issuer, a service and a real gateway."""
+    key = make_key()
+    async with AsyncExitStack() as stack:
+        issuer = await stack.enter_async_context(IssuerServer(key))
+        service = await stack.enter_async_context(open_scripted([json_answer(RECORD)] * CALLS_MAX))
+        issuer.documents[METADATA_PATH] = {
+            "issuer": ISSUER,
+            "jwks_uri": f"{issuer.issuer}/jwks.json",
+        }
+        write_configuration(
+            directory / "configuration",
+            service_url=service.base_url,
+            metadata_url=issuer.issuer + METADATA_PATH,
+        )
+        # The gateway blocks while it starts and stops; the service must go on answering.
+        running = running_gateway(
+            directory / "home", directory / "configuration", port=free_port(), workers=workers
+        )
+        opened = await asyncio.to_thread(running.__enter__)
+        stack.push_async_callback(asyncio.to_thread, running.__exit__, None, None, None)
+        yield opened, key
+
+
+async def call(running: Running, key: SigningKey) -> Answer:
+    """Make one call over HTTP."""
+    async with open_client() as client:
+        headers = {"authorization": f"Bearer {running.token(key)}"}
+        return await client.request("GET", running.base_url + ITEM, headers)
+
+
+def test_two_workers_share_listener_and_log(tmp_path: Path) -> None:
+    """Calls on many connections are answered, and the log that both workers write verifies."""
+
+    async def play() -> None:
+        async with open_gateway(tmp_path, workers=2) as (running, key):
+            assert len(running.workers) == 2
+            answers = [await call(running, key) for _ in range(6)]
+            assert [answer.status for answer in answers] == [200] * 6
+            async with open_client() as client:
+                ready = await client.request("GET", running.control_url + "/readyz")
+                metrics = await client.request("GET", running.control_url + "/metrics")
+            assert json.loads(ready.body)["ready"] is True
+            assert b'concordat_exchanges_total{decision="permit"} 6.0' in metrics.body
+        report = verify_log(find_log(tmp_path / "home" / "audit"))
+        assert report.ok
+        assert report.size == 1 + 2 * 6
+        assert report.signed_size == 0  # no key was given to this check
+        assert report.checkpoints >= 1
+
+    asyncio.run(asyncio.wait_for(play(), 60))
+
+
+def test_a_suspended_agreement_stops_within_a_second(tmp_path: Path) -> None:
+    """What the registry stops, every worker refuses, without a restart."""
+
+    async def play() -> None:
+        async with open_gateway(tmp_path) as (running, key):
+            assert (await call(running, key)).status == 200
+            settings = load_settings(
+                running.home, organisation="ods:R9Z", public_base_url=running.base_url
+            )
+            engine = open_engine(settings.database_url)
+            registry = Registry(engine)
+            registry.stop(StopKind.AGREEMENT, AGREEMENT, reason="test", by="tests")
+            await asyncio.sleep(1.0)
+            stopped = await call(running, key)
+            assert json.loads(stopped.body)["reason_code"] == "AGREEMENT_NOT_ACTIVE"
+
+            registry.resume(StopKind.AGREEMENT, AGREEMENT)
+            await asyncio.sleep(1.0)
+            assert (await call(running, key)).status == 200
+            engine.dispose()
+
+    asyncio.run(asyncio.wait_for(play(), 60))
+
+
+def test_workers_outlive_the_control_process(tmp_path: Path) -> None:
+    """A dead control process changes nothing for the exchanges."""
+
+    async def play() -> None:
+        async with open_gateway(tmp_path) as (running, key):
+            assert running.process.pid is not None
+            os.kill(running.process.pid, signal.SIGKILL)
+            await asyncio.to_thread(running.process.join, 10)
+            try:
+                assert (await call(running, key)).status == 200
+            finally:
+                for worker in running.workers:
+                    os.kill(worker, signal.SIGTERM)
+
+    asyncio.run(asyncio.wait_for(play(), 60))
+
+
+def test_a_listener_that_is_taken_is_an_error_at_once(tmp_path: Path) -> None:
+    """The start fails as a whole, before anything else is opened."""
+    settings = load_settings(
+        tmp_path,
+        organisation="ods:R9Z",
+        public_base_url="http://127.0.0.1:8080",
+        data_listen="127.0.0.1:0",
+        control_listen="127.0.0.1:0",
+    )
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(OSError, match="in use"):
+            run_gateway(settings.model_copy(update={"data_listen": address}))
+    assert not settings.audit_directory.exists()
