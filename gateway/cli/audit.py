@@ -1,0 +1,183 @@
+"""`concordat audit`: searches, shows and verifies the audit log of a home."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli.options import Home, Json, settings_of
+from gateway.cli.output import Exit, Stop, line, show, show_json
+
+if TYPE_CHECKING:
+    from gateway.audit.verify import Progress, Report
+
+
+audit = typer.Typer(no_args_is_help=True, help="Search, show and verify the audit log.")
+
+Use = Annotated[
+    str,
+    typer.Option(
+        "--use",
+        help="What you read the log for; kept in the log: verify_lawfulness, self_monitoring, "
+        "integrity_and_security or criminal_proceedings (DPA 2018 s.62(4)).",
+    ),
+]
+
+
+@audit.command("search")
+def search(
+    *,
+    organisation: Annotated[
+        str | None, typer.Option(help="Consumer or provider, as a reference such as gss:E06999001.")
+    ] = None,
+    client: Annotated[str | None, typer.Option(help="OAuth client.")] = None,
+    agreement: Annotated[str | None, typer.Option(help="Agreement id.")] = None,
+    purpose: Annotated[str | None, typer.Option(help="Purpose code.")] = None,
+    decision: Annotated[str | None, typer.Option(help="permit, permit_break_glass, deny.")] = None,
+    reason: Annotated[
+        str | None, typer.Option(help="Reason code, such as PURPOSE_NOT_PERMITTED.")
+    ] = None,
+    status: Annotated[int | None, typer.Option(help="HTTP status.")] = None,
+    service: Annotated[str | None, typer.Option(help="Connector of the service.")] = None,
+    alert: Annotated[
+        bool, typer.Option("--alert", help="Only what somebody must look at.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="Exchanges at most.")] = 20,
+    use: Use = "self_monitoring",
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """List exchanges, newest first. That you looked is recorded in the log before you see it."""
+    from gateway.cli.audit_log import find_exchanges
+
+    filters = {
+        "organisation": organisation,
+        "client": client,
+        "agreement": agreement,
+        "purpose": purpose,
+        "decision": decision,
+        "reason": reason,
+        "status": status,
+        "service": service,
+        "alert": True if alert else None,
+    }
+    found = find_exchanges(settings_of(home), filters, limit=limit, use=use)
+    if as_json:
+        show_json({"exchanges": found})
+        return
+    from gateway.cli.audit_table import exchanges_table
+
+    show(exchanges_table(found))
+
+
+@audit.command("show")
+def show_exchange(
+    exchange_id: Annotated[
+        str, typer.Argument(metavar="EXCHANGE_ID", help="As in the Exchange-Id of the answer.")
+    ],
+    use: Use = "self_monitoring",
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Show one exchange with all of its records. That you looked is recorded first."""
+    from gateway.cli.audit_log import show_one
+
+    view = show_one(settings_of(home), exchange_id, use=use)
+    if as_json:
+        show_json(view)
+        return
+    from gateway.cli.audit_table import exchange_table
+
+    show(exchange_table(view))
+
+
+@audit.command("verify")
+def verify(
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            "--log",
+            metavar="FILE",
+            help="Log file to verify. Default: the newest of the home.",
+            show_default=False,
+        ),
+    ] = None,
+    vkey: Annotated[
+        str | None,
+        typer.Option(
+            help="Public key that the checkpoints must be signed with, as the publisher gave it "
+            "to you. Default: the home's own key.",
+            show_default=False,
+        ),
+    ] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Recompute the whole log and compare it with every signed checkpoint.
+
+    Exit 0 where everything holds, 1 where something differs (with the index of the record), 2
+    where it cannot be told. Works while the gateway runs, and changes nothing.
+    """
+    from gateway.audit.store import LogUnavailable
+    from gateway.cli.audit_log import verify_file
+
+    settings = None if log is not None and vkey is not None else settings_of(home)
+    try:
+        with _progress(enabled=not as_json) as progress:
+            report = verify_file(settings, log, vkey, progress)
+    except (LogUnavailable, ValueError) as failure:
+        raise Stop(str(failure), mend="give the log with --log FILE, or its --home") from None
+    _report(report, as_json=as_json)
+    raise typer.Exit(Exit.OK if report.ok else Exit.FAILED)
+
+
+def _report(report: Report, *, as_json: bool) -> None:
+    if as_json:
+        show_json(
+            {
+                "ok": report.ok,
+                "size": report.size,
+                "root": report.root.hex(),
+                "signed_size": report.signed_size,
+                "checkpoints": report.checkpoints,
+                "sections": {
+                    "opened": report.opened,
+                    "erased": report.erased,
+                    "unopened": report.unopened,
+                },
+                "faults": [{"index": fault.at, "what": fault.what} for fault in report.faults],
+                "faults_in_all": report.faults_in_all,
+            }
+        )
+        return
+    for fault in report.faults:
+        line(f"index {fault.at}: {fault.what}")
+    line(f"{report.size} records, root {report.root.hex()}")
+    line(f"signed up to {report.signed_size} by {report.checkpoints} checkpoints")
+    line("verified" if report.ok else f"NOT VERIFIED: {report.faults_in_all} faults")
+
+
+class _progress:  # noqa: N801 - it reads as a statement: with _progress()
+    """A progress bar on standard error, on a terminal only."""
+
+    def __init__(self, *, enabled: bool) -> None:
+        from gateway.cli.output import console
+
+        self._console = console(errors=True)
+        self._enabled = enabled and self._console.is_terminal
+
+    def __enter__(self) -> Progress | None:
+        if not self._enabled:
+            return None
+        from rich.progress import Progress as Bar
+
+        self._bar = Bar(console=self._console, transient=True)
+        task = self._bar.add_task("Verifying", total=None)
+        self._bar.start()
+        return lambda done, total: self._bar.update(task, completed=done, total=total)
+
+    def __exit__(self, *_: object) -> None:
+        if self._enabled:
+            self._bar.stop()

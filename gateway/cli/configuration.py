@@ -1,0 +1,57 @@
+"""Reads, compiles and applies a directory of configuration for the commands that take one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gateway.cli.output import Exit, Stop
+from gateway.database import open_engine
+from gateway.refresh import SnapshotRefused, compile_snapshot
+from gateway.registry.configuration import read_directory
+from gateway.registry.documents import Configuration, ConfigurationInvalid
+from gateway.registry.store import Registry
+from gateway.settings import Settings
+
+_BY = "concordat apply"
+
+
+def read_checked(directory: Path) -> Configuration:
+    """Return the configuration in `directory`; raises Stop with every fault of every file."""
+    try:
+        return read_directory(directory)
+    except ConfigurationInvalid as invalid:
+        mend = f"correct the {len(invalid.faults)} places above"
+        raise Stop("\n".join(map(str, invalid.faults)), mend=mend, code=Exit.FAILED) from None
+
+
+def check_directory(directory: Path, settings: Settings) -> Configuration:
+    """Return what could be applied: everything in `directory` reads and compiles."""
+    configuration = read_checked(directory)
+    try:
+        compile_snapshot(
+            configuration,
+            organisation=settings.organisation,
+            public_base_url=settings.public_base_url,
+            revision=0,
+        )
+    except SnapshotRefused as refused:
+        mend = "nothing was changed; correct the places above"
+        raise Stop("\n".join(refused.faults), mend=mend, code=Exit.FAILED) from None
+    return configuration
+
+
+def apply_directory(configuration: Configuration, settings: Settings) -> Mapping[str, Any]:
+    """Make `configuration` the present one; tell what changed, as plain values."""
+    engine = open_engine(settings.database_url)
+    try:
+        changes = Registry(engine).apply(configuration, by=_BY)
+    finally:
+        engine.dispose()
+    return {
+        "revision": changes.revision,
+        "added": [f"{kind} {key}" for kind, key in changes.added],
+        "changed": [f"{kind} {key}" for kind, key in changes.changed],
+        "removed": [f"{kind} {key}" for kind, key in changes.removed],
+    }

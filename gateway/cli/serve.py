@@ -1,0 +1,44 @@
+"""`concordat serve`: runs the gateway."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gateway.cli.options import Home, settings_of
+from gateway.cli.output import Stop, tell
+
+
+def serve(
+    home: Home = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            min=1,
+            metavar="N",
+            help="Data-plane processes. Default: the setting `workers`, else one per core.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Run the gateway: a control process and its workers, until SIGTERM or Ctrl-C.
+
+    Listens where the settings say (data_listen, control_listen). Time is the machine's: nothing
+    can set it.
+    """
+    from gateway.audit.store import LogUnavailable
+    from gateway.processes import WorkerFailed, run_gateway
+    from gateway.refresh import SnapshotRefused
+    from gateway.registry.store import RegistryUnavailable
+
+    settings = settings_of(home, workers=workers)
+    tell(f"Starting: data listener {settings.data_listen}, control {settings.control_listen}.")
+    try:
+        run_gateway(settings)
+    except (
+        WorkerFailed, LogUnavailable, RegistryUnavailable, SnapshotRefused, OSError
+    ) as failure:  # fmt: skip
+        mend = f"concordat doctor --home {settings.home}"
+        raise Stop(f"the gateway did not start: {failure}", mend=mend) from None

@@ -1,0 +1,114 @@
+"""`concordat init`, `apply` and `db upgrade`: makes a home, and brings configuration into it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.options import Home, Json, settings_of
+from gateway.cli.output import Exit, Stop, line, show_json
+
+database = typer.Typer(no_args_is_help=True, help="Look after the registry's database.")
+
+
+def init(
+    organisation: Annotated[
+        str,
+        typer.Option(
+            "--organisation",
+            metavar="REF",
+            help="Who runs this gateway: ods:…, gss:…, govuk:… or urn:…",
+        ),
+    ],
+    public_base_url: Annotated[
+        str,
+        typer.Option(
+            "--public-base-url",
+            metavar="URL",
+            help="Where consumers reach the data listener, for example https://gw.example.nhs.uk",
+        ),
+    ],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Make the home of a new gateway.
+
+    Writes concordat.yaml, makes the keys and the registry, and shows the first operator's secret
+    once: keep it, for nobody can read it again.
+    """
+    from gateway.cli.home import create_home
+    from gateway.settings import Settings
+
+    directory = home or Settings.model_fields["home"].default
+    made = create_home(directory, organisation=organisation, public_base_url=public_base_url)
+    if as_json:
+        show_json({"home": str(made.settings.home), "operator_secret": made.operator_secret})
+        return
+    line(f"Home: {made.settings.home}")
+    line(f"Operator's secret, shown once: {made.operator_secret}")
+    line("Next:")
+    line(f"  concordat apply DIR --home {directory}    bring in your parties, services, agreements")
+    line(f"  concordat serve --home {directory}        run the gateway")
+
+
+def apply(
+    directory: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="Folder of YAML files: parties, services, legal/, agreements/.",
+        ),
+    ],
+    home: Home = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check and compile everything, change nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Make the configuration in DIR the present one, whole or not at all.
+
+    Every fault is told with its file, line and column. What DIR lacks is no longer present
+    afterwards. A running gateway takes the change up within seconds.
+    """
+    from gateway.cli.configuration import apply_directory, check_directory
+
+    settings = settings_of(home)
+    configuration = check_directory(directory, settings)
+    if dry_run:
+        total = sum(1 for _ in configuration.documents())
+        if as_json:
+            show_json({"documents": total, "applied": False})
+        else:
+            line(f"{total} documents are in order; nothing was changed.")
+        return
+    changes = apply_directory(configuration, settings)
+    if as_json:
+        show_json(changes)
+        return
+    line(f"Revision {changes['revision']}")
+    for word in ("added", "changed", "removed"):
+        for name in changes[word]:
+            line(f"  {word:8} {name}")
+
+
+@database.command("upgrade")
+def upgrade(home: Home = None, as_json: Json = False) -> None:
+    """Bring the registry's database to the schema of this version; safe to repeat."""
+    from gateway.database import DatabaseUnsuitable, open_engine
+    from gateway.database import upgrade as upgrade_schema
+
+    settings = settings_of(home)
+    try:
+        engine = open_engine(settings.database_url)
+    except DatabaseUnsuitable as unsuitable:
+        raise Stop(str(unsuitable), code=Exit.FAILED) from None
+    upgrade_schema(engine)
+    engine.dispose()
+    if as_json:
+        show_json({"upgraded": True})
+    else:
+        line("The registry's database is up to date.")

@@ -1,0 +1,1 @@
+"""The scenarios played for real on loopback: issuers, departments, calls."""

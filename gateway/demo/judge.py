@@ -1,0 +1,144 @@
+"""Compares what a call got, and what its record says, with what the pack expects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from gateway.demo.scenario import AuthoringRefusal, ScenarioCall
+
+
+class Standing(StrEnum):
+    """How a call of the pack stands."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    LIVE_ONLY = "live only"
+    NOT_YET = "not yet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """What was seen of one call; None where it cannot be told.
+
+    `fields` is the one set of fields that every record has; records that differ among themselves
+    show as the union with a mark, so that they never compare equal.
+    """
+
+    decision: str | None = None
+    status: int | None = None
+    reason: str | None = None
+    rule: str | None = None
+    hint: str | None = None
+    records: int | None = None
+    fields: frozenset[str] | None = None
+    fields_withheld: frozenset[str] | None = None
+    redacted_subjects: int | None = None
+    eligible: int | None = None
+    content_type: str | None = None
+    action: str | None = None
+    subjects: int | None = None
+    instrument: str | None = None
+    alert: bool | None = None
+    notify: frozenset[str] | None = None
+    review_due: datetime | None = None
+    subject_view: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How one call came out. `live_only` names what an offline test cannot judge."""
+
+    call: ScenarioCall
+    standing: Standing
+    observed: Observed
+    differences: tuple[str, ...] = ()
+    live_only: tuple[str, ...] = ()
+    missing: str | None = None
+    exchange_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """All results of a pack; authoring attempts are listed, and count as not yet."""
+
+    results: tuple[Result, ...]
+    authoring: tuple[AuthoringRefusal, ...] = ()
+
+    def count(self, standing: Standing) -> int:
+        """Return how many calls stand so."""
+        counted = sum(result.standing is standing for result in self.results)
+        return counted + (len(self.authoring) if standing is Standing.NOT_YET else 0)
+
+    @property
+    def passed(self) -> bool:
+        """Whether something was judged and nothing differs."""
+        return self.count(Standing.PASSED) > 0 and self.count(Standing.FAILED) == 0
+
+
+def judge(
+    call: ScenarioCall,
+    observed: Observed,
+    *,
+    live_only: frozenset[str] = frozenset(),
+    exchange_id: str | None = None,
+) -> Result:
+    """Return how `call` stands; what `live_only` names is not compared."""
+    expected = list(_expectations(call, observed))
+    differences = tuple(
+        f"{name}: expected {_shown(wanted)}, got {_shown(got)}"
+        for name, wanted, got in expected
+        if name not in live_only and wanted != got
+    )
+    unjudged = tuple(name for name, _, _ in expected if name in live_only)
+    standing = Standing.FAILED if differences else Standing.PASSED
+    if len(unjudged) == len(expected):
+        standing = Standing.LIVE_ONLY
+    return Result(
+        call=call,
+        standing=standing,
+        observed=observed,
+        differences=differences,
+        live_only=unjudged,
+        exchange_id=exchange_id,
+    )
+
+
+def not_covered(call: ScenarioCall, feature: str) -> Result:
+    """Return the result of a call that needs `feature`, which is not there yet."""
+    return Result(call=call, standing=Standing.NOT_YET, observed=Observed(), missing=feature)
+
+
+def _expectations(call: ScenarioCall, seen: Observed) -> Iterator[tuple[str, object, object]]:
+    """Yield name, expected and observed value of everything that the pack says of the call."""
+    wanted, audit = call.expect, call.audit
+    yield "decision", wanted.decision, seen.decision
+    yield "status", wanted.status, seen.status
+    yield "reason", wanted.reason, seen.reason
+    for name in ("rule", "hint", "records", "fields", "redacted_subjects", "eligible"):
+        if getattr(wanted, name) is not None:
+            yield name, getattr(wanted, name), getattr(seen, name)
+    if wanted.content_type is not None:
+        yield "content_type", wanted.content_type, seen.content_type
+    if wanted.fields_withheld:
+        shown = (seen.fields_withheld or frozenset()) & wanted.fields_withheld
+        yield "fields_withheld", wanted.fields_withheld, shown
+    if audit.action is not None and seen.rule is not None:
+        yield "action", audit.action, seen.action
+    if audit.alert:
+        yield "alert", True, seen.alert
+    for name in ("subjects", "instrument", "review_due", "subject_view"):
+        if getattr(audit, name) is not None:
+            yield name, getattr(audit, name), getattr(seen, name)
+    if audit.notify:
+        yield "notify", audit.notify, seen.notify
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, frozenset):
+        return ", ".join(sorted(value)) or "none"
+    return str(value)

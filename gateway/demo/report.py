@@ -1,0 +1,169 @@
+"""What the demo and the policy test show: a table for people, the same facts as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Final
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from gateway.demo.coverage import AUTHORING
+from gateway.demo.judge import Observed, Result, Results, Standing
+from gateway.demo.scenario import ScenarioCall
+
+REPORT_COLUMNS: Final = 120
+"""Width for which the table is laid out."""
+
+_MARKS: Final[Mapping[Standing, tuple[str, str]]] = {
+    Standing.PASSED: ("✓", "green"),
+    Standing.FAILED: ("✗", "bold red"),
+    Standing.LIVE_ONLY: ("·", "cyan"),
+    Standing.NOT_YET: ("–", "yellow"),
+}
+
+
+def table_of(results: Results, *, title: str) -> Table:
+    """Return the table: who and why, what was asked, expected and actual, what was withheld."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", width=1)
+    table.add_column("Who, and for what purpose", max_width=26, overflow="fold")
+    table.add_column("Request, fields withheld, exchange id", max_width=46, overflow="fold")
+    table.add_column("Expected", max_width=17)
+    table.add_column("Actual", max_width=17)
+    for result in results.results:
+        _add_row(table, result)
+    for refusal in results.authoring:
+        table.add_row(
+            _mark(Standing.NOT_YET), "an author", f"{refusal.id}: {refusal.title}", "refused",
+            Text("not yet", style="yellow"),
+        )  # fmt: skip
+    return table
+
+
+def difference_lines(results: Results) -> list[Text]:
+    """Return one line for everything that is not as expected, with its call."""
+    return [
+        Text(f"✗ {result.call.id}, {result.call.title}: {difference}", style="red")
+        for result in results.results
+        for difference in result.differences
+    ]
+
+
+def counts_line(results: Results) -> Text:
+    """Return one line: how many passed, failed and are not there yet, and what is missing."""
+    text = Text()
+    for standing in Standing:
+        if standing is Standing.LIVE_ONLY and not results.count(standing):
+            continue
+        if text:
+            text.append(" · ")
+        text.append(f"{results.count(standing)} {standing.value}", style=_MARKS[standing][1])
+    missing = dict.fromkeys(result.missing for result in results.results if result.missing)
+    if results.authoring:
+        missing[AUTHORING] = None
+    if missing:
+        text.append(f" ({', '.join(str(feature) for feature in missing)})")
+    return text
+
+
+def as_json(results: Results) -> dict[str, object]:
+    """Return the results as plain JSON values."""
+    return {
+        "counts": {standing.name.lower(): results.count(standing) for standing in Standing},
+        "calls": [_result_json(result) for result in results.results],
+        "authoring": [
+            {"id": one.id, "title": one.title, "standing": Standing.NOT_YET, "missing": AUTHORING}
+            for one in results.authoring
+        ],
+    }
+
+
+def _add_row(table: Table, result: Result) -> None:
+    call, seen = result.call, result.observed
+    asked = Text(f"{call.method} {_with_query(call)}")
+    if seen.fields_withheld:
+        asked.append(f"\nwithheld: {', '.join(sorted(seen.fields_withheld))}", style="italic")
+    if result.exchange_id:
+        asked.append(f"\n{result.exchange_id}", style="dim")
+    table.add_row(
+        _mark(result.standing),
+        _who(call),
+        asked,
+        _verdict(call.expect.status, call.expect.reason),
+        _actual(result),
+    )
+
+
+def _actual(result: Result) -> Text:
+    if result.standing is Standing.NOT_YET:
+        return Text(f"not yet: {result.missing}", style="yellow")
+    seen = result.observed
+    if result.standing is Standing.LIVE_ONLY:
+        return Text("live only", style="cyan")
+    if "status" in result.live_only:
+        return Text(f"{seen.decision}, the rest live only", style="cyan")
+    return Text(_verdict(seen.status, seen.reason), style=_MARKS[result.standing][1])
+
+
+def _mark(standing: Standing) -> Text:
+    sign, style = _MARKS[standing]
+    return Text(sign, style=style)
+
+
+def _who(call: ScenarioCall) -> Text:
+    text = Text(call.token.client or "anyone, no token")
+    text.append(f"\n{call.token.purpose or 'no purpose'}", style="dim")
+    return text
+
+
+def _with_query(call: ScenarioCall) -> str:
+    query = "&".join(f"{name}={value}" for name, value in call.query)
+    return f"{call.path}?{query}" if query else call.path
+
+
+def _verdict(status: int | None, reason: str | None) -> str:
+    # In words, so that a narrow column breaks between them.
+    words = (reason or "").replace("_", " ")
+    return f"{status if status is not None else '–'} {words}"
+
+
+def _result_json(result: Result) -> dict[str, object]:
+    call = result.call
+    return {
+        "id": call.id,
+        "title": call.title,
+        "at": call.at.isoformat(),
+        "organisation": call.token.organisation,
+        "client": call.token.client,
+        "purpose": call.token.purpose,
+        "method": call.method,
+        "path": _with_query(call),
+        "standing": result.standing,
+        "missing": result.missing,
+        "expected": _plain(asdict(call.expect)),
+        "expected_record": _plain(asdict(call.audit)),
+        "observed": _plain(_seen(result.observed)),
+        "differences": list(result.differences),
+        "live_only": list(result.live_only),
+        "exchange_id": result.exchange_id,
+    }
+
+
+def _seen(observed: Observed) -> dict[str, object]:
+    return {name: value for name, value in asdict(observed).items() if value is not None}
+
+
+def _plain(values: Mapping[str, object]) -> dict[str, object]:
+    plain: dict[str, object] = {}
+    for name, value in values.items():
+        if isinstance(value, frozenset):
+            plain[name] = sorted(value)
+        elif isinstance(value, datetime):
+            plain[name] = value.isoformat()
+        else:
+            plain[name] = value
+    return plain

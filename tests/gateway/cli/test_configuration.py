@@ -1,0 +1,43 @@
+"""Reading, checking and applying a directory."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.configuration import apply_directory, check_directory, read_checked
+from gateway.cli.home import NewHome
+from gateway.cli.output import Stop
+from gateway.demo.packs import BUILT_IN
+from gateway.registry.documents import Configuration
+
+
+def test_applies_what_reads_and_compiles(new_home: NewHome) -> None:
+    """The first apply adds everything; the second changes nothing, nor the revision."""
+    configuration = read_checked(BUILT_IN)
+    first = apply_directory(configuration, new_home.settings)
+    again = apply_directory(configuration, new_home.settings)
+    assert first["revision"] == again["revision"] == 1
+    assert len(first["added"]) == sum(1 for _ in configuration.documents())
+    assert again["added"] == again["changed"] == again["removed"] == []
+
+
+def test_what_is_left_out_is_removed(new_home: NewHome) -> None:
+    """A document that the directory lacks is no longer present."""
+    configuration = read_checked(BUILT_IN)
+    apply_directory(configuration, new_home.settings)
+    fewer: Configuration = replace(
+        configuration, agreements=dict(list(configuration.agreements.items())[1:])
+    )
+    assert len(apply_directory(fewer, new_home.settings)["removed"]) == 1
+
+
+def test_a_service_without_an_address_is_not_applied(new_home: NewHome, tmp_path: Path) -> None:
+    """The built-in pack leaves addresses to whoever runs it, so it cannot be served as it is."""
+    directory = tmp_path / "configuration"
+    shutil.copytree(BUILT_IN, directory)
+    with pytest.raises(Stop, match="base_url"):
+        check_directory(directory, new_home.settings)

@@ -1,0 +1,35 @@
+"""How commands speak."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gateway.cli.output import Exit, Stop, complain, console, line, show_json, tell, write_bytes
+
+
+def test_results_and_remarks_go_different_ways(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """Results are on standard output, everything else on standard error."""
+    line("result")
+    show_json({"a": "é"})
+    write_bytes(b"\x00")
+    tell("remark")
+    out, err = capfdbinary.readouterr()
+    assert out.startswith(b"result\n")
+    assert json.loads(out[len(b"result\n") : -1]) == {"a": "é"}
+    assert out.endswith(b"\x00")
+    assert err == b"remark\n"
+
+
+def test_a_stop_says_what_mends_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """The message, the line that mends it, and the exit code."""
+    with pytest.raises(SystemExit) as ended:
+        complain(Stop("it is broken", mend="mend it", code=Exit.FAILED))
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "concordat: it is broken\n  To mend it: mend it\n"
+
+
+def test_without_a_terminal_tables_have_a_fixed_width() -> None:
+    """Output in a pipe does not depend on the terminal."""
+    assert console().width == 120

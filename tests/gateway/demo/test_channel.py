@@ -1,0 +1,31 @@
+"""HTTP as a consumer's application speaks it."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.demo.channel import Answer, Channel, ChannelFailed
+from gateway.demo.listener import LOOPBACK, listen
+
+
+def test_credentials_never_travel_in_the_clear() -> None:
+    """Plain HTTP is for loopback; anything else must be https."""
+    with Channel() as channel:
+        for url in ("http://gateway.example/", "ftp://127.0.0.1/", "/path"):
+            with pytest.raises(ChannelFailed, match="neither https nor"):
+                channel.send("GET", url)
+
+
+def test_nobody_there_is_told_with_the_address() -> None:
+    """A refused connection names whom nobody could reach."""
+    with listen() as free:
+        port = free.getsockname()[1]
+    with Channel(timeout_s=1) as channel, pytest.raises(ChannelFailed, match=f"{LOOPBACK}:{port}"):
+        channel.send("GET", f"http://{LOOPBACK}:{port}/")
+
+
+def test_the_media_type_has_no_parameters() -> None:
+    """Parameters and case do not matter; a missing type is empty."""
+    answer = Answer(status=200, headers={"content-type": "Text/CSV; charset=utf-8"}, body=b"")
+    assert answer.media_type == "text/csv"
+    assert Answer(status=204, headers={}, body=b"").media_type == ""

@@ -1,0 +1,48 @@
+"""Starting and stopping; the whole world is tested end to end."""
+
+from __future__ import annotations
+
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from gateway.demo.listener import listen
+from gateway.demo.world import WorldFailed, _free_port, _Processes, fresh_home
+
+
+def _say_hello(ready: Connection) -> None:
+    ready.send("hello")
+
+
+def _die(ready: Connection) -> None:
+    ready.close()
+    raise SystemExit(3)
+
+
+def test_a_process_says_when_it_is_ready() -> None:
+    """What the process sends is what starting returns."""
+    with _Processes() as processes:
+        assert processes.start("greeter", _say_hello) == "hello"
+
+
+def test_a_process_that_ends_first_is_a_failure() -> None:
+    """A process that never becomes ready is told with its exit code."""
+    with _Processes() as processes, pytest.raises(WorldFailed, match="exit code 3"):
+        processes.start("mortals", _die)
+
+
+def test_takes_another_port_where_the_usual_one_is_taken() -> None:
+    """A taken port is no obstacle, and a free one is used."""
+    with listen() as taken:
+        port = taken.getsockname()[1]
+        assert _free_port(port) != port
+    assert _free_port(port) == port
+
+
+def test_a_demo_starts_from_nothing(tmp_path: Path) -> None:
+    """A home that holds something is left alone."""
+    fresh_home(tmp_path / "new" / "home")
+    (tmp_path / "file").touch()
+    with pytest.raises(WorldFailed, match="not empty"):
+        fresh_home(tmp_path)
