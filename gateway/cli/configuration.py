@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gateway.administration import apply_configuration
+from gateway.audit.store import LogUnavailable
 from gateway.cli.output import Exit, Stop
-from gateway.database import open_engine
 from gateway.refresh import SnapshotRefused, compile_snapshot
 from gateway.registry.configuration import read_directory
 from gateway.registry.documents import Configuration, ConfigurationInvalid
-from gateway.registry.store import Registry
 from gateway.settings import Settings
 
 _BY = "concordat apply"
@@ -44,11 +44,11 @@ def check_directory(directory: Path, settings: Settings) -> Configuration:
 
 def apply_directory(configuration: Configuration, settings: Settings) -> Mapping[str, Any]:
     """Make `configuration` the present one; tell what changed, as plain values."""
-    engine = open_engine(settings.database_url)
     try:
-        changes = Registry(engine).apply(configuration, by=_BY)
-    finally:
-        engine.dispose()
+        changes = apply_configuration(configuration, settings, by=_BY)
+    except LogUnavailable as unavailable:
+        mend = "nothing was changed; `concordat doctor` says what is wrong with the audit log"
+        raise Stop(str(unavailable), mend=mend, code=Exit.FAILED) from None
     return {
         "revision": changes.revision,
         "added": [f"{kind} {key}" for kind, key in changes.added],

@@ -12,7 +12,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.database import open_engine
+from gateway.administration import apply_configuration
 from gateway.demo.channel import Channel
 from gateway.demo.clock import DemoClock
 from gateway.demo.departments import Replacements, serve_departments
@@ -32,7 +32,6 @@ from gateway.demo.token_endpoint import new_key
 from gateway.processes import run_gateway
 from gateway.registry.configuration import read_directory
 from gateway.registry.documents import Overlay
-from gateway.registry.store import Registry
 from gateway.settings import Settings
 
 START_S_MAX: Final = 30.0
@@ -127,11 +126,7 @@ def _apply(pack: Pack, settings: Settings, issuers: IssuerAddresses, base_url: s
             issuer: issuers.metadata_url(issuer) for issuer in pack.configuration.issuers
         },
     )
-    engine = open_engine(settings.database_url)
-    try:
-        Registry(engine).apply(read_directory(pack.directory, overlay=overlay), by=_BY)
-    finally:
-        engine.dispose()
+    apply_configuration(read_directory(pack.directory, overlay=overlay), settings, by=_BY)
 
 
 def _state_of(stage: Stage, pack: Pack) -> DemoState:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -84,9 +84,17 @@ class Registry:
                 documents[Kind(row.kind)][row.key] = json.loads(row.content)
         return revision, Configuration.of(documents)
 
-    def apply(self, configuration: Configuration, *, by: str) -> Changes:
+    def apply(
+        self,
+        configuration: Configuration,
+        *,
+        by: str,
+        record: Callable[[Changes], None] = lambda _: None,
+    ) -> Changes:
         """Make `configuration` the present one, whole; what it lacks is no longer present.
 
+        `record` is called with what changes before any of it is in force; if it raises, nothing
+        changes.
         The caller has compiled it first, so that nothing is applied that cannot be enforced.
         """
         wanted = {
@@ -101,6 +109,7 @@ class Registry:
             changes = _compare(revision + 1, present, {key: it[0] for key, it in wanted.items()})
             if not (changes.added or changes.changed or changes.removed):
                 return Changes(revision=revision)
+            record(changes)
             _record_revision(connection, changes.revision, by)
             for kind, key in (*changes.changed, *changes.removed):
                 _end(connection, kind, key, changes.revision)
