@@ -130,7 +130,7 @@ def test_signature_needs_the_key_s_own_algorithm() -> None:
 def wycheproof_cases() -> list[Any]:
     """Read the JWS cases of Wycheproof that come with a public key."""
     if not WYCHEPROOF.exists():
-        reason = f"no Wycheproof vectors at {WYCHEPROOF}"
+        reason = "Wycheproof's vectors are not here: they lie beside the project, not in it"
         return [pytest.param({}, {}, id="absent", marks=pytest.mark.skip(reason=reason))]
     groups = json.loads(WYCHEPROOF.read_text())["testGroups"]
     return [

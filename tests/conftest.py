@@ -1,0 +1,42 @@
+"""What all tests share: the option with which CI refuses to skip."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+EXPECTED_SKIPS: Final = ("Wycheproof's vectors are not here",)
+"""Beginnings of the reasons for which CI may skip: what a stranger's clone cannot have."""
+
+_skipped: list[str] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--no-skips``."""
+    parser.addoption(
+        "--no-skips", action="store_true", help="fail if a test is skipped that need not be"
+    )
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Take down every skip that is not expected."""
+    if report.skipped and isinstance(report.longrepr, tuple):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if not reason.startswith(EXPECTED_SKIPS):
+            _skipped.append(f"{report.nodeid}: {reason}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run for a skip that CI did not expect."""
+    if session.config.getoption("--no-skips") and _skipped:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say which skips were not expected."""
+    if config.getoption("--no-skips"):
+        for skip in _skipped:
+            terminalreporter.write_line(f"skipped, and CI must not skip it: {skip}", red=True)
