@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.app import open_audit_log
 from gateway.audit.entry import Kind, Record
 from gateway.clock import new_uuid7, system_time_us
+from gateway.data_plane import open_audit_log
 from gateway.database import open_engine
 from gateway.registry.documents import Configuration
 from gateway.registry.store import Changes, Registry

@@ -1,182 +1,42 @@
-"""The composition root: every object is built here, once, and handed to what uses it."""
+"""The control plane, and one application for everything: the composition of all other parts."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Final
-from urllib.parse import urlsplit
+from dataclasses import dataclass
+from typing import Final
 
 from fastapi import FastAPI
 
-from connectors.base import Connector
-from connectors.discovery import open_connector
-from connectors.http import HttpSettings
 from gateway.audit.integrate import Integrator
 from gateway.audit.keys import LogKeys
-from gateway.audit.log import AuditLog, open_log
+from gateway.audit.log import AuditLog
 from gateway.audit.sweep import Sweeper
-from gateway.clock import DecisionClock, SystemClock, new_uuid7, system_time_us
+from gateway.clock import new_uuid7
 from gateway.control.app import create_control
 from gateway.control.exchanges import LogReader
 from gateway.control.health import Readiness
+from gateway.data_plane import (
+    Composition,
+    DataPlane,
+    log_origin,
+    open_audit_log,
+    open_data_plane,
+    running,
+)
 from gateway.database import open_engine
-from gateway.exchange.deliver import CALL_DEADLINE_S
 from gateway.exchange.front.asgi import FrontApp
 from gateway.exchange.front.rules import FrontSettings
-from gateway.exchange.limits import RateLimiter
-from gateway.exchange.messages import Request, Response
-from gateway.exchange.pipeline import Ports, exchange
-from gateway.exchange.refused import RefusedTraffic
-from gateway.exchange.snapshot import Service, Snapshot
-from gateway.identity.authenticate import Authenticator
-from gateway.refresh import SnapshotKeeper, StopListReader, compile_snapshot
+from gateway.exchange.snapshot import Snapshot
+from gateway.refresh import SnapshotKeeper, compile_snapshot
 from gateway.registry.store import Registry, RegistryUnavailable
 from gateway.settings import Settings, load_settings
-from gateway.telemetry import (
-    AUDIT_BATCHES,
-    AUDIT_RECORDS,
-    FRONT_REFUSALS,
-    Counters,
-    Telemetry,
-    clear_metrics,
-    otlp_exporter,
-    render_metrics,
-)
+from gateway.telemetry import FRONT_REFUSALS, clear_metrics, render_metrics
 
-HOUSEKEEPING_S: Final = 1.0
-"""How often a worker publishes its figures and closes counts of refused traffic that are due."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Composition:
-    """What a process is built from; it can be handed to another process.
-
-    `clock` is the decision time, which only the demo and tests replace; `allow_loopback_http`
-    lets issuers and services without TLS be used on loopback, for the demo and tests alone.
-    """
-
-    settings: Settings
-    clock: DecisionClock = field(default_factory=SystemClock)
-    allow_loopback_http: bool = False
-
-
-@dataclass(slots=True)
-class _Opened:
-    """A connector that is open for a service, and what closes it."""
-
-    service: Service
-    connector: Connector
-    closing: AsyncExitStack
-
-
-class DataPlane:
-    """All that a worker needs to carry out exchanges; its Snapshot is swapped whole."""
-
-    def __init__(self, ports: Ports, connectors: dict[str, Connector], loopback: bool) -> None:
-        """Use `open_data_plane`."""
-        self.counters = ports.telemetry.counters
-        self._ports = ports
-        self._connectors = connectors
-        self._loopback = loopback
-        self._opened: dict[str, _Opened] = {}
-        self._snapshot: Snapshot | None = None
-        self._retiring: set[asyncio.Task[None]] = set()
-
-    async def handle(self, request: Request) -> Response:
-        """Carry out one exchange against the Snapshot of this instant."""
-        assert self._snapshot is not None, "adopt comes before listen"  # noqa: S101 - ditto
-        return await exchange(request, self._snapshot, self._ports)
-
-    async def adopt(self, snapshot: Snapshot) -> None:
-        """Use `snapshot` from the next exchange on; calls under way keep their connectors."""
-        changed = {
-            name: service
-            for name, service in snapshot.services.items()
-            if name not in self._opened or self._opened[name].service != service
-        }
-        opened = {name: await self._open(service) for name, service in changed.items()}
-        retired = [
-            self._opened.pop(name)
-            for name in list(self._opened)
-            if name in opened or name not in snapshot.services
-        ]
-        self._opened.update(opened)
-        self._connectors.update({name: it.connector for name, it in opened.items()})
-        self._snapshot = snapshot
-        for connector in retired:
-            task = asyncio.get_running_loop().create_task(_retire(connector))
-            self._retiring.add(task)
-            task.add_done_callback(self._retiring.discard)
-
-    async def close(self) -> None:
-        """Close every connector; no exchange may be under way."""
-        for task in list(self._retiring):
-            task.cancel()
-        await asyncio.gather(*self._retiring, return_exceptions=True)
-        for opened in self._opened.values():
-            await opened.closing.aclose()
-
-    async def _open(self, service: Service) -> _Opened:
-        closing = AsyncExitStack()
-        settings = HttpSettings(base_url=service.base_url, allow_loopback=self._loopback)
-        connector = await closing.enter_async_context(open_connector(service.kind, settings))
-        return _Opened(service=service, connector=connector, closing=closing)
-
-
-async def _retire(opened: _Opened) -> None:
-    """Close a connector once every call that could still use it has ended."""
-    try:
-        await asyncio.sleep(CALL_DEADLINE_S)
-    finally:
-        await opened.closing.aclose()
-
-
-@asynccontextmanager
-async def open_data_plane(
-    composition: Composition, snapshot: Snapshot, *, instance: str
-) -> AsyncIterator[DataPlane]:
-    """Open everything that a worker needs, and close it in the opposite order.
-
-    Raises:
-        LogUnavailable: the audit log cannot be opened, so nothing may be exchanged.
-    """
-    settings = composition.settings
-    async with AsyncExitStack() as stack:
-        counters = Counters.open(settings.run_directory, instance)
-        exporter = otlp_exporter(settings.otlp_endpoint) if settings.otlp_endpoint else None
-        telemetry = Telemetry(counters, exporter)
-        stack.callback(telemetry.close)
-        engine = open_engine(settings.database_url)
-        stack.callback(engine.dispose)
-        stops = StopListReader(Registry(engine), on_read=counters.stop_list_read)
-        await asyncio.to_thread(stops.start)
-        stack.callback(stops.stop)
-        log = open_audit_log(settings, instance=instance)
-        await log.start()
-        stack.push_async_callback(log.stop)
-        refused = RefusedTraffic(log)
-        stack.push_async_callback(refused.close)
-        connectors: dict[str, Connector] = {}
-        ports = Ports(
-            authenticator=Authenticator(allow_loopback_http=composition.allow_loopback_http),
-            log=log,
-            clock=composition.clock,
-            connectors=connectors,
-            stop_list=lambda: stops.current,
-            rates=RateLimiter(),
-            refused=refused,
-            telemetry=telemetry,
-            instance=instance,
-        )
-        plane = DataPlane(ports, connectors, composition.allow_loopback_http)
-        stack.push_async_callback(plane.close)
-        await plane.adopt(snapshot)
-        async with _housekeeping(ports):
-            yield plane
+REFRESH_S: Final = 1.0
+"""How often one application for everything looks for a new configuration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,23 +143,12 @@ async def _taking_up_changes(control: ControlPlane, data: DataPlane) -> AsyncIte
 
     async def hand_over() -> None:
         while True:
-            await asyncio.sleep(HOUSEKEEPING_S)
+            await asyncio.sleep(REFRESH_S)
             if await asyncio.to_thread(control.refresh):
                 await data.adopt(control.snapshot)
 
-    async with _running(hand_over()):
+    async with running(hand_over()):
         yield
-
-
-@asynccontextmanager
-async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run `work` beside the block, and end it with the block."""
-    task = asyncio.get_running_loop().create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def _readiness(log: AuditLog, keeper: SnapshotKeeper) -> Readiness:
@@ -329,44 +178,3 @@ async def _keeping_the_log(settings: Settings, log: AuditLog) -> AsyncIterator[N
         await asyncio.gather(*tasks, return_exceptions=True)
         integrator.close()
         sweeper.close()
-
-
-def open_audit_log(settings: Settings, *, instance: str) -> AuditLog:
-    """Open this host's audit log for appending; `start` it in the event loop that uses it.
-
-    Raises:
-        LogFrozen: the log contradicts a head that was signed earlier.
-        LogUnavailable: it cannot be opened.
-    """
-    keys = LogKeys(settings.keys_directory)
-    origin = log_origin(settings)
-    return open_log(settings.audit_directory, origin=origin, instance=instance, keys=keys)
-
-
-def log_origin(settings: Settings) -> str:
-    """Return the log's shard, ``<host>/audit/<year>``: the newest there is, or this year's."""
-    host = urlsplit(settings.public_base_url).netloc
-    shards = sorted(settings.audit_directory.glob("audit-*.db"))
-    if shards:
-        year = shards[-1].stem.removeprefix("audit-")
-    else:
-        year = str(datetime.fromtimestamp(system_time_us() / 1_000_000, UTC).year)
-    return f"{host}/audit/{year}"
-
-
-@asynccontextmanager
-async def _housekeeping(ports: Ports) -> AsyncIterator[None]:
-    """Do a worker's small periodic tasks for as long as it runs."""
-
-    async def keep_house() -> None:
-        figures, counted_records, counted_commits = ports.log.figures, 0, 0
-        while True:
-            await asyncio.sleep(HOUSEKEEPING_S)
-            ports.refused.tick()
-            counters = ports.telemetry.counters
-            counters.add(AUDIT_RECORDS, figures.records - counted_records)
-            counters.add(AUDIT_BATCHES, figures.commits - counted_commits)
-            counted_records, counted_commits = figures.records, figures.commits
-
-    async with _running(keep_house()):
-        yield

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import signal
 import socket
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -20,26 +18,15 @@ from multiprocessing.process import BaseProcess
 from typing import Final
 
 import uvicorn
-import uvloop
 
-from gateway.app import (
-    Composition,
-    ControlPlane,
-    DataPlane,
-    open_control_plane,
-    open_data_plane,
-)
-from gateway.clock import DecisionClock, SystemClock, monotonic_s, new_uuid7
-from gateway.exchange.front.protocol import make_protocol
-from gateway.exchange.front.rules import FrontSettings
-from gateway.exchange.snapshot import Snapshot
+from gateway.app import ControlPlane, open_control_plane
+from gateway.clock import DecisionClock, SystemClock, monotonic_s
+from gateway.data_plane import Composition
 from gateway.settings import Settings
-from gateway.telemetry import FRONT_REFUSALS
+from gateway.worker import DRAIN_S, QuietServer, on_signals, run_worker
 
 WORKER_START_S: Final = 30.0
 """Time for a worker to open its log and its listener."""
-DRAIN_S: Final = 35.0
-"""Time for the exchanges under way to end after SIGTERM: a call's deadline, and its outcome."""
 RESTART_PAUSE_S: Final = 1.0
 """Pause before a worker that died is started again."""
 WATCH_S: Final = 0.5
@@ -50,25 +37,6 @@ _SPAWN: Final = multiprocessing.get_context("spawn")
 
 class WorkerFailed(Exception):
     """A worker did not come up; the sentence says why."""
-
-
-class QuietServer(uvicorn.Server):
-    """A uvicorn server that leaves signals to whoever runs it, and tells when it listens."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        """Serve `config`; `listening` is set once the listener takes connections."""
-        super().__init__(config)
-        self.listening = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start as uvicorn does."""
-        await super().startup(sockets=sockets)
-        self.listening.set()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none: the process has its own handlers."""
-        yield
 
 
 def run_gateway(
@@ -99,7 +67,7 @@ def run_gateway(
 async def _supervise(composition: Composition, ready: Connection | None) -> None:
     settings = composition.settings
     stop = asyncio.Event()
-    _on_signals(stop.set)
+    on_signals(stop.set)
     async with AsyncExitStack() as stack:
         data = stack.enter_context(_listen(settings.data_listen))
         control = stack.enter_context(_listen(settings.control_listen))
@@ -198,85 +166,6 @@ def _await_ready(worker: _Worker) -> None:
         raise WorkerFailed(f"a worker could not start: {said}")
 
 
-def run_worker(
-    composition: Composition, listener: socket.socket, channel: Connection, snapshot: Snapshot
-) -> None:
-    """Serve the data listener until SIGTERM; the body of a worker process."""
-    # A terminal's Ctrl-C reaches every process of the group; the control process decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_work(composition, listener, channel, snapshot))
-    except Exception as failure:  # whoever started us shall know why
-        channel.send(f"{type(failure).__name__}: {failure}")
-        raise SystemExit(1) from failure
-
-
-async def _work(
-    composition: Composition, listener: socket.socket, channel: Connection, snapshot: Snapshot
-) -> None:
-    instance = f"worker-{new_uuid7().hex()[-12:]}"
-    async with open_data_plane(composition, snapshot, instance=instance) as plane:
-        server = _data_server(plane)
-        _on_signals(lambda: setattr(server, "should_exit", True), signals=(signal.SIGTERM,))
-        serving = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))
-        await server.listening.wait()
-        channel.send(None)
-        async with _receiving(channel, plane):
-            await serving
-
-
-def _data_server(plane: DataPlane) -> QuietServer:
-    def count_refusal(code: str) -> None:
-        plane.counters.add(FRONT_REFUSALS[code])
-
-    return QuietServer(
-        uvicorn.Config(
-            _nothing,
-            http=make_protocol(plane.handle, FrontSettings(), count_refusal),
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            date_header=False,
-            timeout_graceful_shutdown=int(DRAIN_S),
-        )
-    )
-
-
-async def _nothing(scope: object, receive: object, send: object) -> None:
-    """Stand where uvicorn wants an ASGI application; the protocol class never calls it."""
-
-
-@asynccontextmanager
-async def _receiving(channel: Connection, plane: DataPlane) -> AsyncIterator[None]:
-    """Adopt each Snapshot that the control process hands over, for as long as it lives."""
-    loop = asyncio.get_running_loop()
-    arrived: asyncio.Queue[Snapshot] = asyncio.Queue()
-
-    def receive() -> None:
-        while True:
-            try:
-                snapshot = channel.recv()
-            except (EOFError, OSError):
-                return  # the control process is gone; the last Snapshot stays
-            loop.call_soon_threadsafe(arrived.put_nowait, snapshot)
-
-    async def adopt() -> None:
-        while True:
-            await plane.adopt(await arrived.get())
-
-    threading.Thread(target=receive, name="snapshots", daemon=True).start()
-    task = loop.create_task(adopt())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
 @asynccontextmanager
 async def _serve_control(plane: ControlPlane, listener: socket.socket) -> AsyncIterator[None]:
     server = QuietServer(
@@ -305,14 +194,6 @@ def _listen(address: str) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, int(port)), family=family, backlog=2048) as listener:
         yield listener
-
-
-def _on_signals(
-    act: Callable[[], object],
-    signals: tuple[signal.Signals, ...] = (signal.SIGTERM, signal.SIGINT),
-) -> None:
-    for number in signals:
-        asyncio.get_running_loop().add_signal_handler(number, act)
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from gateway.app import log_origin, open_audit_log
 from gateway.audit.entry import Kind, Record
 from gateway.audit.keys import LogKeys
 from gateway.audit.reader import find_log, verify_log
@@ -17,6 +16,7 @@ from gateway.audit.store import LogUnavailable
 from gateway.audit.verify import Progress, Report
 from gateway.cli.output import Exit, Stop
 from gateway.clock import new_uuid7, system_time_us
+from gateway.data_plane import log_origin, open_audit_log
 from gateway.settings import Settings
 
 USES: Final = frozenset(

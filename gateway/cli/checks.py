@@ -17,12 +17,12 @@ from alembic.script import ScriptDirectory
 import gateway
 from connectors.base import Health
 from connectors.http import HttpSettings, open_http
-from gateway.app import log_origin
 from gateway.audit.keys import LogKeys
 from gateway.audit.reader import find_log, snapshot
 from gateway.audit.store import LogFrozen, LogUnavailable
 from gateway.audit.tree import check_heads, read_sealed_head
 from gateway.clock import system_time_us
+from gateway.data_plane import log_origin
 from gateway.database import DatabaseUnsuitable, check_sqlite_version, open_engine, reading
 from gateway.demo.channel import Channel, ChannelFailed
 from gateway.demo.state import is_demo

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.app import log_origin
 from gateway.audit.keys import LogKeys
 from gateway.cli.output import Stop
+from gateway.data_plane import log_origin
 from gateway.database import open_engine, upgrade
 from gateway.registry.store import Registry
 from gateway.settings import FILE_NAME, Settings, SettingsInvalid, load_settings

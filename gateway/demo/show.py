@@ -14,11 +14,11 @@ from typing import Final
 from rich.console import RenderableType
 from rich.text import Text
 
-from gateway.app import log_origin
 from gateway.audit.keys import LogKeys
 from gateway.audit.reader import find_log, verify_log
 from gateway.audit.verify import Report
 from gateway.clock import monotonic_s
+from gateway.data_plane import log_origin
 from gateway.demo.evaluate import SUCCESS, would_permit
 from gateway.demo.judge import Result, Results, Standing
 from gateway.demo.packs import Pack

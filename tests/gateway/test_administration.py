@@ -8,26 +8,18 @@ from pathlib import Path
 import pytest
 
 from gateway.administration import apply_configuration
-from gateway.app import log_origin
 from gateway.audit.entry import Kind
 from gateway.audit.reader import find_log
 from gateway.audit.search import Filters, find
 from gateway.audit.sqlite import database_path, open_database
 from gateway.audit.store import LogUnavailable
-from gateway.database import open_engine, upgrade
+from gateway.data_plane import log_origin
+from gateway.database import open_engine
 from gateway.registry.configuration import read_directory
 from gateway.registry.store import Registry
-from gateway.settings import Settings, load_settings
+from gateway.settings import Settings
+from tests.homes import make_settings
 from tests.world import PACK
-
-
-def make_settings(home: Path) -> Settings:
-    """Make a home with an empty registry."""
-    settings = load_settings(home, organisation="ods:R9Z", public_base_url="https://gw.example")
-    engine = open_engine(settings.database_url)
-    upgrade(engine)
-    engine.dispose()
-    return settings
 
 
 def revision_of(settings: Settings) -> int:

@@ -10,40 +10,16 @@ import httpx2
 import pytest
 
 from connectors.scripted import open_scripted
-from gateway.app import Composition, create_app, log_origin, open_control_plane, open_data_plane
+from gateway.app import create_app, open_control_plane
 from gateway.audit.reader import find_log, verify_log
-from gateway.database import open_engine, upgrade
+from gateway.data_plane import Composition, open_data_plane
+from gateway.database import open_engine
 from gateway.refresh import SnapshotRefused
-from gateway.registry.configuration import Configuration, read_directory
-from gateway.registry.documents import Overlay
 from gateway.registry.store import Registry
-from gateway.settings import Settings, load_settings
-from tests.world import CSV_PATH, PACK, make_request, text_answer
+from tests.homes import apply_pack, make_settings
+from tests.world import CSV_PATH, make_request, text_answer
 
-CONNECTORS = (
-    "nhse-spl", "r9z-safeguarding", "exf-public-protection", "dwp-eligibility", "r9z-open",
-    "r9z-fhir", "nv-housing",
-)  # fmt: skip
 PUBLISHED = text_answer(b"month,admissions\n2026-08,145\n", "text/csv")
-
-
-def make_settings(home: Path) -> Settings:
-    """Make a home with an empty registry."""
-    settings = load_settings(home, organisation="ods:R9Z", public_base_url="https://gw.example")
-    engine = open_engine(settings.database_url)
-    upgrade(engine)
-    engine.dispose()
-    return settings
-
-
-def apply(settings: Settings, service_url: str) -> Configuration:
-    """Apply the packaged scenarios, every service at one address."""
-    overlay = Overlay(base_urls=dict.fromkeys(CONNECTORS, service_url))
-    configuration = read_directory(PACK, overlay=overlay)
-    engine = open_engine(settings.database_url)
-    Registry(engine).apply(configuration, by="tests")
-    engine.dispose()
-    return configuration
 
 
 def test_control_and_data_plane_carry_an_exchange_and_a_signed_head(tmp_path: Path) -> None:
@@ -52,7 +28,7 @@ def test_control_and_data_plane_carry_an_exchange_and_a_signed_head(tmp_path: Pa
     async def play() -> None:
         async with open_scripted([PUBLISHED]) as service:
             settings = make_settings(tmp_path)
-            apply(settings, service.base_url)
+            apply_pack(settings, service.base_url)
             composition = Composition(settings=settings, allow_loopback_http=True)
             async with open_control_plane(composition) as control:
                 snapshot = control.snapshot
@@ -68,34 +44,12 @@ def test_control_and_data_plane_carry_an_exchange_and_a_signed_head(tmp_path: Pa
     asyncio.run(play())
 
 
-def test_a_new_snapshot_is_used_from_the_next_exchange_on(tmp_path: Path) -> None:
-    """A service that moves is called at its new address, without a restart."""
-
-    async def play() -> None:
-        async with open_scripted([PUBLISHED]) as old, open_scripted([PUBLISHED]) as new:
-            settings = make_settings(tmp_path)
-            apply(settings, old.base_url)
-            composition = Composition(settings=settings, allow_loopback_http=True)
-            async with open_control_plane(composition) as control:
-                snapshot = control.snapshot
-                async with open_data_plane(composition, snapshot, instance="one") as data:
-                    await data.handle(make_request("GET", CSV_PATH))
-                    apply(settings, new.base_url)
-                    assert await asyncio.to_thread(control.refresh)
-                    await data.adopt(control.snapshot)
-                    await data.handle(make_request("GET", CSV_PATH))
-
-            assert (len(old.requests), len(new.requests)) == (1, 1)
-
-    asyncio.run(play())
-
-
 def test_a_configuration_that_cannot_be_enforced_changes_nothing(tmp_path: Path) -> None:
     """The last good Snapshot stays, and readiness says why the newest is not in force."""
 
     async def play() -> None:
         settings = make_settings(tmp_path)
-        configuration = apply(settings, "http://127.0.0.1:9")
+        configuration = apply_pack(settings, "http://127.0.0.1:9")
         composition = Composition(settings=settings, allow_loopback_http=True)
         async with open_control_plane(composition) as control:
             before = control.snapshot
@@ -127,7 +81,7 @@ def test_an_empty_registry_serves_nobody(tmp_path: Path) -> None:
 def test_what_cannot_be_enforced_does_not_start(tmp_path: Path) -> None:
     """At the start there is no last good Snapshot: every fault is told instead."""
     settings = make_settings(tmp_path)
-    configuration = apply(settings, "http://127.0.0.1:9")
+    configuration = apply_pack(settings, "http://127.0.0.1:9")
     engine = open_engine(settings.database_url)
     Registry(engine).apply(replace(configuration, services={}), by="tests")
     engine.dispose()
@@ -140,23 +94,13 @@ def test_what_cannot_be_enforced_does_not_start(tmp_path: Path) -> None:
         asyncio.run(play())
 
 
-def test_the_log_keeps_its_name_over_the_turn_of_the_year(tmp_path: Path) -> None:
-    """A shard that exists is continued; only a new home begins with this year's."""
-    settings = make_settings(tmp_path)
-    assert log_origin(settings).startswith("gw.example/audit/20")
-
-    settings.audit_directory.mkdir()
-    (settings.audit_directory / "audit-2021.db").touch()
-    assert log_origin(settings) == "gw.example/audit/2021"
-
-
 def test_one_application_serves_both_planes(tmp_path: Path) -> None:
     """On one port, health and exchanges are answered, and the exchange is on record."""
 
     async def play() -> None:
         async with open_scripted([PUBLISHED]) as service:
             settings = make_settings(tmp_path)
-            apply(settings, service.base_url)
+            apply_pack(settings, service.base_url)
             app = create_app(Composition(settings=settings, allow_loopback_http=True))
             async with app.router.lifespan_context(app):
                 transport = httpx2.ASGITransport(app=app)

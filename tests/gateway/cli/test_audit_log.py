@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from gateway.app import open_audit_log
 from gateway.audit.entry import Kind, Record
 from gateway.audit.reader import find_log
 from gateway.audit.search import Filters, find
@@ -14,6 +13,7 @@ from gateway.cli.audit_log import find_exchanges, show_one, verify_file
 from gateway.cli.home import NewHome
 from gateway.cli.output import Exit, Stop
 from gateway.clock import new_uuid7, system_time_us, uuid_text
+from gateway.data_plane import open_audit_log
 from gateway.settings import Settings
 
 
