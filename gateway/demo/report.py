@@ -84,11 +84,12 @@ def as_json(results: Results) -> dict[str, object]:
 
 def _add_row(table: Table, result: Result) -> None:
     call, seen = result.call, result.observed
-    asked = Text(f"{call.method} {_with_query(call)}")
+    asked = Text(f"{call.id}  {call.title}\n", style="bold")
+    asked.append(f"{call.method} {_with_query(call)}", style="not bold")
     if seen.fields_withheld:
-        asked.append(f"\nwithheld: {', '.join(sorted(seen.fields_withheld))}", style="italic")
+        asked.append(f"\nwithheld: {', '.join(sorted(seen.fields_withheld))}", style="not bold italic")
     if result.exchange_id:
-        asked.append(f"\n{result.exchange_id}", style="dim")
+        asked.append(f"\n{result.exchange_id}", style="not bold dim")
     table.add_row(
         _mark(result.standing),
         _who(call),
