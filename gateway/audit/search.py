@@ -25,8 +25,10 @@ from gateway.clock import uuid_text
 
 PAGE_ITEMS_MAX: Final = 500
 ROWS_PER_SEARCH_MAX: Final = 200_000
-# An exchange's first record is made this soon after its identifier, clocks' differences included.
+# How far the clocks of two writers may be apart.
 SKEW_MS: Final = 60_000
+# An exchange's first record is made this soon after its identifier: its body may come slowly.
+BODY_MS_MAX: Final = 3_600_000
 SKEW_US: Final = SKEW_MS * 1_000
 # How many records after its first one an exchange's last may lie.
 ROWS_TO_OUTCOME_MAX: Final = 100_000
@@ -157,7 +159,7 @@ def _find_beginning(db: Connection, exchange: bytes) -> _Found | None:
     made_ms = int.from_bytes(exchange[:6], "big")
     low = max(0, made_ms - SKEW_MS).to_bytes(6, "big")
     near = made_ms.to_bytes(6, "big")
-    high = min(made_ms + SKEW_MS, (1 << 48) - 1).to_bytes(6, "big")
+    high = min(made_ms + BODY_MS_MAX, (1 << 48) - 1).to_bytes(6, "big")
     for first, end in ((near, high), (low, near)):
         row = db.execute(
             f"SELECT {_COLUMNS} FROM audit_record"  # noqa: S608 - constants

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,14 @@ from tests.gateway.audit.records import (
     using,
 )
 
-LEEDS, HEALTH = new_uuid7(), new_uuid7()
-REFUSED, OPEN = new_uuid7(), new_uuid7()
+LEEDS, HEALTH, REFUSED, OPEN = "leeds", "health", "refused", "open"
+"""Names of the log's exchanges."""
+
+
+@cache
+def named(name: str) -> bytes:
+    """Return the id of an exchange, made when the log is: ids carry the time of their exchange."""
+    return new_uuid7()
 
 
 @pytest.fixture(scope="module")
@@ -32,15 +39,17 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = provisioned(directory)
 
     async def use(log: AuditLog) -> None:
-        first = intent(LEEDS, consumer="gss:E1", purpose="FUEL", service="spl", alert=False)
+        first = intent(named(LEEDS), consumer="gss:E1", purpose="FUEL", service="spl", alert=False)
         await log.append(first)
-        await log.append(intent(HEALTH, consumer="ods:X9Z", purpose="CARE", alert=True))
-        await log.append(outcome(HEALTH, records=3, alert=False, fields_withheld=["nino"]))
-        end = replace(outcome(LEEDS, status=502, reason="SMALL_NUMBERS_WITHHELD"))
+        await log.append(intent(named(HEALTH), consumer="ods:X9Z", purpose="CARE", alert=True))
+        await log.append(outcome(named(HEALTH), records=3, alert=False, fields_withheld=["nino"]))
+        end = replace(outcome(named(LEEDS), status=502, reason="SMALL_NUMBERS_WITHHELD"))
         await log.append(end)
         refusal = {"decision": "deny", "reason": "PURPOSE_NOT_PERMITTED", "status": 403}
-        await log.append(record(Kind.DENY, REFUSED, core=refusal, actor={"client_id": "other-app"}))
-        await log.append(intent(OPEN))
+        await log.append(
+            record(Kind.DENY, named(REFUSED), core=refusal, actor={"client_id": "other-app"})
+        )
+        await log.append(intent(named(OPEN)))
         await log.append(record(Kind.CHANGE, None, core={"what": "agreement"}))
 
     using(directory, use)
@@ -55,7 +64,7 @@ def ids(path: Path, filters: Filters, **options: int) -> list[object]:
 
 def test_exchanges_are_found_newest_first(path: Path) -> None:
     """Without filters all exchanges and refusals come, and nothing else."""
-    newest_first = [uuid_text(item) for item in (OPEN, REFUSED, HEALTH, LEEDS)]
+    newest_first = [uuid_text(named(item)) for item in (OPEN, REFUSED, HEALTH, LEEDS)]
     assert ids(path, Filters()) == newest_first
 
 
@@ -75,9 +84,9 @@ def test_exchanges_are_found_newest_first(path: Path) -> None:
         (Filters(from_us=1 << 60), []),
     ],
 )
-def test_filters_are_all_asked(path: Path, filters: Filters, expected: list[bytes]) -> None:
+def test_filters_are_all_asked(path: Path, filters: Filters, expected: list[str]) -> None:
     """An exchange is found by what its first or its last record says."""
-    assert ids(path, filters) == [uuid_text(item) for item in expected]
+    assert ids(path, filters) == [uuid_text(named(item)) for item in expected]
 
 
 def test_pages_join_without_gap_or_repeat(path: Path) -> None:
@@ -96,7 +105,7 @@ def test_pages_join_without_gap_or_repeat(path: Path) -> None:
 
 def test_an_exchange_is_shown_with_all_its_records(path: Path) -> None:
     """Intent and outcome are one view: an alert stays, and the sections open with the keys."""
-    view = show(path, HEALTH, keys=keys_in(path.parent.parent))
+    view = show(path, named(HEALTH), keys=keys_in(path.parent.parent))
     assert view is not None
     assert view["alert"] is True
     assert view["records"] == 3
@@ -109,14 +118,14 @@ def test_an_exchange_is_shown_with_all_its_records(path: Path) -> None:
         (2, "exchange.intent"),
         (3, "exchange.outcome"),
     ]
-    without_keys = show(path, HEALTH)
+    without_keys = show(path, named(HEALTH))
     assert without_keys is not None
     assert "sections" not in without_keys
 
 
 def test_an_open_exchange_and_a_refusal_are_shown(path: Path) -> None:
     """What has no outcome says so, and a refusal is one record."""
-    still_open, refused = show(path, OPEN), show(path, REFUSED)
+    still_open, refused = show(path, named(OPEN)), show(path, named(REFUSED))
     assert still_open is not None
     assert refused is not None
     assert (still_open["state"], still_open["finished"]) == ("exchange.intent", None)
@@ -133,6 +142,6 @@ def test_records_of_another_kind_are_found_by_kind(path: Path) -> None:
 def test_an_erased_section_is_shown_as_none(path: Path) -> None:
     """Once its key is gone nobody can read it (I9)."""
     tampered(path, "DELETE FROM audit_key WHERE leaf_index = 1")
-    view = show(path, LEEDS, keys=keys_in(path.parent.parent))
+    view = show(path, named(LEEDS), keys=keys_in(path.parent.parent))
     assert view is not None
     assert view["sections"] == {"actor": None}
