@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from fastapi import FastAPI
@@ -13,15 +14,17 @@ from fastapi import FastAPI
 from gateway.audit.integrate import Integrator
 from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog
+from gateway.audit.store import LogUnavailable
 from gateway.audit.sweep import Sweeper
 from gateway.clock import new_uuid7
 from gateway.control.app import create_control
 from gateway.control.exchanges import LogReader
-from gateway.control.health import Readiness
+from gateway.control.health import Readiness, Troubles
 from gateway.data_plane import (
     Composition,
     DataPlane,
     log_origin,
+    not_adopted,
     open_audit_log,
     open_data_plane,
     running,
@@ -45,6 +48,7 @@ class ControlPlane:
 
     app: FastAPI
     keeper: SnapshotKeeper
+    troubles: Troubles
 
     @property
     def snapshot(self) -> Snapshot:
@@ -94,16 +98,18 @@ async def open_control_plane(composition: Composition) -> AsyncIterator[ControlP
         log = open_audit_log(settings, instance="control")
         await log.start()
         stack.push_async_callback(log.stop)
-        await stack.enter_async_context(_keeping_the_log(settings, log))
+        troubles = Troubles()
+        await stack.enter_async_context(_keeping_the_log(settings, log, troubles))
         yield ControlPlane(
             keeper=keeper,
+            troubles=troubles,
             app=create_control(
                 registry=registry,
                 reader=LogReader(
                     directory=settings.audit_directory, keys=LogKeys(settings.keys_directory)
                 ),
                 log=log,
-                readiness=lambda: _readiness(log, keeper),
+                readiness=lambda: _readiness(log, keeper, troubles),
                 metrics=lambda: render_metrics(settings.run_directory),
             ),
         )
@@ -144,32 +150,47 @@ async def _taking_up_changes(control: ControlPlane, data: DataPlane) -> AsyncIte
     async def hand_over() -> None:
         while True:
             await asyncio.sleep(REFRESH_S)
-            if await asyncio.to_thread(control.refresh):
+            if not await asyncio.to_thread(control.refresh):
+                continue
+            try:
                 await data.adopt(control.snapshot)
+                control.troubles.report("snapshot", None)
+            except Exception as failure:  # noqa: BLE001 - the last good Snapshot stays
+                control.troubles.report("snapshot", not_adopted(control.snapshot, failure))
 
     async with running(hand_over()):
         yield
 
 
-def _readiness(log: AuditLog, keeper: SnapshotKeeper) -> Readiness:
-    reasons = []
-    if log.failure is not None:
-        reasons.append(f"The audit log takes no records: {log.failure}.")
-    if keeper.refused is not None:
-        reasons.append(f"The newest configuration is not in force: {keeper.refused.faults[0]}")
-    return Readiness(reasons=tuple(reasons))
+def _readiness(log: AuditLog, keeper: SnapshotKeeper, troubles: Troubles) -> Readiness:
+    failure, refused = log.failure, keeper.refused
+    troubles.report("log", f"The audit log takes no records: {failure}." if failure else None)
+    troubles.report(
+        "configuration",
+        f"The newest configuration is not in force: {refused.faults[0]}" if refused else None,
+    )
+    return troubles.readiness()
 
 
 @asynccontextmanager
-async def _keeping_the_log(settings: Settings, log: AuditLog) -> AsyncIterator[None]:
+async def _keeping_the_log(
+    settings: Settings, log: AuditLog, troubles: Troubles
+) -> AsyncIterator[None]:
     """Integrate the log, publish its heads and close orphans; a last head is signed at the end."""
+
+    def report(part: str, failure: LogUnavailable | None) -> None:
+        troubles.report(part, f"The {part} cannot do its work: {failure}." if failure else None)
+
     keys = LogKeys(settings.keys_directory)
     integrator = Integrator(settings.audit_directory, origin=log_origin(settings), keys=keys)
     sweeper = Sweeper(log)
     stop = asyncio.Event()
     tasks = [
         asyncio.get_running_loop().create_task(work)
-        for work in (integrator.run(stop), sweeper.run(stop))
+        for work in (
+            integrator.run(stop, partial(report, "integrator")),
+            sweeper.run(stop, partial(report, "sweeper")),
+        )
     ]
     try:
         yield

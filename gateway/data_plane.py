@@ -15,6 +15,7 @@ from connectors.discovery import open_connector
 from connectors.http import HttpSettings
 from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog, open_log
+from gateway.audit.store import LogUnavailable
 from gateway.clock import DecisionClock, SystemClock, system_time_us
 from gateway.database import open_engine
 from gateway.exchange.deliver import CALL_DEADLINE_S
@@ -100,6 +101,11 @@ class DataPlane:
             self._retiring.add(task)
             task.add_done_callback(self._retiring.discard)
 
+    @property
+    def failure(self) -> LogUnavailable | None:
+        """Why this process can carry out no exchange any more, until it is started again."""
+        return self._ports.log.failure
+
     async def close(self) -> None:
         """Close every connector; no exchange may be under way."""
         for task in list(self._retiring):
@@ -113,6 +119,11 @@ class DataPlane:
         settings = HttpSettings(base_url=service.base_url, allow_loopback=self._loopback)
         connector = await closing.enter_async_context(open_connector(service.kind, settings))
         return _Opened(service=service, connector=connector, closing=closing)
+
+
+def not_adopted(snapshot: Snapshot, failure: Exception) -> str:
+    """Return the sentence that says why a Snapshot did not come into force."""
+    return f"Revision {snapshot.revision} is not in force: {type(failure).__name__}: {failure}."
 
 
 async def _retire(opened: _Opened) -> None:

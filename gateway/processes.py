@@ -11,7 +11,7 @@ import asyncio
 import multiprocessing
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -22,8 +22,9 @@ import uvicorn
 from gateway.app import ControlPlane, open_control_plane
 from gateway.clock import DecisionClock, SystemClock, monotonic_s
 from gateway.data_plane import Composition
+from gateway.exchange.snapshot import Snapshot
 from gateway.settings import Settings
-from gateway.worker import DRAIN_S, QuietServer, on_signals, run_worker
+from gateway.worker import DRAIN_S, QuietServer, Said, on_signals, run_worker
 
 WORKER_START_S: Final = 30.0
 """Time for a worker to open its log and its listener."""
@@ -81,8 +82,8 @@ async def _supervise(composition: Composition, ready: Connection | None) -> None
             ready.send({**listening, "workers": workers.pids()})
         while not stop.is_set():
             if await asyncio.to_thread(plane.refresh):
-                workers.hand_over()
-            await workers.revive()
+                await workers.hand_over()
+            await workers.look_after()
             await _pause(stop, WATCH_S)
 
 
@@ -90,6 +91,7 @@ async def _supervise(composition: Composition, ready: Connection | None) -> None
 class _Worker:
     process: BaseProcess
     channel: Connection
+    sending: asyncio.Task[None] | None = None
 
 
 class Workers:
@@ -113,23 +115,35 @@ class Workers:
         for worker in self._workers:
             await asyncio.to_thread(_await_ready, worker)
 
-    def hand_over(self) -> None:
-        """Give every worker the newest Snapshot, whole."""
+    async def hand_over(self) -> None:
+        """Give every worker the newest Snapshot, whole; one that takes nothing holds up nobody."""
         for worker in self._workers:
-            try:
-                worker.channel.send(self._plane.snapshot)
-            except OSError:
-                continue  # it has died, and gets the Snapshot when it is started again
+            if worker.sending is None or worker.sending.done():
+                snapshot = self._plane.snapshot
+                worker.sending = asyncio.get_running_loop().create_task(
+                    asyncio.to_thread(_send, worker.channel, snapshot)
+                )
 
-    async def revive(self) -> None:
-        """Start again whatever has died; its open exchanges are closed by the sweeper."""
+    async def look_after(self) -> None:
+        """Hear what the workers say, and start again whatever has died.
+
+        The open exchanges of a dead worker are closed by the sweeper. A worker that does not come
+        up is tried again, and `/readyz` tells.
+        """
         for position, worker in enumerate(self._workers):
+            part = f"worker {position + 1}"
             if worker.process.is_alive():
+                for said in _heard(worker.channel):
+                    self._plane.troubles.report(part, said.trouble and f"{part}: {said.trouble}")
                 continue
             worker.channel.close()
             await asyncio.sleep(RESTART_PAUSE_S)
             self._workers[position] = self._spawn()
-            await asyncio.to_thread(_await_ready, self._workers[position])
+            try:
+                await asyncio.to_thread(_await_ready, self._workers[position])
+                self._plane.troubles.report(part, None)
+            except WorkerFailed as failure:
+                self._plane.troubles.report(part, f"{part}: {failure}.")
 
     async def stop(self) -> None:
         """Let the exchanges under way end, then end the processes."""
@@ -154,16 +168,30 @@ class Workers:
         return _Worker(process=process, channel=ours)
 
 
+def _send(channel: Connection, snapshot: Snapshot) -> None:
+    """Send a Snapshot; a worker that has died gets it when it is started again."""
+    with suppress(OSError):
+        channel.send(snapshot)
+
+
+def _heard(channel: Connection) -> Iterator[Said]:
+    """Yield what a worker has said since it was last asked."""
+    try:
+        while channel.poll():
+            yield channel.recv()
+    except (EOFError, OSError):
+        return  # it has just died
+
+
 def _await_ready(worker: _Worker) -> None:
+    trouble: str | None = f"it did not listen within {WORKER_START_S:.0f} s"
     if worker.channel.poll(WORKER_START_S):
         try:
-            said = worker.channel.recv()
+            trouble = worker.channel.recv().trouble
         except EOFError:
-            said = "it ended before it listened"
-    else:
-        said = f"it did not listen within {WORKER_START_S:.0f} s"
-    if said is not None:
-        raise WorkerFailed(f"a worker could not start: {said}")
+            trouble = "it ended before it listened"
+    if trouble is not None:
+        raise WorkerFailed(f"a worker could not start: {trouble}")
 
 
 @asynccontextmanager

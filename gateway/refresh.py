@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 from urllib.parse import urlsplit
 
+from connectors.discovery import kinds
+from connectors.origin import BaseUrlInvalid, Origin
 from gateway.clock import monotonic_s
 from gateway.exchange.routes import Route, RouteConflict, RouteTable
 from gateway.exchange.snapshot import Service, Snapshot, StopList
@@ -261,7 +263,13 @@ def _profile(document: Mapping[str, object]) -> IssuerProfile:
 def _address_faults(configuration: Configuration, allow_loopback: bool) -> Iterator[str]:
     for connector, document in configuration.services.items():
         address = str(document.get("base_url") or "")
-        yield from _check_address(f"service {connector}: base_url", address, allow_loopback)
+        name = f"service {connector}: base_url"
+        faults = list(_check_address(name, address, allow_loopback))
+        yield from faults or _check_base_url(name, address, allow_loopback)
+        kind = str(document.get("kind", "http"))
+        if kind not in kinds():
+            known = ", ".join(sorted(kinds()))
+            yield f"service {connector}: there is no kind {kind!r}; installed kinds: {known}."
     for issuer, document in configuration.issuers.items():
         address = str(document.get("metadata_url") or issuer)
         yield from _check_address(f"issuer {issuer}", address, allow_loopback)
@@ -284,6 +292,14 @@ def _check_address(name: str, address: str, allow_loopback: bool) -> Iterator[st
         yield f"{name}: {address!r} must not have a query or a fragment."
     elif parts.scheme == "http" and not (allow_loopback and _is_loopback(host)):
         yield f"{name}: {address!r} is not encrypted; use https."
+
+
+def _check_base_url(name: str, address: str, allow_loopback: bool) -> Iterator[str]:
+    """Yield what a worker's connector would refuse, so that no Snapshot fails to be adopted."""
+    try:
+        Origin.parse(address, allow_loopback=allow_loopback)
+    except BaseUrlInvalid as invalid:
+        yield f"{name}: {address!r}: {invalid}."
 
 
 def _is_loopback(host: str) -> bool:

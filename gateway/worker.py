@@ -11,6 +11,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Final
 
@@ -18,14 +19,30 @@ import uvicorn
 import uvloop
 
 from gateway.clock import new_uuid7
-from gateway.data_plane import Composition, DataPlane, open_data_plane
+from gateway.data_plane import (
+    Composition,
+    DataPlane,
+    not_adopted,
+    open_data_plane,
+    running,
+)
 from gateway.exchange.front.protocol import make_protocol
 from gateway.exchange.front.rules import FrontSettings
 from gateway.exchange.snapshot import Snapshot
 from gateway.telemetry import FRONT_REFUSALS
 
+FAILURE_WATCH_S: Final = 1.0
+"""How often a worker looks whether its log has failed."""
 DRAIN_S: Final = 35.0
 """Time for the exchanges under way to end after SIGTERM: a call's deadline, and its outcome."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a worker tells the control process: the revision in force, or what is wrong."""
+
+    revision: int | None = None
+    trouble: str | None = None
 
 
 class QuietServer(uvicorn.Server):
@@ -57,7 +74,7 @@ def run_worker(
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_work(composition, listener, channel, snapshot))
     except Exception as failure:  # whoever started us shall know why
-        channel.send(f"{type(failure).__name__}: {failure}")
+        channel.send(Said(trouble=f"{type(failure).__name__}: {failure}"))
         raise SystemExit(1) from failure
 
 
@@ -70,9 +87,16 @@ async def _work(
         on_signals(lambda: setattr(server, "should_exit", True), signals=(signal.SIGTERM,))
         serving = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))
         await server.listening.wait()
-        channel.send(None)
-        async with _receiving(channel, plane):
+        channel.send(Said(revision=snapshot.revision))
+        async with _receiving(channel, plane), running(_end_on_failure(plane, server)):
             await serving
+
+
+async def _end_on_failure(plane: DataPlane, server: QuietServer) -> None:
+    """End a process whose log has failed: only a fresh start can tell what was written last."""
+    while plane.failure is None:  # noqa: ASYNC110 - asked seldom, and the hot path tells nobody
+        await asyncio.sleep(FAILURE_WATCH_S)
+    server.should_exit = True
 
 
 def _data_server(plane: DataPlane) -> QuietServer:
@@ -115,7 +139,12 @@ async def _receiving(channel: Connection, plane: DataPlane) -> AsyncIterator[Non
 
     async def adopt() -> None:
         while True:
-            await plane.adopt(await arrived.get())
+            snapshot = await arrived.get()
+            try:
+                await plane.adopt(snapshot)
+                channel.send(Said(revision=snapshot.revision))
+            except Exception as failure:  # noqa: BLE001 - the last good Snapshot stays
+                channel.send(Said(trouble=not_adopted(snapshot, failure)))
 
     threading.Thread(target=receive, name="snapshots", daemon=True).start()
     task = loop.create_task(adopt())

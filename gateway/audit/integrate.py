@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -41,12 +41,22 @@ class Integrator:
         self._db = open_database(database_path(directory, origin))
         self.published_size = 0
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Step about once a second until `stop` is set, and a last time then."""
+    async def run(
+        self, stop: asyncio.Event, report: Callable[[LogUnavailable | None], None]
+    ) -> None:
+        """Step about once a second until `stop` is set, and a last time then.
+
+        `report` is told after every step whether it failed; a failure does not end the work, for
+        the next step may find the log well again.
+        """
         while True:
             stopping = stop.is_set()
-            while await asyncio.to_thread(self.step):
-                pass
+            try:
+                while await asyncio.to_thread(self.step):
+                    pass
+                report(None)
+            except LogUnavailable as failure:
+                report(failure)
             if stopping:
                 return
             try:
@@ -68,7 +78,7 @@ class Integrator:
             with self._append_lock:
                 self._db.execute("UPDATE audit_head SET state = 'frozen'")
             raise
-        except sqlite.Error as broken:
+        except (sqlite.Error, OSError) as broken:
             raise LogUnavailable(f"the audit tree cannot be grown: {broken}") from broken
 
     def close(self) -> None:

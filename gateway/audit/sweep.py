@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
+
+from pysqlite3 import dbapi2 as sqlite
 
 from gateway.audit.entry import Kind, Record
 from gateway.audit.instances import instances_of, is_alive
 from gateway.audit.locks import FileLock
 from gateway.audit.log import AuditLog
 from gateway.audit.sqlite import LOCK_NAME, open_database
-from gateway.audit.store import AlreadyClosed
+from gateway.audit.store import AlreadyClosed, LogUnavailable
 from gateway.clock import new_uuid7, system_time_us
 
 INTERVAL_S: Final = 2.0
@@ -30,10 +33,18 @@ class Sweeper:
         self._lock = FileLock(log.directory / LOCK_NAME)
         self._next_claim = b""
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Sweep every two seconds until `stop` is set."""
+    async def run(
+        self, stop: asyncio.Event, report: Callable[[LogUnavailable | None], None]
+    ) -> None:
+        """Sweep every two seconds until `stop` is set; `report` is told whether it failed."""
         while not stop.is_set():
-            await self.sweep()
+            try:
+                await self.sweep()
+                report(None)
+            except LogUnavailable as failure:
+                report(failure)
+            except sqlite.Error as broken:
+                report(LogUnavailable(f"orphaned exchanges cannot be looked for: {broken}"))
             try:
                 await asyncio.wait_for(stop.wait(), INTERVAL_S)
             except TimeoutError:

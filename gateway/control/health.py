@@ -25,6 +25,28 @@ class Readiness:
         return not self.reasons
 
 
+class Troubles:
+    """What is wrong now, one sentence for each part of the gateway that is not well.
+
+    Parts report from any thread; a part that is well again takes its sentence back.
+    """
+
+    def __init__(self) -> None:
+        """Begin with everything well."""
+        self._sentences: dict[str, str] = {}
+
+    def report(self, part: str, sentence: str | None) -> None:
+        """Say what is wrong with `part`, or None that it is well."""
+        if sentence is None:
+            self._sentences.pop(part, None)
+        else:
+            self._sentences[part] = sentence
+
+    def readiness(self) -> Readiness:
+        """Return all of it, for `/readyz`."""
+        return Readiness(reasons=tuple(self._sentences.values()))
+
+
 def health_router(readiness: Callable[[], Readiness], metrics: Callable[[], bytes]) -> APIRouter:
     """Return the routes that monitoring asks; none of them tells whom the data is about."""
     router = APIRouter(tags=["health"], dependencies=[Depends(anybody)])

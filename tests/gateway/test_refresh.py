@@ -89,12 +89,19 @@ def test_rules_can_be_compiled_without_addresses() -> None:
 @pytest.mark.parametrize(
     "address",
     ["http://service.example", "http://127.0.0.1:9", "ftp://x.example", "https://u:p@x.example",
-     "https://x.example/?a=b", "https://[", "https://x.example:port", "service.example"],
+     "https://x.example/?a=b", "https://[", "https://x.example:port", "service.example",
+     "https://x.example/a//b", "https://x.example/../b"],
 )  # fmt: skip
 def test_an_address_that_is_not_safe_is_refused(address: str) -> None:
     """Services are reached by TLS, at a plain address."""
     with pytest.raises(SnapshotRefused, match="nhse-spl"):
         compiled(with_service(pack_configuration(), base_url=address))
+
+
+def test_a_kind_that_nobody_offers_is_refused_before_any_worker_meets_it() -> None:
+    """A Snapshot that compiles can be adopted."""
+    with pytest.raises(SnapshotRefused, match="carrier-pigeon"):
+        compiled(with_service(pack_configuration(), kind="carrier-pigeon"))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:9", "[::1]:9", "localhost:9"])

@@ -6,6 +6,7 @@ import multiprocessing
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from gateway.data_plane import Composition
@@ -44,7 +45,44 @@ def test_a_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
         process = context.Process(target=run_worker, args=(composition, listener, theirs, snapshot))
         process.start()
         assert ours.poll(30)
-        assert "exists" in str(ours.recv())
+        assert "exists" in ours.recv().trouble
         process.join(10)
 
     assert process.exitcode == 1
+
+
+def test_a_snapshot_that_cannot_be_adopted_leaves_the_last_one_in_force(tmp_path: Path) -> None:
+    """The worker says so, and goes on answering under what it had."""
+    settings = make_settings(tmp_path)
+    configuration = apply_pack(settings, "http://127.0.0.1:9")
+    good = compile_snapshot(
+        configuration,
+        organisation=settings.organisation,
+        public_base_url=settings.public_base_url,
+        revision=1,
+        allow_loopback=True,
+    )
+    name, service = next(iter(good.services.items()))
+    odd = replace(good.services[name], kind="carrier-pigeon")
+    bad = replace(good, revision=2, services={**good.services, name: odd})
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        composition = Composition(settings=settings, allow_loopback_http=True)
+        process = context.Process(target=run_worker, args=(composition, listener, theirs, good))
+        process.start()
+        try:
+            said = []
+            for snapshot in (None, bad, replace(good, revision=3)):
+                if snapshot is not None:
+                    ours.send(snapshot)
+                assert ours.poll(30)
+                said.append(ours.recv())
+        finally:
+            process.terminate()
+            process.join(30)
+
+    assert service.kind == "http"
+    assert [one.revision for one in said] == [1, None, 3]
+    assert "carrier-pigeon" in said[1].trouble
+    assert process.exitcode == 0

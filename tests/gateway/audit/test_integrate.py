@@ -11,7 +11,8 @@ from gateway.audit.integrate import Integrator
 from gateway.audit.log import AuditLog
 from gateway.audit.merkle import root_of
 from gateway.audit.note import open_checkpoint
-from gateway.audit.store import LogFrozen
+from gateway.audit.sqlite import open_database
+from gateway.audit.store import LogFrozen, LogUnavailable
 from gateway.audit.tree import read_sealed_head
 from tests.gateway.audit.records import (
     ORIGIN,
@@ -95,10 +96,36 @@ def test_running_publishes_what_was_appended_last(tmp_path: Path) -> None:
 
     async def use(log: AuditLog) -> None:
         growing, stop = integrator(tmp_path), asyncio.Event()
-        running = asyncio.create_task(growing.run(stop))
+        failures: list[LogUnavailable | None] = []
+        running = asyncio.create_task(growing.run(stop, failures.append))
         await log.append(intent())
         stop.set()
         await running
+        assert growing.published_size == 2
+        assert set(failures) == {None}
+        growing.close()
+
+    using(tmp_path, use)
+
+
+def test_a_passing_failure_does_not_end_the_integrator(tmp_path: Path) -> None:
+    """While another writer holds the file steps fail and are told; then the tree grows on."""
+
+    async def use(log: AuditLog) -> None:
+        growing, stop = integrator(tmp_path), asyncio.Event()
+        failures: list[LogUnavailable | None] = []
+        await log.append(intent())
+        other = open_database(log.path)
+        other.execute("BEGIN IMMEDIATE")
+        task = asyncio.create_task(growing.run(stop, failures.append))
+        while not failures:  # noqa: ASYNC110 - the step runs in a thread
+            await asyncio.sleep(0.05)
+        other.execute("ROLLBACK")
+        other.close()
+        stop.set()
+        await task
+        assert isinstance(failures[0], LogUnavailable)
+        assert failures[-1] is None
         assert growing.published_size == 2
         growing.close()
 
