@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from policies.reading import DocumentInvalid, Fault, Section
+from policies.statutes import SpecifiedPersons
 from policies.times import LATEST, Duration
+from policies.vocabulary import Vocabulary
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -90,6 +92,15 @@ class Law:
         if first is None:
             return None
         return Reliance(first, first.last_ended(at), False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lawbook:
+    """All the law that an agreement is written under: code lists, statutory tables, instruments."""
+
+    vocabulary: Vocabulary
+    specified: SpecifiedPersons
+    law: Law
 
 
 def read_instruments(document: object) -> tuple[Instrument, ...]:

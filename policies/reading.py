@@ -146,6 +146,12 @@ class Section:
                     self._closed((name, position), item, words)
         return tuple(found)
 
+    def one_or_more(self, name: str) -> tuple[str, ...]:
+        """Read a text, or a list of different texts."""
+        if isinstance(self._members.get(name), str):
+            return (self.text(name),)
+        return self.texts(name)
+
     def integer(self, name: str, *, minimum: int) -> int:
         """Read a whole number of at least `minimum`."""
         found = self._typed(name, int, "a whole number")
@@ -197,10 +203,7 @@ class Section:
         """Read an object whose members are texts or lists of texts; {} where it is left out."""
         open_object = self.free(name)
         section = Section(open_object, (*self.pointer, name), self.faults, optional=open_object)
-        return {
-            key: (value,) if isinstance(value, str) else section.texts(key)
-            for key, value in open_object.items()
-        }
+        return {key: section.one_or_more(key) for key in open_object}
 
     def section(
         self, name: str, *, required: Iterable[str] = (), optional: Iterable[str] = ()

@@ -97,7 +97,8 @@ _SHEET_WORDS: Final = frozenset(
     {"scenario", "agreement", "defaults", "calls", "authoring_refusals"}
 )
 _BREAK_GLASS_WORDS: Final = frozenset({"reason", "justification", "started_at", "subjects_so_far"})
-_REFUSAL_WORDS: Final = frozenset({"id", "title", "change", "expect"})
+_REFUSAL_WORDS: Final = frozenset({"id", "title", "agreement", "change", "expect"})
+_ERROR_WORDS: Final = frozenset({"error"})
 
 
 class _Words:
@@ -162,11 +163,12 @@ _KIND_NAMES: Final = {str: "a text", int: "a whole number", bool: "true or false
 def _read_sheet(path: Path) -> CallSheet:
     sheet = _Words(load_document(path).value, path.name, _SHEET_WORDS)
     defaults = _Words(sheet.value.get("defaults") or {}, f"{path.name}: defaults", _CALL_WORDS)
-    base = {"agreement": sheet.value.get("agreement"), **defaults.value}
+    agreed = {"agreement": sheet.value.get("agreement")}
+    base = {**agreed, **defaults.value}
     return CallSheet(
         calls=tuple(_read_call(item, base, path.name) for item in _list(sheet, "calls")),
         authoring_refusals=tuple(
-            _read_refusal(item, path.name) for item in _list(sheet, "authoring_refusals")
+            _read_refusal(item, agreed, path.name) for item in _list(sheet, "authoring_refusals")
         ),
     )
 
@@ -180,9 +182,18 @@ def _list(words: _Words, word: str) -> Sequence[object]:
     return found
 
 
-def _read_refusal(value: object, file: str) -> AuthoringRefusal:
-    words = _Words(value, f"{file}: authoring_refusals", _REFUSAL_WORDS)
-    return AuthoringRefusal(id=words.text("id"), title=words.text_or_none("title") or "")
+def _read_refusal(value: object, base: Mapping[str, object], file: str) -> AuthoringRefusal:
+    own = _Words(value, f"{file}: authoring_refusals", _REFUSAL_WORDS)
+    words = _Words({**base, **own.value}, f"{file}: attempt {own.text('id')}", _REFUSAL_WORDS)
+    change = _Words(words.value.get("change") or {}, f"{words.where}: change", None)
+    expect = _Words(words.value.get("expect") or {}, f"{words.where}: expect", _ERROR_WORDS)
+    return AuthoringRefusal(
+        id=words.text("id"),
+        title=words.text_or_none("title") or "",
+        agreement=words.text_or_none("agreement"),
+        change=change.value,
+        error=expect.text_or_none("error"),
+    )
 
 
 def _read_call(value: object, base: Mapping[str, object], file: str) -> ScenarioCall:

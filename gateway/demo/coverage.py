@@ -9,9 +9,6 @@ from gateway.demo.departments import Serving
 from gateway.demo.packs import Pack
 from gateway.demo.scenario import ScenarioCall
 
-AUTHORING: Final = "refusals while an agreement is being written"
-"""What the pack's authoring attempts need."""
-
 _DECISION_DUTIES: Final = frozenset({"fields_limited_to_decision", "single_use_decision"})
 _DECISION_REFERENCE: Final = "decision_ref"
 

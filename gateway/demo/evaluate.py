@@ -11,6 +11,7 @@ from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any, Final
 
+from gateway.demo.attempts import attempt_all, breaches
 from gateway.demo.coverage import not_yet
 from gateway.demo.judge import Observed, Result, Results, judge, not_covered
 from gateway.demo.packs import Pack, segments_of
@@ -39,7 +40,7 @@ SUCCESS: Final = range(200, 300)
 
 
 def evaluate(pack: Pack) -> Results:
-    """Decide every call of `pack` and compare.
+    """Decide every call of `pack`, make every authoring attempt, and compare.
 
     Raises:
         gateway.refresh.SnapshotRefused: the pack's configuration cannot be enforced.
@@ -47,7 +48,8 @@ def evaluate(pack: Pack) -> Results:
     rules = compile_rules(pack.configuration)
     return Results(
         results=tuple(_evaluate(call, pack, rules) for call in pack.sheet.calls),
-        authoring=pack.sheet.authoring_refusals,
+        authoring=attempt_all(pack),
+        breaches=breaches(pack),
     )
 
 

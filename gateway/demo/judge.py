@@ -61,16 +61,34 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptResult:
+    """How one authoring attempt came out: `codes` are the faults that the change brought."""
+
+    refusal: AuthoringRefusal
+    standing: Standing
+    codes: tuple[str, ...] = ()
+    missing: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """All results of a pack; authoring attempts are listed, and count as not yet."""
+    """All results of a pack: of its calls and of its authoring attempts.
+
+    `breaches` are sentences about the pack's own agreements; they count for nothing here.
+    """
 
     results: tuple[Result, ...]
-    authoring: tuple[AuthoringRefusal, ...] = ()
+    authoring: tuple[AttemptResult, ...] = ()
+    breaches: tuple[str, ...] = ()
+
+    @property
+    def judged(self) -> tuple[Result | AttemptResult, ...]:
+        """Every call and every attempt."""
+        return (*self.results, *self.authoring)
 
     def count(self, standing: Standing) -> int:
-        """Return how many calls stand so."""
-        counted = sum(result.standing is standing for result in self.results)
-        return counted + (len(self.authoring) if standing is Standing.NOT_YET else 0)
+        """Return how many calls and attempts stand so."""
+        return sum(one.standing is standing for one in self.judged)
 
     @property
     def passed(self) -> bool:

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from joserfc.jwk import ECKey
 
 from gateway.demo.answers import eligible_among, fields_of, hint_of, reason_of, records_of
+from gateway.demo.attempts import attempt_all
 from gateway.demo.channel import Answer, Channel
 from gateway.demo.clock import DemoClock
 from gateway.demo.consumer import (
@@ -61,7 +62,7 @@ def play(pack: Pack, stage: Stage) -> Results:
         gateway.demo.consumer.TokenRefused: an issuer gave no token.
     """
     results = tuple(_play(call, pack, stage) for call in pack.sheet.calls)
-    return Results(results=results, authoring=pack.sheet.authoring_refusals)
+    return Results(results=results, authoring=attempt_all(pack))
 
 
 def _play(call: ScenarioCall, pack: Pack, stage: Stage) -> Result:

@@ -11,8 +11,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from gateway.demo.coverage import AUTHORING
-from gateway.demo.judge import Observed, Result, Results, Standing
+from gateway.demo.judge import AttemptResult, Observed, Result, Results, Standing
 from gateway.demo.scenario import ScenarioCall
 
 REPORT_COLUMNS: Final = 120
@@ -36,21 +35,28 @@ def table_of(results: Results, *, title: str) -> Table:
     table.add_column("Actual", max_width=17)
     for result in results.results:
         _add_row(table, result)
-    for refusal in results.authoring:
-        table.add_row(
-            _mark(Standing.NOT_YET), "an author", f"{refusal.id}: {refusal.title}", "refused",
-            Text("not yet", style="yellow"),
-        )  # fmt: skip
+    for attempt in results.authoring:
+        _add_attempt(table, attempt)
     return table
 
 
 def difference_lines(results: Results) -> list[Text]:
-    """Return one line for everything that is not as expected, with its call."""
-    return [
+    """Return one line for everything that is not as expected, with its call or attempt.
+
+    What an agreement of the pack itself breaks comes after, and is no difference.
+    """
+    lines = [
         Text(f"✗ {result.call.id}, {result.call.title}: {difference}", style="red")
         for result in results.results
         for difference in result.differences
     ]
+    for attempt in results.authoring:
+        refusal = attempt.refusal
+        if attempt.standing is Standing.FAILED:
+            expected, got = refusal.error or "a refusal", ", ".join(attempt.codes) or "nothing"
+            told = f"✗ {refusal.id}, {refusal.title}: error: expected {expected}, got {got}"
+            lines.append(Text(told, style="red"))
+    return lines + [Text(f"! {breach}", style="yellow") for breach in results.breaches]
 
 
 def counts_line(results: Results) -> Text:
@@ -62,9 +68,7 @@ def counts_line(results: Results) -> Text:
         if text:
             text.append(" · ")
         text.append(f"{results.count(standing)} {standing.value}", style=_MARKS[standing][1])
-    missing = dict.fromkeys(result.missing for result in results.results if result.missing)
-    if results.authoring:
-        missing[AUTHORING] = None
+    missing = dict.fromkeys(one.missing for one in results.judged if one.missing)
     if missing:
         text.append(f" ({', '.join(str(feature) for feature in missing)})")
     return text
@@ -76,10 +80,30 @@ def as_json(results: Results) -> dict[str, object]:
         "counts": {standing.name.lower(): results.count(standing) for standing in Standing},
         "calls": [_result_json(result) for result in results.results],
         "authoring": [
-            {"id": one.id, "title": one.title, "standing": Standing.NOT_YET, "missing": AUTHORING}
+            {
+                "id": one.refusal.id,
+                "title": one.refusal.title,
+                "standing": one.standing,
+                "expected": one.refusal.error,
+                "observed": list(one.codes),
+                "missing": one.missing,
+            }
             for one in results.authoring
         ],
+        "breaches": list(results.breaches),
     }
+
+
+def _add_attempt(table: Table, attempt: AttemptResult) -> None:
+    refusal, style = attempt.refusal, _MARKS[attempt.standing][1]
+    got = f"not yet: {attempt.missing}" if attempt.missing else _words(", ".join(attempt.codes))
+    table.add_row(
+        _mark(attempt.standing),
+        "an author",
+        f"{refusal.id}: {refusal.title}",
+        _words(refusal.error or "refused"),
+        Text(got or "accepted", style=style),
+    )
 
 
 def _add_row(table: Table, result: Result) -> None:
@@ -87,7 +111,9 @@ def _add_row(table: Table, result: Result) -> None:
     asked = Text(f"{call.id}  {call.title}\n", style="bold")
     asked.append(f"{call.method} {_with_query(call)}", style="not bold")
     if seen.fields_withheld:
-        asked.append(f"\nwithheld: {', '.join(sorted(seen.fields_withheld))}", style="not bold italic")
+        asked.append(
+            f"\nwithheld: {', '.join(sorted(seen.fields_withheld))}", style="not bold italic"
+        )
     if result.exchange_id:
         asked.append(f"\n{result.exchange_id}", style="not bold dim")
     table.add_row(
@@ -127,9 +153,12 @@ def _with_query(call: ScenarioCall) -> str:
 
 
 def _verdict(status: int | None, reason: str | None) -> str:
-    # In words, so that a narrow column breaks between them.
-    words = (reason or "").replace("_", " ")
-    return f"{status if status is not None else '–'} {words}"
+    return f"{status if status is not None else '–'} {_words(reason or '')}"
+
+
+def _words(code: str) -> str:
+    """Return a code in words, so that a narrow column breaks between them."""
+    return code.replace("_", " ")
 
 
 def _result_json(result: Result) -> dict[str, object]:

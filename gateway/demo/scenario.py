@@ -120,10 +120,17 @@ class ScenarioCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthoringRefusal:
-    """A change to an agreement that nobody must be able to make."""
+    """A change to an agreement that nobody must be able to make.
+
+    `change` maps a member of the agreement, or a short word for one, to its new value; `error` is
+    the code with which it is refused, None for any.
+    """
 
     id: str
     title: str
+    agreement: str | None = None
+    change: Mapping[str, object] = field(default_factory=dict)
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,1 +1,1 @@
-"""What the gateway has been told: organisations, services, instruments and agreements."""
+"""What the gateway has been told: organisations, services, law, instruments and agreements."""

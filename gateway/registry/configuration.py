@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar, cast
 
 from gateway.documents import Document, DocumentUnreadable, load_document
+from gateway.registry.authoring import Examiner
 from gateway.registry.crossings import (
     Known,
     check_agreement,
@@ -22,13 +26,23 @@ from gateway.registry.documents import (
     Overlay,
     PlainDocument,
 )
+from gateway.registry.lawbooks import (
+    SPECIFIED_PERSONS,
+    VOCABULARY,
+    product_document,
+    product_instruments,
+    purposes_of,
+    with_product_lists,
+)
 from gateway.registry.parties import overlay_issuers, read_issuers, read_parties
 from policies.agreement import Agreement
 from policies.compile import compile_policy
 from policies.document import read_agreement
 from policies.law import read_instruments
-from policies.reading import DocumentInvalid, Fault, Section
+from policies.reading import DocumentInvalid, Fault
 from policies.service import ServiceFacts, read_services
+from policies.statutes import read_specified_persons
+from policies.vocabulary import read_vocabulary
 
 __all__ = [
     "Configuration",
@@ -44,28 +58,31 @@ PARTIES: Final = Path("parties.yaml")
 ISSUERS: Final = Path("issuers.yaml")
 SERVICES: Final = Path("services.yaml")
 INSTRUMENTS: Final = Path("legal", "instruments.yaml")
-VOCABULARY: Final = Path("legal", "vocabulary.yaml")
-DEA_SCHEDULE: Final = Path("legal", "dea2017-s35.yaml")
-"""Who may share under the Digital Economy Act: read by authors of agreements, not enforced."""
+LAW: Final = {name: Path("legal", f"{name}.yaml") for name in (VOCABULARY, SPECIFIED_PERSONS)}
+"""The law's files; where a directory has none of the name, the product's own stands."""
 AGREEMENTS: Final = Path("agreements")
 
-_KNOWN: Final = frozenset({PARTIES, ISSUERS, SERVICES, INSTRUMENTS, VOCABULARY, DEA_SCHEDULE})
+_KNOWN: Final = frozenset({PARTIES, ISSUERS, SERVICES, INSTRUMENTS, *LAW.values()})
 _FOLDERS: Final = (Path(), Path("legal"))
 _SUFFIXES: Final = (".yaml", ".yml")
 
 T = TypeVar("T")
 
 
-def read_directory(path: Path, *, overlay: Overlay | None = None) -> Configuration:
+def read_directory(
+    path: Path, *, overlay: Overlay | None = None, authored_at: datetime | None = None
+) -> Configuration:
     """Read the known YAML files of a directory; other folders than legal and agreements are left.
 
-    `overlay` fills in addresses that the files leave open.
+    `overlay` fills in addresses that the files leave open. With `authored_at`, an agreement that
+    somebody has decided on must pass the authoring rules of that instant, as for `apply`; without
+    it, documents are taken as they stand, as where past calls are played again.
 
     Raises:
         ConfigurationInvalid: with every fault of every file at once.
     """
     directory = _Directory(path)
-    configuration = _read(directory, overlay or Overlay())
+    configuration = _read(directory, overlay or Overlay(), authored_at)
     if directory.faults:
         raise ConfigurationInvalid(tuple(directory.faults))
     return configuration
@@ -125,37 +142,53 @@ class _Directory:
         )
 
 
-def _read(directory: _Directory, overlay: Overlay) -> Configuration:
-    purposes = _purposes(directory)
+def _read(directory: _Directory, overlay: Overlay, authored_at: datetime | None) -> Configuration:
     organisations, issuers = _parties(directory)
     overlay_issuers(issuers, overlay)
     facts, services = _services(directory, frozenset(organisations), overlay)
+    law = {name: _law_document(directory, name) for name in LAW}
+    purposes = purposes_of(law[VOCABULARY])
     instruments = _instruments(directory, purposes)
-    known = Known(
-        parties=frozenset(organisations),
-        instruments=frozenset(instruments),
-        purposes=purposes,
-    )
-    return Configuration(
+    configuration = Configuration(
         organisations=organisations,
         issuers=issuers,
         services=services,
+        law=law,
         instruments=instruments,
-        agreements=_agreements(directory, known, facts),
     )
+    known = Known(
+        parties=frozenset(organisations), instruments=frozenset(instruments), purposes=purposes
+    )
+    examine: Callable[[Agreement], Iterable[Fault]] = _unexamined
+    if authored_at is not None and not directory.faults:
+        examine = partial(Examiner.of(configuration).refusals, at=authored_at)
+    agreements = _agreements(directory, known, facts, examine)
+    return replace(configuration, agreements=agreements)
 
 
-def _purposes(directory: _Directory) -> frozenset[str]:
-    """Return the purposes of the vocabulary, whose other lists are for authors of agreements."""
-    document = directory.load(VOCABULARY)
+def _law_document(directory: _Directory, name: str) -> PlainDocument:
+    """Return a document of the law, checked; the product's where the directory has none."""
+    document = directory.load(LAW[name]) if directory.has(LAW[name]) else None
     if document is None:
-        return frozenset()
-    faults: list[Fault] = []
-    lists = document.value if isinstance(document.value, Mapping) else ()
-    root = Section(document.value, (), faults, required=("purpose", "reason_code"), optional=lists)
-    faults += check_reasons(root.free("reason_code"))
-    directory.note(document, faults)
-    return frozenset(root.free("purpose"))
+        return product_document(name)
+    if name == SPECIFIED_PERSONS:
+        directory.accept(document, read_specified_persons)
+        return _plain(document)
+    listed = with_product_lists(_plain(document))
+    document = replace(document, value=listed)
+    directory.accept(document, read_vocabulary)
+    directory.note(document, check_reasons(listed["reason_code"]))
+    return listed
+
+
+def _plain(document: Document) -> PlainDocument:
+    """Return a document's members; none where it is no object, which its reader has noted."""
+    return document.value if isinstance(document.value, Mapping) else {}
+
+
+def _unexamined(_agreement: Agreement) -> tuple[Fault, ...]:
+    """Take an agreement as it stands."""
+    return ()
 
 
 def _parties(
@@ -193,6 +226,8 @@ def _services(
 
 
 def _instruments(directory: _Directory, purposes: frozenset[str]) -> dict[str, PlainDocument]:
+    if not directory.has(INSTRUMENTS):
+        return product_instruments(purposes)
     document = directory.load(INSTRUMENTS)
     instruments = directory.accept(document, read_instruments) if document else None
     if document is None or instruments is None:
@@ -203,7 +238,10 @@ def _instruments(directory: _Directory, purposes: frozenset[str]) -> dict[str, P
 
 
 def _agreements(
-    directory: _Directory, known: Known, services: Mapping[str, ServiceFacts]
+    directory: _Directory,
+    known: Known,
+    services: Mapping[str, ServiceFacts],
+    examine: Callable[[Agreement], Iterable[Fault]],
 ) -> dict[str, PlainDocument]:
     def read(document: Mapping[str, object]) -> Agreement:
         agreement = read_agreement(document)
@@ -215,7 +253,8 @@ def _agreements(
         agreement = directory.accept(document, read)
         if agreement is None:
             continue
-        directory.note(document, check_agreement(agreement, known))
+        unknown = list(check_agreement(agreement, known))
+        directory.note(document, unknown or examine(agreement))
         key = agreement.agreement_id
         if key in agreements:
             twice = f"{key!r} is in another file too; a later version replaces it there"

@@ -24,8 +24,12 @@ class Known:
     purposes: Collection[str]
 
 
-def check_reasons(reasons: Mapping[str, object]) -> Iterator[Fault]:
+def check_reasons(reasons: object) -> Iterator[Fault]:
     """Yield a fault for each reason code that this gateway does not give."""
+    if not isinstance(reasons, Mapping):
+        message = "an object is expected: each reason code with its HTTP status"
+        yield Fault(pointer=("reason_code",), code="wrong-type", message=message)
+        return
     for reason in reasons:
         yield from _check("reason", reason, _REASONS, ("reason_code", reason))
 

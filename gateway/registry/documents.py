@@ -18,17 +18,23 @@ class Kind(StrEnum):
     ORGANISATION = "organisation"
     ISSUER = "issuer"
     SERVICE = "service"
+    LAW = "law"
     INSTRUMENT = "instrument"
     AGREEMENT = "agreement"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """Everything that is configured, by key: reference, issuer, connector, id and agreement id."""
+    """Everything that is configured, by key.
+
+    Keys are the reference of an organisation, the issuer, the connector, the name of a document of
+    the law (`gateway.registry.lawbooks`), and the ids of instruments and agreements.
+    """
 
     organisations: Mapping[str, PlainDocument] = field(default_factory=dict)
     issuers: Mapping[str, PlainDocument] = field(default_factory=dict)
     services: Mapping[str, PlainDocument] = field(default_factory=dict)
+    law: Mapping[str, PlainDocument] = field(default_factory=dict)
     instruments: Mapping[str, PlainDocument] = field(default_factory=dict)
     agreements: Mapping[str, PlainDocument] = field(default_factory=dict)
 
@@ -39,6 +45,7 @@ class Configuration:
             organisations=documents[Kind.ORGANISATION],
             issuers=documents[Kind.ISSUER],
             services=documents[Kind.SERVICE],
+            law=documents[Kind.LAW],
             instruments=documents[Kind.INSTRUMENT],
             agreements=documents[Kind.AGREEMENT],
         )
@@ -49,6 +56,7 @@ class Configuration:
             (Kind.ORGANISATION, self.organisations),
             (Kind.ISSUER, self.issuers),
             (Kind.SERVICE, self.services),
+            (Kind.LAW, self.law),
             (Kind.INSTRUMENT, self.instruments),
             (Kind.AGREEMENT, self.agreements),
         ):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, Select, and_, delete, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.clock import random_bytes, system_time_us
@@ -140,6 +140,22 @@ class Registry:
         )
         with _failures(), reading(self._engine) as connection:
             return tuple(_state(row) for row in connection.execute(chosen))
+
+    def newest(self, kind: Kind) -> Mapping[str, State]:
+        """Return by key the newest state of every document of a kind, removed ones as well."""
+        table = ConfigurationDocument.__table__
+        last = (
+            select(table.c.key, func.max(table.c.since).label("since"))
+            .where(table.c.kind == kind)
+            .group_by(table.c.key)
+            .subquery()
+        )
+        chosen = select(table).join(
+            last, and_(table.c.key == last.c.key, table.c.since == last.c.since)
+        )
+        with _failures(), reading(self._engine) as connection:
+            rows = connection.execute(chosen.where(table.c.kind == kind))
+            return {row.key: _state(row) for row in rows}
 
     def stop(self, kind: StopKind, key: str, *, reason: str, by: str) -> bool:
         """Stop something at once; tell whether it was not stopped already."""

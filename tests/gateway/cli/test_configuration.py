@@ -41,3 +41,26 @@ def test_a_service_without_an_address_is_not_applied(new_home: NewHome, tmp_path
     shutil.copytree(BUILT_IN, directory)
     with pytest.raises(Stop, match="base_url"):
         check_directory(directory, new_home.settings)
+
+
+def test_what_was_signed_is_not_changed_by_applying(new_home: NewHome) -> None:
+    """A signed agreement changes by a new version alone, even after it went away."""
+    configuration = read_checked(BUILT_IN)
+    apply_directory(configuration, new_home.settings)
+    key, document = next(iter(configuration.agreements.items()))
+    changed = replace(
+        configuration, agreements={**configuration.agreements, key: {**document, "title": "Other"}}
+    )
+    apply_directory(replace(configuration, agreements={}), new_home.settings)
+    with pytest.raises(Stop, match="SIGNED_VERSION_CHANGED"):
+        apply_directory(changed, new_home.settings)
+
+
+def test_an_agreement_that_the_law_forbids_is_not_read(tmp_path: Path) -> None:
+    """The stop names file, line, code and mend."""
+    directory = tmp_path / "configuration"
+    shutil.copytree(BUILT_IN, directory)
+    agreement = directory / "agreements" / "DSA-2026-0003.yaml"
+    agreement.write_text(agreement.read_text().replace('"SYN-526"', "null"))
+    with pytest.raises(Stop, match=r"DSA-2026-0003\.yaml:\d+:\d+: .*REGISTER_ENTRY_MISSING"):
+        read_checked(directory)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.demo.listener import listen
-from gateway.demo.world import WorldFailed, _free_port, _Processes, fresh_home
+from gateway.demo.world import HomeUsed, WorldFailed, _free_port, _Processes, fresh_home
 
 
 def _say_hello(ready: Connection) -> None:
@@ -44,5 +44,5 @@ def test_a_demo_starts_from_nothing(tmp_path: Path) -> None:
     """A home that holds something is left alone."""
     fresh_home(tmp_path / "new" / "home")
     (tmp_path / "file").touch()
-    with pytest.raises(WorldFailed, match="not empty"):
+    with pytest.raises(HomeUsed, match="not empty"):
         fresh_home(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,10 @@ from gateway.registry.configuration import (
     Overlay,
     read_directory,
 )
+from gateway.registry.lawbooks import product_document
 from tests.configured import CONNECTORS, PACK
+
+AT = datetime(2026, 11, 22, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -107,9 +111,7 @@ def test_one_agreement_is_in_one_file(directory: Path) -> None:
     assert ("agreements/other.yaml", 3, "duplicate") in faults_of(directory)
 
 
-@pytest.mark.parametrize(
-    "name", ["parties.yaml", "services.yaml", "legal/instruments.yaml", "legal/vocabulary.yaml"]
-)
+@pytest.mark.parametrize("name", ["parties.yaml", "services.yaml"])
 def test_a_missing_file_is_a_fault(directory: Path, name: str) -> None:
     """What a configuration cannot do without must be there."""
     (directory / name).unlink()
@@ -126,3 +128,40 @@ def test_an_issuers_file_is_read_where_there_is_one(directory: Path) -> None:
 
     file.write_text("issuers:\n  - {issuer: a}\n")
     assert ("issuers.yaml", 2, "issuer-unused") in faults_of(directory)
+
+
+def test_without_law_of_its_own_a_directory_has_the_products(directory: Path) -> None:
+    """Nothing of legal/ needs to be there; what is kept says what stood."""
+    shutil.rmtree(directory / "legal")
+    configuration = read_directory(directory, authored_at=AT)
+
+    assert configuration.law == {
+        name: product_document(name) for name in ("vocabulary", "dea2017-s35")
+    }
+    assert set(configuration.instruments) == set(read_directory(PACK).instruments)
+
+
+def test_the_law_is_read_strictly(directory: Path) -> None:
+    """A fault of the code lists or of a table stands at its line."""
+    vocabulary = directory / "legal" / "vocabulary.yaml"
+    needs = change(vocabulary, "UKGDPR-9-2-h: [DPA2018-Sch1-2]", "UKGDPR-9-2-h: [DPA2018-Sch1-5]")
+    table = directory / "legal" / "dea2017-s35.yaml"
+    objective = change(table, 'water_poverty: ["7-8"', 'water_poverty: ["8-7"')
+    found = faults_of(directory)
+
+    assert ("legal/vocabulary.yaml", needs, "unknown-reference") in found
+    assert ("legal/dea2017-s35.yaml", objective, "malformed") in found
+
+
+def test_an_agreement_that_breaks_a_rule_is_refused_at_its_line(directory: Path) -> None:
+    """Only where it is asked for, and only of agreements that somebody has decided on."""
+    agreement = directory / "agreements" / "DSA-2026-0003.yaml"
+    line = change(agreement, 'register_id: "SYN-526"', "register_id: null")
+
+    assert read_directory(directory).agreements
+    with pytest.raises(ConfigurationInvalid) as refused:
+        read_directory(directory, authored_at=AT)
+    (fault,) = refused.value.faults
+    assert (fault.path, fault.line, fault.code) == (agreement, line, "REGISTER_ENTRY_MISSING")
+    change(agreement, "status: active", "status: in_review")
+    assert read_directory(directory, authored_at=AT).agreements

@@ -64,6 +64,20 @@ def test_every_state_of_a_document_is_kept(tmp_path: Path) -> None:
     assert registry.history(Kind.AGREEMENT, "DSA-2026-9999") == ()
 
 
+def test_the_newest_state_is_known_of_what_was_removed(tmp_path: Path) -> None:
+    """Each agreement has one newest state, present or not."""
+    registry = open_registry(tmp_path)
+    first = pack_configuration()
+    registry.apply(first, by="test")
+    registry.apply(suspended(first), by="test")
+    registry.apply(replace(first, agreements={}), by="test")
+
+    newest = registry.newest(Kind.AGREEMENT)
+    assert set(newest) == set(first.agreements)
+    assert newest[KEY].document["status"] == "suspended"
+    assert (newest[KEY].since, newest[KEY].until) == (2, 3)
+
+
 def test_a_stop_holds_until_it_is_resumed(tmp_path: Path) -> None:
     """Stopping and resuming twice changes nothing the second time; revisions are left alone."""
     registry = open_registry(tmp_path)
