@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
+from policies.decide import BREAK_GLASS_AVAILABLE
 from policies.decision import Check, Decision, Outcome, ReasonCode, Verdict
 
+_MARKS: Final[Mapping[Outcome, str]] = {
+    Outcome.PASSED: "Passed.",
+    Outcome.FAILED: "Failed.",
+    Outcome.UNKNOWN: "Could not tell.",
+}
 _ASK_AGAIN: Final = "Send the request again in a while."
 _SENTENCES: Final[Mapping[ReasonCode, str]] = {
     ReasonCode.OK: "The agreement permits this call.",
@@ -72,12 +79,85 @@ def detail_of(decision: Decision) -> str:
     return shown.detail if shown and shown.detail else general
 
 
-def explain(decision: Decision) -> tuple[str, ...]:
-    """Return the decision as sentences for those who may read the record, the outcome first."""
-    return (_outcome(decision), *(_sentence(check) for check in decision.checks))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """One check in plain English: what it is about, how it came out, and which clause asks it."""
+
+    about: str
+    outcome: Outcome
+    reason: ReasonCode
+    clause: str
+    sentence: str
+
+    @property
+    def line(self) -> str:
+        """The statement as one line for people."""
+        clause = f" ({self.clause})" if self.clause else ""
+        return f"{_MARKS[self.outcome]} {self.about}: {self.sentence}{clause}"
 
 
-def _outcome(decision: Decision) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """A decision in plain English: the outcome, every check, and what can be done about it."""
+
+    decision: Decision
+    summary: str
+    statements: tuple[Statement, ...]
+    advice: str | None
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The explanation for people, the outcome first."""
+        advice = (self.advice,) if self.advice else ()
+        return (self.summary, *(one.line for one in self.statements), *advice)
+
+    def as_data(self) -> dict[str, object]:
+        """Return the explanation as plain JSON values."""
+        decision = self.decision
+        agreement = decision.agreement
+        return {
+            "permitted": decision.permitted,
+            "verdict": decision.verdict.value,
+            "reason": decision.reason.value,
+            "status": decision.status,
+            "agreement": agreement.id if agreement else None,
+            "version": agreement.version if agreement else None,
+            "digest": agreement.digest if agreement else None,
+            "rule": decision.rule,
+            "purpose": decision.purpose,
+            "instrument": decision.instrument,
+            "summary": self.summary,
+            "advice": self.advice,
+            "contact": decision.contact,
+            "checks": [
+                {
+                    "about": one.about,
+                    "outcome": one.outcome.value,
+                    "reason": one.reason.value,
+                    "clause": one.clause,
+                    "sentence": one.sentence,
+                }
+                for one in self.statements
+            ],
+        }
+
+
+def explain(decision: Decision, checks: tuple[Check, ...] | None = None) -> Explanation:
+    """Explain a decision to those who may read the record.
+
+    `checks` are all that were made, from `policies.examine`; without them those that the decision
+    keeps are explained, which for a permit are none.
+    """
+    made = decision.checks if checks is None else checks
+    return Explanation(
+        decision=decision,
+        summary=_summary(decision),
+        statements=tuple(_statement(check) for check in made),
+        advice=_advice(decision),
+    )
+
+
+def _summary(decision: Decision) -> str:
     agreement = decision.agreement
     under = f" under {agreement.id} version {agreement.version}" if agreement else ""
     rule = f", rule {decision.rule}" if decision.rule else ""
@@ -89,10 +169,23 @@ def _outcome(decision: Decision) -> str:
     return f"Permitted{under}{rule}{law}{glass}."
 
 
-def _sentence(check: Check) -> str:
-    clause = f" ({check.clause})" if check.clause else ""
-    unknown = (
-        " It could not be told, which counts as no." if check.outcome is Outcome.UNKNOWN else ""
-    )
+def _statement(check: Check) -> Statement:
     said = check.detail or _SENTENCES[check.reason]
-    return f"{check.reason.value}{clause}: {said}{unknown}"
+    if check.outcome is Outcome.UNKNOWN:
+        said = f"{said} This could not be told, which counts as no."
+    return Statement(
+        about=check.name,
+        outcome=check.outcome,
+        reason=check.reason,
+        clause=check.clause,
+        sentence=said,
+    )
+
+
+def _advice(decision: Decision) -> str | None:
+    """Return what can be done about a refusal: what would pass, and whom to ask."""
+    if decision.hint == BREAK_GLASS_AVAILABLE:
+        return "If somebody is in danger now, urgent access is open. Ask for it and say why."
+    hint = f"What to do: {decision.hint}." if decision.hint else ""
+    contact = f"To ask about it, write to {decision.contact}." if decision.contact else ""
+    return " ".join(filter(None, (hint, contact))) or None

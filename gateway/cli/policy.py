@@ -1,42 +1,26 @@
-"""`concordat policy test`: judges the calls of a pack offline, each at its own instant."""
+"""`concordat policy`: what agreements decide, why, for whom, and what a new version changes."""
 
 from __future__ import annotations
-
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gateway.cli.options import Json
 from gateway.cli.output import Exit, Stop, show, show_json
+from gateway.cli.policy_diff import diff
+from gateway.cli.policy_explain import explain
+from gateway.cli.policy_pack import CallFiles, PackFolder, open_pack
+from gateway.cli.policy_schema import fields, schema
+from gateway.cli.policy_who import who
 
-if TYPE_CHECKING:
-    from gateway.demo.packs import Pack
+__all__ = ["CallFiles", "PackFolder", "open_pack", "policy"]
 
-policy = typer.Typer(no_args_is_help=True, help="Check what agreements decide.")
+policy = typer.Typer(no_args_is_help=True, help="Ask what agreements decide.")
 
-PackFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--pack",
-        metavar="DIR",
-        exists=True,
-        file_okay=False,
-        help="Scenario pack. Default: the one that is built in.",
-        show_default=False,
-    ),
-]
-CallFiles = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--calls",
-        metavar="FILE",
-        exists=True,
-        dir_okay=False,
-        help="Calls to use in place of the pack's own; may be repeated.",
-        show_default=False,
-    ),
-]
+policy.command("explain")(explain)
+policy.command("who")(who)
+policy.command("diff")(diff)
+policy.command("schema")(schema)
+policy.command("fields")(fields)
 
 
 @policy.command("test")
@@ -62,16 +46,3 @@ def judge_pack(pack: PackFolder = None, calls: CallFiles = None, as_json: Json =
         table = table_of(results, title="Policy test, offline")
         show(table, *difference_lines(results), counts_line(results))
     raise typer.Exit(Exit.OK if results.passed else Exit.FAILED)
-
-
-def open_pack(pack: Path | None, calls: list[Path] | None) -> Pack:
-    """Return the pack as read; raises Stop with everything that is wrong with it."""
-    from gateway.demo.packs import BUILT_IN, read_pack
-    from gateway.demo.scenario import PackInvalid
-    from gateway.documents import DocumentUnreadable
-    from gateway.registry.documents import ConfigurationInvalid
-
-    try:
-        return read_pack(pack or BUILT_IN, calls or ())
-    except (PackInvalid, DocumentUnreadable, ConfigurationInvalid) as invalid:
-        raise Stop(str(invalid)) from None

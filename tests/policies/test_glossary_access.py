@@ -1,0 +1,15 @@
+"""The glossary's table of access is well formed."""
+
+from __future__ import annotations
+
+from policies.glossary_access import ACCESS
+
+
+def test_rows_are_well_formed() -> None:
+    """Each row has a label, a meaning, letters of enforcement in one order, and how."""
+    for members in ACCESS.values():
+        for label, meaning, letters, how in members.values():
+            assert label
+            assert meaning
+            assert how
+            assert letters in {"E", "EV", "EM", "V", "M", "R"}
