@@ -17,12 +17,16 @@ RUN python -m venv /opt/build \
 FROM python:3.11-slim-bookworm
 RUN useradd --system --uid 10001 --home-dir /var/lib/concordat --create-home concordat
 COPY --from=build /opt/concordat /opt/concordat
-ENV PATH=/opt/concordat/bin:$PATH CONCORDAT_HOME=/var/lib/concordat
+# Listeners keep to loopback unless told otherwise. Consumers come from outside the container; the
+# control listener stays on its loopback, where only the container's own processes reach it.
+ENV PATH=/opt/concordat/bin:$PATH CONCORDAT_HOME=/var/lib/concordat CONCORDAT_DATA_LISTEN=0.0.0.0:8080
 USER concordat
 WORKDIR /var/lib/concordat
 VOLUME /var/lib/concordat
-EXPOSE 8080 8081
+EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8081/readyz', timeout=2)"]
+# Before the first start the volume needs a home: run this image once with `init`, then with
+# `apply`; docs/running.md, "In a container", has the lines.
 ENTRYPOINT ["concordat"]
 CMD ["serve"]

@@ -45,7 +45,7 @@ GRANTS: Final[Mapping[Role, frozenset[Permission]]] = {
     Role.AUDITOR: frozenset({Permission.READ_AGREEMENTS, Permission.READ_EXCHANGES}),
     Role.OPERATOR: frozenset({Permission.READ_AGREEMENTS}),
 }
-"""What each role permits. The operator runs the gateway, and does not read who asked for whom."""
+"""What each role permits. The role of operator alone does not read who asked for whom."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,11 @@ class Principal:
 
 
 FIRST_OPERATOR: Final = Principal(name="bootstrap", roles=frozenset({Role.OPERATOR, Role.AUDITOR}))
-"""Who holds the bootstrap secret: enough to see that the gateway works, and nothing to change."""
+"""Who holds the bootstrap secret: enough to see that the gateway works, and nothing to change.
+
+Until people sign in themselves, whoever holds it is operator and auditor in one, so that they do
+read who asked for whom; each reading is recorded in the log.
+"""
 
 
 class SecretCheck(Protocol):

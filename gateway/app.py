@@ -11,6 +11,7 @@ from typing import Final
 
 from fastapi import FastAPI
 
+from gateway.audit.access import LogReader
 from gateway.audit.integrate import Integrator
 from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog
@@ -18,7 +19,6 @@ from gateway.audit.store import LogUnavailable
 from gateway.audit.sweep import Sweeper
 from gateway.clock import new_uuid7
 from gateway.control.app import create_control
-from gateway.control.exchanges import LogReader
 from gateway.control.health import Readiness, Troubles
 from gateway.data_plane import (
     Composition,
@@ -33,6 +33,7 @@ from gateway.database import open_engine
 from gateway.exchange.front.asgi import FrontApp
 from gateway.exchange.front.rules import FrontSettings
 from gateway.exchange.snapshot import Snapshot
+from gateway.files import keep_private
 from gateway.refresh import SnapshotKeeper, compile_snapshot
 from gateway.registry.store import Registry, RegistryUnavailable
 from gateway.settings import Settings, load_settings
@@ -126,6 +127,7 @@ def create_app(composition: Composition | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def opened(app: FastAPI) -> AsyncIterator[None]:
+        keep_private()
         chosen = composition or Composition(settings=load_settings())
         async with open_control_plane(chosen) as control:
             instance = f"app-{new_uuid7().hex()[-12:]}"

@@ -57,12 +57,6 @@ class GatewayError(Exception):
         self.detail = detail
 
 
-class RequestMalformed(GatewayError):
-    """A parameter or body is not of the documented form."""
-
-    code = ProblemCode.MALFORMED_REQUEST
-
-
 class NotFound(GatewayError):
     """There is no such thing, or none that this caller may know of."""
 

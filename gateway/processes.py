@@ -8,6 +8,7 @@ harm to the exchanges, which go on under the last Snapshot they were given.
 from __future__ import annotations
 
 import asyncio
+import errno
 import multiprocessing
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -23,6 +24,9 @@ from gateway.app import ControlPlane, open_control_plane
 from gateway.clock import DecisionClock, SystemClock, monotonic_s
 from gateway.data_plane import Composition
 from gateway.exchange.snapshot import Snapshot
+from gateway.files import keep_private
+from gateway.logs import Event, event
+from gateway.presence import Role, check_alone, present
 from gateway.settings import Settings
 from gateway.worker import DRAIN_S, QuietServer, Said, on_signals, run_worker
 
@@ -40,6 +44,19 @@ class WorkerFailed(Exception):
     """A worker did not come up; the sentence says why."""
 
 
+class AddressTaken(OSError):
+    """Another program listens on `address`."""
+
+    def __init__(self, address: str) -> None:
+        """Name the address; no process may ask whose listener it is without being root."""
+        super().__init__(errno.EADDRINUSE, f"{address} is in use by another program")
+        self.address: Final = address
+
+    def __str__(self) -> str:
+        """Return the sentence without its number."""
+        return str(self.strerror)
+
+
 def run_gateway(
     settings: Settings,
     *,
@@ -54,6 +71,8 @@ def run_gateway(
 
     Raises:
         WorkerFailed: a worker did not come up.
+        GatewayRuns: processes of an earlier gateway of this home have not ended.
+        AddressTaken: something else listens where this gateway should.
         OSError: a listener's address cannot be used.
         LogUnavailable, RegistryUnavailable, SnapshotRefused: nothing was started.
     """
@@ -62,7 +81,10 @@ def run_gateway(
         clock=clock or SystemClock(),
         allow_loopback_http=allow_loopback_http,
     )
-    asyncio.run(_supervise(composition, ready))
+    keep_private()
+    check_alone(settings.run_directory)
+    with present(settings.run_directory, Role.CONTROL):
+        asyncio.run(_supervise(composition, ready))
 
 
 async def _supervise(composition: Composition, ready: Connection | None) -> None:
@@ -80,6 +102,14 @@ async def _supervise(composition: Composition, ready: Connection | None) -> None
         if ready is not None:
             listening = {"data": data.getsockname()[:2], "control": control.getsockname()[:2]}
             ready.send({**listening, "workers": workers.pids()})
+        else:
+            event(
+                Event.STARTED,
+                data=settings.data_listen,
+                control=settings.control_listen,
+                workers=settings.workers,
+                revision=plane.snapshot.revision,
+            )
         while not stop.is_set():
             if await asyncio.to_thread(plane.refresh):
                 await workers.hand_over()
@@ -136,12 +166,14 @@ class Workers:
                 for said in _heard(worker.channel):
                     self._plane.troubles.report(part, said.trouble and f"{part}: {said.trouble}")
                 continue
+            event(Event.WORKER_DIED, exit_code=worker.process.exitcode or 0)
             worker.channel.close()
             await asyncio.sleep(RESTART_PAUSE_S)
             self._workers[position] = self._spawn()
             try:
                 await asyncio.to_thread(_await_ready, self._workers[position])
                 self._plane.troubles.report(part, None)
+                event(Event.WORKER_RESTARTED, pid=self._workers[position].process.pid or 0)
             except WorkerFailed as failure:
                 self._plane.troubles.report(part, f"{part}: {failure}.")
 
@@ -220,7 +252,13 @@ def _listen(address: str) -> Iterator[socket.socket]:
     host, _, port = address.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, int(port)), family=family, backlog=2048) as listener:
+    try:
+        listener = socket.create_server((host, int(port)), family=family, backlog=2048)
+    except OSError as failure:
+        if failure.errno == errno.EADDRINUSE:
+            raise AddressTaken(address) from None
+        raise
+    with listener:
         yield listener
 
 

@@ -184,8 +184,7 @@ def load_settings(home: Path | None = None, **arguments: object) -> Settings:
     if home is not None:
         given["home"] = home
     environment = EnvSettingsSource(Settings)()
-    chosen_home = Path(str(given.get("home") or environment.get("home") or _default_home()))
-    path = chosen_home / FILE_NAME
+    path = home_of(home) / FILE_NAME
     lines, from_file = _read_file(path)
     origins = {name: f"{path}:{line}" for name, line in lines.items()}
     origins |= {name: f"environment variable {_PREFIX}{name.upper()}" for name in environment}
@@ -198,9 +197,10 @@ def load_settings(home: Path | None = None, **arguments: object) -> Settings:
     return settings
 
 
-def _default_home() -> Path:
-    home: Path = Settings.model_fields["home"].default
-    return home
+def home_of(home: Path | None) -> Path:
+    """Return the home directory that is meant: as given, else CONCORDAT_HOME, else the default."""
+    default: Path = Settings.model_fields["home"].default
+    return (home or Path(os.environ.get(f"{_PREFIX}HOME") or default)).absolute()
 
 
 def _read_file(path: Path) -> tuple[Mapping[str, int], Mapping[str, str]]:

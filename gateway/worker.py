@@ -29,6 +29,8 @@ from gateway.data_plane import (
 from gateway.exchange.front.protocol import make_protocol
 from gateway.exchange.front.rules import FrontSettings
 from gateway.exchange.snapshot import Snapshot
+from gateway.files import keep_private
+from gateway.presence import Role, present
 from gateway.telemetry import FRONT_REFUSALS
 
 FAILURE_WATCH_S: Final = 1.0
@@ -70,8 +72,12 @@ def run_worker(
     """Serve the data listener until SIGTERM; the body of a worker process."""
     # A terminal's Ctrl-C reaches every process of the group; the control process decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_private()
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with (
+            present(composition.settings.run_directory, Role.WORKER),
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
             runner.run(_work(composition, listener, channel, snapshot))
     except Exception as failure:  # whoever started us shall know why
         channel.send(Said(trouble=f"{type(failure).__name__}: {failure}"))
@@ -159,5 +165,6 @@ def on_signals(
     act: Callable[[], object],
     signals: tuple[signal.Signals, ...] = (signal.SIGTERM, signal.SIGINT),
 ) -> None:
+    """Call `act` in the running event loop when one of `signals` arrives."""
     for number in signals:
         asyncio.get_running_loop().add_signal_handler(number, act)

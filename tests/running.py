@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import shutil
@@ -186,14 +187,6 @@ def _agreement(model: dict[str, Any], number: int) -> dict[str, Any]:
 
 
 def _write(path: Path, document: object) -> None:
+    """Write a document; JSON is YAML too, and written a hundred times as fast."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.dump(document, sort_keys=False, Dumper=_Dumper))
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes YAML without anchors, which the loader refuses."""
-
-    def ignore_aliases(self, data: object) -> bool:
-        """Write every value out."""
-        del data
-        return True
+    path.write_text(json.dumps(document))

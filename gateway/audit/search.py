@@ -35,7 +35,10 @@ ROWS_TO_OUTCOME_MAX: Final = 100_000
 
 View = dict[str, object]
 
+# What a list of exchanges begins with; refused strangers are many, and listed only if asked for.
 _BEGINNINGS: Final = (Kind.INTENT, Kind.DENY)
+# What the record may be that an identifier leads to.
+_FIRST: Final = (*_BEGINNINGS, Kind.TRAFFIC_REFUSED)
 _ENDINGS: Final = (Kind.OUTCOME, Kind.INDETERMINATE, Kind.LATE_OUTCOME)
 _KINDS_BY_CODE: Final = {code: kind for kind, code in KIND_CODES.items()}
 _COLUMNS: Final = "leaf_index, record_id, exchange, kind, t, leaf_hash, sections"
@@ -131,10 +134,13 @@ def find(
     return Page(items=tuple(items), cursor=last if more else None)
 
 
-def show(path: Path, exchange: bytes, *, keys: LogKeys | None = None) -> View | None:
-    """Return one exchange with all of its records, or None if the log has none of it."""
+def show(path: Path, identifier: bytes, *, keys: LogKeys | None = None) -> View | None:
+    """Return one exchange with all of its records, or None if the log has none of it.
+
+    A record that belongs to no exchange, such as a reading of the log, is shown by its own id.
+    """
     with snapshot(path) as db:
-        beginning = _find_beginning(db, exchange)
+        beginning = _find_beginning(db, identifier) or _find_record(db, identifier)
         if beginning is None:
             return None
         endings = _endings_after(db, beginning) if beginning.kind is Kind.INTENT else []
@@ -163,13 +169,22 @@ def _find_beginning(db: Connection, exchange: bytes) -> _Found | None:
     for first, end in ((near, high), (low, near)):
         row = db.execute(
             f"SELECT {_COLUMNS} FROM audit_record"  # noqa: S608 - constants
-            " WHERE record_id >= ? AND record_id < ? AND exchange = ? AND kind IN (?, ?)"
+            " WHERE record_id >= ? AND record_id < ? AND exchange = ? AND kind IN (?, ?, ?)"
             " ORDER BY record_id LIMIT 1",
-            (first, end, exchange, *[KIND_CODES[kind] for kind in _BEGINNINGS]),
+            (first, end, exchange, *[KIND_CODES[kind] for kind in _FIRST]),
         ).fetchone()
         if row is not None:
             return _found(row)
     return None
+
+
+def _find_record(db: Connection, record_id: bytes) -> _Found | None:
+    row = db.execute(
+        f"SELECT {_COLUMNS} FROM audit_record"  # noqa: S608 - constants
+        " WHERE record_id = ? AND exchange IS NULL",
+        (record_id,),
+    ).fetchone()
+    return _found(row) if row is not None else None
 
 
 def _endings_after(db: Connection, intent: _Found) -> list[_Found]:

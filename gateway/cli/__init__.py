@@ -14,6 +14,7 @@ from gateway.cli.output import Stop, complain, line, show_json
 from gateway.cli.policy import policy
 from gateway.cli.serve import serve
 from gateway.cli.setup import apply, database, init
+from gateway.files import keep_private
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -50,7 +51,8 @@ def version(as_json: Json = False) -> None:
 
 def main() -> None:
     """Run the command line; the program's entry point."""
+    keep_private()
     try:
-        app()
+        app(prog_name="concordat")
     except Stop as stop:
         complain(stop)

@@ -41,6 +41,13 @@ def search(
     ] = None,
     status: Annotated[int | None, typer.Option(help="HTTP status.")] = None,
     service: Annotated[str | None, typer.Option(help="Connector of the service.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help="Records of one kind, such as traffic.refused, admin.change or log.access. "
+            "Default: exchanges and refusals."
+        ),
+    ] = None,
     alert: Annotated[
         bool, typer.Option("--alert", help="Only what somebody must look at.")
     ] = False,
@@ -49,7 +56,10 @@ def search(
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """List exchanges, newest first. That you looked is recorded in the log before you see it."""
+    """List exchanges, newest first. That you looked is recorded in the log before you see it.
+
+    A list holds no personal data: `audit show` opens one exchange.
+    """
     from gateway.cli.audit_log import find_exchanges
 
     filters = {
@@ -61,6 +71,7 @@ def search(
         "reason": reason,
         "status": status,
         "service": service,
+        "kind": kind,
         "alert": True if alert else None,
     }
     found = find_exchanges(settings_of(home), filters, limit=limit, use=use)
@@ -81,7 +92,10 @@ def show_exchange(
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Show one exchange with all of its records. That you looked is recorded first."""
+    """Show one exchange with all of its records. That you looked is recorded first.
+
+    A record that belongs to no exchange is shown by its own id.
+    """
     from gateway.cli.audit_log import show_one
 
     view = show_one(settings_of(home), exchange_id, use=use)
@@ -123,6 +137,8 @@ def verify(
     from gateway.audit.store import LogUnavailable
     from gateway.cli.audit_log import verify_file
 
+    if log is not None and not log.is_file():
+        raise Stop(f"there is no audit log at {log}", mend="give the log's file: --log FILE")
     settings = None if log is not None and vkey is not None else settings_of(home)
     try:
         with _progress(enabled=not as_json) as progress:

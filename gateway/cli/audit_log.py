@@ -3,53 +3,65 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pwd
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
+from gateway.audit.access import (
+    NOT_FOUND,
+    LogReader,
+    Reader,
+    Use,
+    Via,
+    find_record,
+    show_record,
+)
 from gateway.audit.entry import Kind, Record
 from gateway.audit.keys import LogKeys
 from gateway.audit.reader import find_log, verify_log
-from gateway.audit.search import Filters, find, show
+from gateway.audit.search import Filters
 from gateway.audit.store import LogUnavailable
 from gateway.audit.verify import Progress, Report
 from gateway.cli.output import Exit, Stop
-from gateway.clock import new_uuid7, system_time_us
 from gateway.data_plane import log_origin, open_audit_log
 from gateway.settings import Settings
 
-USES: Final = frozenset(
-    {"verify_lawfulness", "self_monitoring", "integrity_and_security", "criminal_proceedings"}
-)
-"""What the log may be read for (DPA 2018 s.62(4))."""
-
 _INSTANCE: Final = "cli"
-_READER: Final = "operator at the console"
 
 
 def find_exchanges(
     settings: Settings, filters: Mapping[str, Any], *, limit: int, use: str
 ) -> list[dict[str, object]]:
-    """Return exchanges that pass `filters`, newest first; the reading is recorded first."""
+    """Return exchanges that pass `filters`, newest first; the reading is recorded first.
+
+    Personal sections are left out: whom an exchange was about is shown with the exchange itself.
+    """
+    declared = _use(use)
     asked = {name: value for name, value in filters.items() if value is not None}
-    path, keys = _open(settings)
-    _record_reading(settings, use, {"search": sorted(asked)})
-    return list(find(path, Filters(**asked), limit=limit, keys=keys).items)
+    if "kind" in asked:
+        asked["kind"] = _kind(asked["kind"])
+    wanted = Filters(**asked)
+    reader = _open(settings)
+    _append(settings, find_record(console_reader(), declared, wanted))
+    return list(reader.find(wanted, cursor=None, limit=limit).items)
 
 
-def show_one(settings: Settings, exchange_id: str, *, use: str) -> dict[str, object]:
+def show_one(settings: Settings, identifier: str, *, use: str) -> dict[str, object]:
     """Return one exchange with all its records; the reading is recorded first."""
+    declared = _use(use)
     try:
-        exchange = UUID(exchange_id)
+        exchange = UUID(identifier)
     except ValueError:
         mend = "copy it from the Exchange-Id of the answer"
-        raise Stop(f"{exchange_id} is not an exchange id", mend=mend) from None
-    path, keys = _open(settings)
-    _record_reading(settings, use, {"exchange": str(exchange)})
-    view = show(path, exchange.bytes, keys=keys)
+        raise Stop(f"{identifier} is not an exchange id", mend=mend) from None
+    reader = _open(settings)
+    _append(settings, show_record(console_reader(), declared, exchange.bytes))
+    view = reader.show(exchange.bytes)
     if view is None:
-        raise Stop(f"the log holds no exchange {exchange}", code=Exit.FAILED)
+        raise Stop(f"{exchange} {NOT_FOUND}", code=Exit.FAILED)
     return view
 
 
@@ -66,32 +78,47 @@ def verify_file(
     return verify_log(path, vkey=signed_by, keys=keys, progress=progress)
 
 
-def _open(settings: Settings) -> tuple[Path, LogKeys]:
+def console_reader() -> Reader:
+    """Return who sits at this machine: the operating system knows, and the environment may lie."""
+    user = os.getuid()
     try:
-        return find_log(settings.audit_directory), LogKeys(settings.keys_directory)
+        name = pwd.getpwuid(user).pw_name
+    except KeyError:  # a container may run as a user that has no name
+        name = f"uid {user}"
+    return Reader(principal=name, via=Via.CONSOLE)
+
+
+def _open(settings: Settings) -> LogReader:
+    try:
+        find_log(settings.audit_directory)
     except LogUnavailable as failure:
         raise Stop(str(failure), mend="run the gateway once: concordat serve") from None
+    return LogReader(directory=settings.audit_directory, keys=LogKeys(settings.keys_directory))
 
 
-def _record_reading(settings: Settings, use: str, what: Mapping[str, object]) -> None:
-    if use not in USES:
-        raise Stop(f"{use} is no permitted use", mend=f"--use {' | '.join(sorted(USES))}")
-    core = {"use": use, "by": _READER, **what}
-    record = Record(
-        record_id=new_uuid7(),
-        kind=Kind.ACCESS,
-        exchange=None,
-        at_us=system_time_us(),
-        sections={"core": core},
-    )
+def _use(use: str) -> Use:
     try:
-        asyncio.run(_append(settings, record))
+        return Use(use)
+    except ValueError:
+        raise Stop(f"{use} is no permitted use", mend=f"--use {' | '.join(Use)}") from None
+
+
+def _kind(kind: str) -> Kind:
+    try:
+        return Kind(kind)
+    except ValueError:
+        raise Stop(f"{kind} is no kind of record", mend=f"--kind {' | '.join(Kind)}") from None
+
+
+def _append(settings: Settings, record: Record) -> None:
+    try:
+        asyncio.run(_append_once(settings, record))
     except LogUnavailable as failure:
         mend = "the log is only shown where the reading can be recorded; see: concordat doctor"
         raise Stop(f"the reading cannot be recorded: {failure}", mend=mend) from None
 
 
-async def _append(settings: Settings, record: Record) -> None:
+async def _append_once(settings: Settings, record: Record) -> None:
     log = open_audit_log(settings, instance=_INSTANCE)
     await log.start()
     try:

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from rich import box
 from rich.table import Table
 
 MICROSECONDS_PER_SECOND = 1_000_000
 
+_WHEN_COLUMNS: Final = 20
+_WHO_COLUMNS: Final = 28
+_WHAT_COLUMNS: Final = 36
+"""As wide as an exchange's id."""
+_OUTCOME_COLUMNS: Final = 22
+_PIECE: Final = re.compile(r"[^/_ ]*[/_ ]?")
+
 
 def exchanges_table(views: Sequence[Mapping[str, Any]]) -> Table:
-    """Return a table of exchanges, one a row."""
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("Exchange", no_wrap=True)
-    for heading in ("When", "Consumer", "Request", "Purpose", "Outcome"):
-        table.add_column(heading, overflow="fold")
+    """Return a table of exchanges; who and why, and id and request, have lines of their own."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("When", width=_WHEN_COLUMNS)
+    table.add_column("Consumer, purpose", width=_WHO_COLUMNS)
+    table.add_column("Exchange, request", width=_WHAT_COLUMNS)
+    table.add_column("Outcome", width=_OUTCOME_COLUMNS)
     for view in views:
         table.add_row(
-            str(view.get("exchange_id")),
             instant(view.get("decided_at") or view.get("started")),
-            str(view.get("consumer", "")),
-            f"{view.get('method', '')} {view.get('route') or view.get('service') or ''}",
-            str(view.get("purpose", "")),
-            f"{view.get('status', '')} {view.get('reason', '')}".strip(),
+            _lines(_WHO_COLUMNS, view.get("consumer"), view.get("purpose")),
+            _lines(_WHAT_COLUMNS, _identifier(view), _request(view)),
+            _lines(_OUTCOME_COLUMNS, view.get("status"), view.get("reason")),
         )
     return table
 
@@ -53,6 +60,36 @@ def instant(microseconds: object) -> str:
         return ""
     at = datetime.fromtimestamp(microseconds / MICROSECONDS_PER_SECOND, UTC)
     return f"{at:%Y-%m-%d %H:%M:%S}Z"
+
+
+def wrapped(text: str, columns: int) -> str:
+    """Break `text` into lines that fit, behind a ``/``, a ``_`` or a space and nowhere else.
+
+    A piece that is longer than a line by itself is left whole, for the table to fold.
+    """
+    lines = [""]
+    for piece in _PIECE.findall(text):
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > columns:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _lines(columns: int, *facts: object) -> str:
+    return "\n".join(wrapped(str(fact), columns) for fact in facts if fact not in (None, ""))
+
+
+def _identifier(view: Mapping[str, Any]) -> object:
+    """Return what `audit show` takes: a record that belongs to no exchange has an id of its own."""
+    entries = view.get("entries") or [{}]
+    return view.get("exchange_id") or entries[0].get("record_id")
+
+
+def _request(view: Mapping[str, Any]) -> str:
+    """Return method and route, or what a record of another kind is about."""
+    place = view.get("route") or view.get("service") or ""
+    asked = f"{view.get('method') or view.get('verb') or ''} {place}".strip()
+    return asked or str(view.get("kind", ""))
 
 
 def _plain(name: str, value: object) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import shutil
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,14 +21,16 @@ from gateway.audit.keys import LogKeys
 from gateway.audit.reader import find_log, snapshot
 from gateway.audit.store import LogFrozen, LogUnavailable
 from gateway.audit.tree import check_heads, read_sealed_head
+from gateway.cli.options import INIT
 from gateway.clock import system_time_us
 from gateway.data_plane import log_origin
 from gateway.database import DatabaseUnsuitable, check_sqlite_version, open_engine, reading
 from gateway.demo.channel import Channel, ChannelFailed
 from gateway.demo.state import is_demo
+from gateway.files import open_to_others
 from gateway.registry.documents import Configuration
 from gateway.registry.store import Registry, RegistryUnavailable
-from gateway.settings import FILE_NAME, Settings, SettingsInvalid, load_settings
+from gateway.settings import FILE_NAME, Settings, SettingsInvalid, home_of, load_settings
 
 DISK_FREE_BYTES_MIN: Final = 1 << 30
 """Room that must be left for the audit log: without it nothing is exchanged."""
@@ -36,7 +38,6 @@ PROBE_TIMEOUT_S: Final = 5.0
 CLOCK_US_MIN: Final = 1_767_225_600_000_000
 """1 January 2026: a machine that believes in an earlier time has no time."""
 
-_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _OK: Final = 200
 _MIGRATIONS: Final = Path(gateway.__file__).parent / "migrations"
 
@@ -61,15 +62,16 @@ class Finding:
 
 def examine(home: Path | None) -> tuple[Finding, ...]:
     """Make every check of the home; those that need readable settings only where they are."""
+    directory = home_of(home)
+    if not directory.is_dir():
+        return (_failed("settings", f"{directory} is not there", INIT),)
     try:
         settings = load_settings(home)
     except SettingsInvalid as invalid:
         finding = _failed("settings", " ".join(invalid.faults), f"edit {FILE_NAME} in the home")
         return (finding,)
-    if not settings.home.is_dir():
-        return (_failed("settings", f"{settings.home} is not there", "concordat init --help"),)
     findings = [_ok("settings", f"{settings.home} for {settings.organisation}")]
-    checks = (_keys, _sqlite, _migrations, _log, _clock, _disk)
+    checks = (_files, _keys, _sqlite, _migrations, _log, _clock, _disk)
     findings.extend(check(settings) for check in checks)
     findings.extend(_neighbours(settings))
     return tuple(findings)
@@ -87,16 +89,30 @@ def _unknown(check: str, detail: str, mend: str) -> Finding:
     return Finding(check=check, state=State.UNKNOWN, detail=detail, mend=mend)
 
 
+def _files(settings: Settings) -> Finding:
+    """Check what is in the home, keys excepted: most of it names people."""
+    home, log = settings.home, settings.audit_directory
+    paths = [home, home / FILE_NAME, *sorted(home.glob("registry.db*"))]
+    exposed = open_to_others([*paths, log, *sorted(log.glob("*")), settings.run_directory])
+    if exposed:
+        return _exposed("files", exposed)
+    return _ok("files", "settings, registry and audit log are their owner's alone")
+
+
 def _keys(settings: Settings) -> Finding:
     folder = settings.keys_directory
     if not folder.is_dir():
         return _failed("keys", f"{folder} is not there", "concordat init --help")
-    files = [folder, *sorted(folder.iterdir())]
-    exposed = [file for file in files if file.stat().st_mode & _OTHERS]
+    files = sorted(folder.iterdir())
+    exposed = open_to_others([folder, *files])
     if exposed:
-        names = " ".join(map(str, exposed))
-        return _failed("keys", f"others may read {names}", f"chmod go-rwx {names}")
-    return _ok("keys", f"{len(files) - 1} key files, readable by their owner alone")
+        return _exposed("keys", exposed)
+    return _ok("keys", f"{len(files)} key files, readable by their owner alone")
+
+
+def _exposed(check: str, paths: tuple[Path, ...]) -> Finding:
+    names = shlex.join(map(str, paths))
+    return _failed(check, f"others may use {names}", f"chmod go-rwx {names}")
 
 
 def _sqlite(_settings: Settings) -> Finding:

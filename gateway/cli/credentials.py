@@ -32,7 +32,7 @@ from gateway.demo.state import (
     read_key,
     read_state,
 )
-from gateway.settings import Settings
+from gateway.settings import home_of
 
 _WELL_KNOWN: Final = "/.well-known/oauth-authorization-server"
 _MICROSECONDS_PER_SECOND: Final = 1_000_000
@@ -76,7 +76,7 @@ def _obtain(channel: Channel, wish: Wish, home: Path | None) -> Held:
 
 def make_call(wish: Wish, home: Path | None, *, method: str, path: str, body: bytes) -> Answer:
     """Make one call; without a client it carries no token. Raises Stop where nobody answers."""
-    url = path if urlsplit(path).scheme else _gateway_url(home) + path
+    url = path if urlsplit(path).scheme else _below_gateway(home, path)
     headers = {"content-type": "application/json"} if body else {}
     with Channel() as channel:
         if wish.client is not None:
@@ -101,23 +101,21 @@ def _credentials(held: Held, method: str, url: str) -> dict[str, str]:
     return {"authorization": f"DPoP {token.access_token}", "dpop": proof}
 
 
-def _gateway_url(home: Path | None) -> str:
+def _below_gateway(home: Path | None, path: str) -> str:
+    if not path.startswith("/"):
+        raise Stop(f"{path} is no path: a path starts with /", mend=f"write it as /{path}")
     try:
-        return read_state(_home(home)).gateway_url
-    except NoDemo:
+        return read_state(home_of(home)).gateway_url + path
+    except NoDemo as none:
         mend = "give the whole URL of what you call, or --home of a running demo"
-        raise Stop("there is no demo here", mend=mend) from None
-
-
-def _home(home: Path | None) -> Path:
-    default: Path = Settings.model_fields["home"].default
-    return (home or default).absolute()
+        raise Stop(str(none), mend=mend) from None
 
 
 def _from_demo(wish: Wish, home: Path | None) -> tuple[TokenRequest, ECKey, int]:
-    directory = _home(home)
+    directory = home_of(home)
     if not is_demo(directory):
-        raise NoDemo("give --home of a running demo, or --issuer, --key and --resource")
+        told = "give --home of a running demo, or --issuer, --key and --resource"
+        raise NoDemo(f"{directory} is not the home of a demo; {told}")
     state = read_state(directory)
     if wish.client is None or wish.client not in state.clients:
         raise NoDemo(f"--client is one of: {', '.join(sorted(state.clients))}")

@@ -53,7 +53,7 @@ def demo(
     from gateway.demo.channel import ChannelFailed
     from gateway.demo.consumer import TokenRefused
     from gateway.demo.show import run_show
-    from gateway.demo.world import WorldFailed
+    from gateway.demo.world import HomeUsed, WorldFailed
 
     signal.signal(signal.SIGTERM, _stop_on_sigterm)
     opened = open_pack(pack, calls)
@@ -67,6 +67,9 @@ def demo(
             if not exit_:
                 _keep_serving(shown)
             raise typer.Exit(Exit.OK if shown.passed else Exit.FAILED)
+    except HomeUsed as used:
+        mend = "give --home a new or empty directory, or leave it out"
+        raise Stop(str(used), mend=mend) from None
     except (WorldFailed, ChannelFailed, TokenRefused) as failure:
         raise Stop(str(failure), mend="see the messages above") from None
 

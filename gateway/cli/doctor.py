@@ -9,7 +9,7 @@ from gateway.cli.output import Exit, line, show_json
 
 
 def doctor(home: Home = None, as_json: Json = False) -> None:
-    """Check settings, keys, database, audit log, clock, disk, issuers and services.
+    """Check settings, file modes, keys, database, audit log, clock, disk, issuers and services.
 
     Every line says ok, failed or unknown, and the lines that failed are followed by what mends
     them. Changes nothing. Exit 1 if a check failed, 2 if one could not be made.

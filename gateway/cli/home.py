@@ -9,6 +9,7 @@ from gateway.audit.keys import LogKeys
 from gateway.cli.output import Stop
 from gateway.data_plane import log_origin
 from gateway.database import open_engine, upgrade
+from gateway.files import DirectoryUnsafe, make_private
 from gateway.registry.store import Registry
 from gateway.settings import FILE_NAME, Settings, SettingsInvalid, load_settings
 
@@ -30,7 +31,12 @@ def create_home(home: Path, **values: str) -> NewHome:
         settings = load_settings(home, **values)
     except SettingsInvalid as invalid:
         raise Stop("\n".join(invalid.faults), mend="concordat init --help") from None
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        make_private(home)
+    except DirectoryUnsafe as unsafe:
+        raise Stop(str(unsafe), mend=f"chmod go-w {home}, after a look at what is in it") from None
+    except OSError as failure:
+        raise Stop(f"{home} cannot be made: {failure.strerror}") from None
     settings.audit_directory.mkdir(mode=0o700, exist_ok=True)
     # The log's signing key is made now, so that its public half can be handed out before the start.
     LogKeys(settings.keys_directory).signer(log_origin(settings))

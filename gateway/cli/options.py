@@ -31,13 +31,13 @@ INIT: Final = "concordat init --organisation REF --public-base-url URL"
 
 def settings_of(home: Path | None, **arguments: object) -> Settings:
     """Return the settings of the gateway in `home`; raises Stop with every fault."""
-    from gateway.settings import SettingsInvalid, load_settings
+    from gateway.settings import SettingsInvalid, home_of, load_settings
 
+    directory = home_of(home)
+    if not directory.is_dir():
+        raise Stop(f"{directory} is not there", mend=INIT)
     try:
-        settings = load_settings(home, **arguments)
+        return load_settings(home, **arguments)
     except SettingsInvalid as invalid:
         mend = "edit the settings file, or make a home with: " + INIT
         raise Stop("\n".join(invalid.faults), mend=mend) from None
-    if not settings.home.is_dir():
-        raise Stop(f"{settings.home} is not there", mend=INIT)
-    return settings

@@ -29,7 +29,8 @@ def serve(
     can set it.
     """
     from gateway.audit.store import LogUnavailable
-    from gateway.processes import WorkerFailed, run_gateway
+    from gateway.presence import GatewayRuns
+    from gateway.processes import AddressTaken, WorkerFailed, run_gateway
     from gateway.refresh import SnapshotRefused
     from gateway.registry.store import RegistryUnavailable
 
@@ -37,6 +38,13 @@ def serve(
     tell(f"Starting: data listener {settings.data_listen}, control {settings.control_listen}.")
     try:
         run_gateway(settings)
+    except GatewayRuns as runs:
+        mend = f"kill {' '.join(map(str, runs.pids))}, and start again once they have ended"
+        raise Stop(f"the gateway did not start: {runs}", mend=mend) from None
+    except AddressTaken as taken:
+        port = taken.address.rpartition(":")[2]
+        mend = f"end what `ss -ltnp 'sport = :{port}'` names, or set another address"
+        raise Stop(f"the gateway did not start: {taken}", mend=mend) from None
     except (
         WorkerFailed, LogUnavailable, RegistryUnavailable, SnapshotRefused, OSError
     ) as failure:  # fmt: skip

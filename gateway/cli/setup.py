@@ -39,9 +39,9 @@ def init(
     once: keep it, for nobody can read it again.
     """
     from gateway.cli.home import create_home
-    from gateway.settings import Settings
+    from gateway.settings import home_of
 
-    directory = home or Settings.model_fields["home"].default
+    directory = home_of(home)
     made = create_home(directory, organisation=organisation, public_base_url=public_base_url)
     if as_json:
         show_json({"home": str(made.settings.home), "operator_secret": made.operator_secret})

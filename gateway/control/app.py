@@ -8,8 +8,9 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI
 
 from gateway import __version__
+from gateway.audit.access import AccessLog, LogReader
 from gateway.control.agreements import agreements_router
-from gateway.control.exchanges import AccessLog, LogReader, exchanges_router
+from gateway.control.exchanges import exchanges_router
 from gateway.control.failures import answer_with_problems
 from gateway.control.headers import SecurityHeaders
 from gateway.control.health import Readiness, health_router

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any, Final, ParamSpec, Protocol, TypeVar
+from typing import Annotated, Any, Final, ParamSpec, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
@@ -15,12 +12,19 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from gateway.access import Permission, Principal, SecretCheck
+from gateway.audit.access import (
+    NOT_FOUND,
+    AccessLog,
+    LogReader,
+    Reader,
+    Use,
+    Via,
+    find_record,
+    show_record,
+)
 from gateway.audit.entry import Kind, Record
-from gateway.audit.keys import LogKeys
-from gateway.audit.reader import find_log
-from gateway.audit.search import Filters, Page, View, find, show
-from gateway.audit.store import LogUnavailable, Position
-from gateway.clock import new_uuid7, system_time_us
+from gateway.audit.search import Filters
+from gateway.audit.store import LogUnavailable
 from gateway.control.guard import Require
 from gateway.errors import AuditUnavailable, NotFound
 
@@ -33,46 +37,6 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 Text = Annotated[str, Field(max_length=_TEXT_CHARS_MAX)]
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class Use(StrEnum):
-    """Why somebody reads the log; the law knows these uses and no others (DPA 2018, s.62(4))."""
-
-    VERIFY_LAWFULNESS = "verify_lawfulness"
-    SELF_MONITORING = "self_monitoring"
-    INTEGRITY_AND_SECURITY = "integrity_and_security"
-    CRIMINAL_PROCEEDINGS = "criminal_proceedings"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogReader:
-    """The audit log's read side: its directory, and the keys that open personal sections."""
-
-    directory: Path
-    keys: LogKeys
-
-    def find(self, filters: Filters, *, cursor: int | None, limit: int) -> Page:
-        """Return a page of exchanges without their personal sections: a list needs none."""
-        path = find_log(self.directory)
-        # The client's name lies in a personal section, so that only this search opens it.
-        keys = self.keys if filters.client is not None else None
-        page = find(path, filters, cursor=cursor, limit=limit, keys=keys)
-        items = tuple(
-            {name: value for name, value in item.items() if name != "sections"}
-            for item in page.items
-        )
-        return replace(page, items=items)
-
-    def show(self, exchange: bytes) -> View | None:
-        """Return one exchange with everything that was not erased, or None."""
-        return show(find_log(self.directory), exchange, keys=self.keys)
-
-
-class AccessLog(Protocol):
-    """Where readings of the log are recorded; the audit log itself."""
-
-    async def append(self, record: Record) -> Position:
-        """Make a record durable; raises LogUnavailable."""
 
 
 class _Model(BaseModel):
@@ -129,9 +93,9 @@ def exchanges_router(reader: LogReader, log: AccessLog, secrets: SecretCheck) ->
         asked: Annotated[FindParameters, Query()], principal: Principal = reading
     ) -> ExchangeList:
         """Search the exchanges; the reading is recorded before anything is shown."""
-        filters = sorted(asked.model_fields_set - {"use", "cursor", "limit"})
-        await _record(log, principal, asked.use, {"verb": "find", "filters": filters})
-        page = await _read(reader.find, asked.filters(), cursor=asked.cursor, limit=asked.limit)
+        filters = asked.filters()
+        await _record(log, find_record(_reader(principal), asked.use, filters))
+        page = await _read(reader.find, filters, cursor=asked.cursor, limit=asked.limit)
         return ExchangeList(exchanges=list(page.items), cursor=page.cursor)
 
     @router.get("/{exchange_id}")
@@ -141,10 +105,10 @@ def exchanges_router(reader: LogReader, log: AccessLog, secrets: SecretCheck) ->
         principal: Principal = reading,
     ) -> dict[str, Any]:
         """Show one exchange, its records merged; the reading is recorded before it is shown."""
-        await _record(log, principal, asked.use, {"verb": "show", "exchange": str(exchange_id)})
+        await _record(log, show_record(_reader(principal), asked.use, exchange_id.bytes))
         found = await _read(reader.show, exchange_id.bytes)
         if found is None:
-            raise NotFound("The log has no exchange with this id.")
+            raise NotFound(f"Exchange {exchange_id} {NOT_FOUND}.")
         return found
 
     return router
@@ -158,24 +122,16 @@ async def _read(reading: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
         raise AuditUnavailable("The audit log cannot be read now.") from None
 
 
-async def _record(
-    log: AccessLog, principal: Principal, use: Use, core: Mapping[str, object]
-) -> None:
-    """Write down who reads the log and for what; without that record nothing is shown.
-
-    Filters are named without their values: a value may be about a person, and `core` is clear.
-    """
-    record = Record(
-        record_id=new_uuid7(),
-        kind=Kind.ACCESS,
-        exchange=None,
-        at_us=system_time_us(),
-        sections={"core": {**core, "use": use.value}, "actor": {"principal": principal.name}},
-    )
+async def _record(log: AccessLog, record: Record) -> None:
+    """Write down who reads the log and for what; without that record nothing is shown."""
     try:
         await log.append(record)
     except LogUnavailable:
         raise AuditUnavailable("Reading the log is recorded in it, and it cannot be now.") from None
+
+
+def _reader(principal: Principal) -> Reader:
+    return Reader(principal=principal.name, via=Via.API)
 
 
 def _microseconds(at: datetime | None) -> int | None:

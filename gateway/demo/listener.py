@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
+from gateway.files import keep_private
+
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
@@ -48,6 +50,7 @@ def listen(port: int = 0) -> socket.socket:
 
 def serve(app: Starlette, listener: socket.socket, ready: Connection) -> None:
     """Serve `app` on `listener` until SIGTERM or the parent's end; tell `ready` once it answers."""
+    keep_private()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, then sends SIGTERM
     asyncio.run(_serve(app, listener, ready))
 

@@ -47,7 +47,11 @@ _REPLACEMENTS_FILE: Final = "departments-note.json"
 
 
 class WorldFailed(Exception):
-    """A process of the demo did not start."""
+    """A process of the demo did not start; what it said is on standard error."""
+
+
+class HomeUsed(Exception):
+    """The directory that a demo was given holds something already."""
 
 
 def choose_ports() -> tuple[int, int]:
@@ -186,8 +190,8 @@ def fresh_home(home: Path) -> None:
     """Make the directory of a demo's home.
 
     Raises:
-        WorldFailed: it is there and holds something.
+        HomeUsed: it is there and holds something.
     """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(home.iterdir()):
-        raise WorldFailed(f"{home} is not empty; a demo starts from nothing")
+        raise HomeUsed(f"{home} is not empty; a demo starts from nothing")

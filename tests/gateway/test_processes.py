@@ -17,7 +17,8 @@ from connectors.fetch import Answer, open_client
 from connectors.scripted import open_scripted
 from gateway.audit.reader import find_log, verify_log
 from gateway.database import open_engine
-from gateway.processes import run_gateway
+from gateway.presence import GatewayRuns
+from gateway.processes import AddressTaken, run_gateway
 from gateway.registry.store import Registry, StopKind
 from gateway.settings import load_settings
 from tests.issuing import METADATA_PATH, IssuerServer
@@ -85,6 +86,8 @@ def test_two_workers_share_listener_and_log(tmp_path: Path) -> None:
                 metrics = await client.request("GET", running.control_url + "/metrics")
             assert json.loads(ready.body)["ready"] is True
             assert b'concordat_exchanges_total{decision="permit"} 6.0' in metrics.body
+        kept = [*(tmp_path / "home" / "audit").rglob("*"), *(tmp_path / "home" / "run").iterdir()]
+        assert [path for path in kept if path.stat().st_mode & 0o077] == []
         report = verify_log(find_log(tmp_path / "home" / "audit"))
         assert report.ok
         assert report.size == 1 + 2 * 6
@@ -119,15 +122,21 @@ def test_a_suspended_agreement_stops_within_a_second(tmp_path: Path) -> None:
 
 
 def test_workers_outlive_the_control_process(tmp_path: Path) -> None:
-    """A dead control process changes nothing for the exchanges."""
+    """A dead control process changes nothing for the exchanges; a new start names the workers."""
 
     async def play() -> None:
         async with open_gateway(tmp_path) as (running, key):
             assert running.process.pid is not None
             os.kill(running.process.pid, signal.SIGKILL)
             await asyncio.to_thread(running.process.join, 10)
+            settings = load_settings(
+                running.home, organisation="ods:R9Z", public_base_url=running.base_url
+            )
             try:
                 assert (await call(running, key)).status == 200
+                with pytest.raises(GatewayRuns, match="workers of an earlier gateway") as runs:
+                    run_gateway(settings)
+                assert runs.value.pids == tuple(running.workers)
             finally:
                 for worker in running.workers:
                     os.kill(worker, signal.SIGTERM)
@@ -146,6 +155,6 @@ def test_a_listener_that_is_taken_is_an_error_at_once(tmp_path: Path) -> None:
     )
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(OSError, match="in use"):
+        with pytest.raises(AddressTaken, match="in use by another program"):
             run_gateway(settings.model_copy(update={"data_listen": address}))
     assert not settings.audit_directory.exists()

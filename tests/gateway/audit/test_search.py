@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -22,7 +23,7 @@ from tests.gateway.audit.records import (
     using,
 )
 
-LEEDS, HEALTH, REFUSED, OPEN = "leeds", "health", "refused", "open"
+LEEDS, HEALTH, REFUSED, OPEN, STRANGER = "leeds", "health", "refused", "open", "stranger"
 """Names of the log's exchanges."""
 
 
@@ -51,6 +52,10 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         await log.append(intent(named(OPEN)))
         await log.append(record(Kind.CHANGE, None, core={"what": "agreement"}))
+        unknown = {"reason": "TOKEN_MISSING", "status": 401}
+        await log.append(
+            record(Kind.TRAFFIC_REFUSED, named(STRANGER), core=unknown, net={"source": "192.0.2.1"})
+        )
 
     using(directory, use)
     return file
@@ -137,6 +142,28 @@ def test_records_of_another_kind_are_found_by_kind(path: Path) -> None:
     """Administrative changes are searched with the same call."""
     page = find(path, Filters(kind=Kind.CHANGE))
     assert [(item["exchange_id"], item["what"]) for item in page.items] == [(None, "agreement")]
+
+
+def test_a_refused_stranger_is_shown_by_the_id_of_the_answer(path: Path) -> None:
+    """The Exchange-Id of a 401 leads to its record, which a list of exchanges leaves out."""
+    view = show(path, named(STRANGER), keys=keys_in(path.parent.parent))
+    assert view is not None
+    assert (view["kind"], view["reason"], view["status"]) == (
+        "traffic.refused", "TOKEN_MISSING", 401,
+    )  # fmt: skip
+    assert view["sections"] == {"net": {"source": "192.0.2.1"}}
+    assert uuid_text(named(STRANGER)) not in ids(path, Filters())
+    assert ids(path, Filters(kind=Kind.TRAFFIC_REFUSED)) == [uuid_text(named(STRANGER))]
+
+
+def test_a_record_of_no_exchange_is_shown_by_its_own_id(path: Path) -> None:
+    """A list names the id of each record, and that id shows it whole."""
+    (change,) = find(path, Filters(kind=Kind.CHANGE)).items
+    entries = change["entries"]
+    assert isinstance(entries, list)
+    view = show(path, UUID(entries[0]["record_id"]).bytes)
+    assert view is not None
+    assert view["what"] == "agreement"
 
 
 def test_an_erased_section_is_shown_as_none(path: Path) -> None:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from gateway.cli import app
 from gateway.cli.home import NewHome, create_home
+from gateway.files import keep_private
 
 Run = Callable[..., Result]
 
@@ -29,7 +30,8 @@ def run() -> Run:
 
 @pytest.fixture
 def new_home(tmp_path: Path) -> NewHome:
-    """Return a home that was just made."""
+    """Return a home that was just made, as the program makes it."""
+    keep_private()
     return create_home(
         tmp_path / "home", organisation="ods:X9Z", public_base_url="http://127.0.0.1:8080"
     )

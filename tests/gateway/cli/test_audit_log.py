@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pwd
 
 import pytest
 
@@ -25,7 +27,10 @@ def deny_one(settings: Settings) -> str:
         kind=Kind.DENY,
         exchange=exchange,
         at_us=system_time_us(),
-        sections={"core": {"decision": "deny", "reason": "RATE_LIMITED", "status": 429}},
+        sections={
+            "core": {"decision": "deny", "reason": "RATE_LIMITED", "status": 429},
+            "actor": {"client": "council-app"},
+        },
     )
 
     async def append() -> None:
@@ -47,6 +52,45 @@ def test_finds_and_shows_what_was_recorded(new_home: NewHome) -> None:
     assert [one["exchange_id"] for one in found] == [exchange]
     assert shown["status"] == 429
     assert find_exchanges(settings, {"reason": "OK"}, limit=5, use="self_monitoring") == []
+
+
+def test_a_list_holds_no_personal_section(new_home: NewHome) -> None:
+    """The command line shows in a list what the API shows, and opens no section for it."""
+    deny_one(new_home.settings)
+    (found,) = find_exchanges(new_home.settings, {}, limit=5, use="self_monitoring")
+    assert "sections" not in found
+    (found,) = find_exchanges(
+        new_home.settings, {"client": "council-app"}, limit=5, use="self_monitoring"
+    )
+    assert "sections" not in found
+
+
+def test_the_reader_is_the_user_of_the_operating_system(
+    new_home: NewHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment cannot give another name."""
+    monkeypatch.setenv("LOGNAME", "somebody-else")
+    exchange = deny_one(new_home.settings)
+    show_one(new_home.settings, exchange, use="self_monitoring")
+    (reading,) = find_exchanges(
+        new_home.settings, {"kind": "log.access"}, limit=1, use="self_monitoring"
+    )
+    # The newest reading is the search itself, which is recorded before it is answered.
+    entries = reading["entries"]
+    assert isinstance(entries, list)
+    shown = show_one(new_home.settings, entries[0]["record_id"], use="self_monitoring")
+    assert shown["sections"] == {
+        "actor": {"principal": pwd.getpwuid(os.getuid()).pw_name, "via": "console"},
+        "payload": {"kind": "log.access"},
+    }
+
+
+def test_an_unknown_kind_is_told_with_the_kinds_there_are(new_home: NewHome) -> None:
+    """The kinds are a closed list."""
+    deny_one(new_home.settings)
+    with pytest.raises(Stop, match="no kind of record") as stopped:
+        find_exchanges(new_home.settings, {"kind": "gossip"}, limit=1, use="self_monitoring")
+    assert "traffic.refused" in stopped.value.mend
 
 
 def test_every_reading_is_recorded(new_home: NewHome) -> None:
@@ -74,7 +118,7 @@ def test_what_is_not_there_is_told(new_home: NewHome) -> None:
     deny_one(settings)
     with pytest.raises(Stop, match="is not an exchange id"):
         show_one(settings, "seven", use="self_monitoring")
-    with pytest.raises(Stop) as stopped:
+    with pytest.raises(Stop, match="may have been counted, not recorded one by one") as stopped:
         show_one(settings, uuid_text(new_uuid7()), use="self_monitoring")
     assert stopped.value.code is Exit.FAILED
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
-from gateway.cli.audit_table import exchange_table, exchanges_table, instant
+from gateway.cli.audit_table import exchange_table, exchanges_table, instant, wrapped
 
 VIEW = {
     "exchange_id": "0199a3c4-7f21-7abc-8def-0123456789ab",
@@ -34,6 +35,43 @@ def test_a_list_shows_who_what_and_how_it_ended() -> None:
     text = _text(exchanges_table([VIEW]))
     for fact in ("0199a3c4-7f21-7abc-8def-0123456789ab", "gss:E06999001", "403", "2026-11-20"):
         assert fact in text
+
+
+def test_nothing_breaks_inside_a_word() -> None:
+    """At 120 columns a long path breaks behind a slash, a reason behind an underscore."""
+    path = "/eligibility/v1/fuel-poverty/households/{household}/assessments/{assessment}"
+    reason = "BREAK_GLASS_JUSTIFICATION_MISSING"
+    text = _text(exchanges_table([{**VIEW, "route": path, "reason": reason}]))
+    pieces = [piece for line in text.splitlines() for piece in line.split()]
+
+    assert all(len(line) <= 120 for line in text.splitlines())
+    assert "".join(one for one in pieces if one.strip("/_") in path) == path
+    assert "".join(one for one in pieces if one.strip("_") in reason) == reason
+    assert VIEW["exchange_id"] in pieces
+
+
+def test_a_record_of_no_exchange_has_its_own_id() -> None:
+    """A reading of the log is listed by what `audit show` takes, and by what was done."""
+    entry = {"index": 1, "kind": "log.access", "leaf_hash": "00", "record_id": "0199a3c4-aa"}
+    view = {"exchange_id": None, "kind": "log.access", "verb": "find", "entries": [entry]}
+    text = _text(exchanges_table([view]))
+    assert "0199a3c4-aa" in text
+    assert "find" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("", [""]),
+        ("GET /a/b", ["GET /a/b"]),
+        ("GET /spl/v1/people", ["GET /spl/", "v1/people"]),
+        ("RATE_LIMITED", ["RATE_", "LIMITED"]),
+        ("indivisiblyyy/long", ["indivisiblyyy/", "long"]),
+    ],
+)
+def test_lines_break_at_joints(text: str, lines: list[str]) -> None:
+    """Behind a slash, an underscore or a space."""
+    assert wrapped(text, 10).splitlines() == [line for line in lines if line or text]
 
 
 def test_one_exchange_shows_all_its_facts() -> None:

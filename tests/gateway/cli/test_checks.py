@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +22,30 @@ def test_settings_that_do_not_load_end_the_examination(new_home: NewHome) -> Non
     home = new_home.settings.home
     (home / "concordat.yaml").write_text("colour: red\n")
     assert [finding.state for finding in examine(home)] == [State.FAILED]
+
+
+def test_files_that_others_may_read_are_found(new_home: NewHome) -> None:
+    """Each is named, and the line that mends it mends it."""
+    settings = new_home.settings
+    exposed = [settings.home, settings.home / "concordat.yaml", settings.home / "registry.db"]
+    exposed.append(settings.audit_directory / "audit-2026.db")
+    exposed[-1].touch()
+    assert _found(settings.home)["files"].state is State.OK
+    for path in exposed:
+        path.chmod(0o755)
+
+    finding = _found(settings.home)["files"]
+    assert finding.state is State.FAILED
+    assert shlex.split(finding.mend) == ["chmod", "go-rwx", *map(str, exposed)]
+    subprocess.run(shlex.split(finding.mend), check=True)
+    assert _found(settings.home)["files"].state is State.OK
+
+
+def test_a_home_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """It is told before its settings are missed."""
+    (finding,) = examine(tmp_path / "nope")
+    assert finding.state is State.FAILED
+    assert finding.detail == f"{tmp_path / 'nope'} is not there"
 
 
 def test_an_old_schema_is_found(new_home: NewHome) -> None:

@@ -24,6 +24,20 @@ def test_nobody_answers_is_exit_2(run: Run) -> None:
         run("call", "GET", "http://127.0.0.1:9/a")
 
 
+def test_a_path_starts_with_a_slash(run: Run) -> None:
+    """Anything else would be glued to the gateway's address; the right form is told."""
+    with pytest.raises(Stop, match="starts with /") as stopped:
+        run("call", "GET", "open/v1/bins")
+    assert (stopped.value.code, stopped.value.mend) == (2, "write it as /open/v1/bins")
+
+
+def test_a_home_without_a_demo_is_named(run: Run, tmp_path: Path) -> None:
+    """With or without a client, the directory that was looked at is told."""
+    for words in (("--client", "app"), ()):
+        with pytest.raises(Stop, match=str(tmp_path / "nope")):
+            run("call", "GET", "/a", "--home", tmp_path / "nope", *words)
+
+
 def test_a_body_may_come_from_a_file(tmp_path: Path) -> None:
     """@FILE is read; anything else is the body itself."""
     path = tmp_path / "body.json"

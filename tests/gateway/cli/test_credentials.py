@@ -60,5 +60,5 @@ def test_says_what_is_missing(tmp_path: Path) -> None:
         get(_wish(issuer="https://idp.example"), None)
     with pytest.raises(Stop, match="--home of a running demo"):
         get(_wish(client="app"), tmp_path)
-    with pytest.raises(Stop, match="no demo here"):
+    with pytest.raises(Stop, match="is not the home of a demo"):
         make_call(_wish(), tmp_path, method="GET", path="/a", body=b"")

@@ -30,5 +30,6 @@ def test_a_chosen_home_is_kept(tmp_path: Path) -> None:
 def test_a_home_in_use_is_left_alone(run: Run, tmp_path: Path) -> None:
     """A directory that holds something is refused."""
     (tmp_path / "file").touch()
-    with pytest.raises(Stop, match="is not empty"):
+    with pytest.raises(Stop, match="is not empty") as stopped:
         run("demo", "--exit", "--home", tmp_path)
+    assert stopped.value.mend == "give --home a new or empty directory, or leave it out"

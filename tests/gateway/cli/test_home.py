@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from gateway.cli.home import NewHome, create_home
@@ -30,6 +32,20 @@ def test_a_home_is_never_made_over(new_home: NewHome) -> None:
     with pytest.raises(Stop, match="is a home already"):
         create_home(home, organisation="ods:R9Z", public_base_url="http://127.0.0.1:1")
     assert (home / "concordat.yaml").read_text() == before
+
+
+def test_a_home_is_closed_to_others(tmp_path: Path) -> None:
+    """A directory that was there and readable is closed; one that others can write is refused."""
+    home, shared = tmp_path / "home", tmp_path / "shared"
+    for directory, bits in ((home, 0o755), (shared, 0o777)):
+        directory.mkdir()
+        directory.chmod(bits)
+
+    create_home(home, organisation="ods:R9Z", public_base_url="http://127.0.0.1:1")
+    with pytest.raises(Stop, match="others can write"):
+        create_home(shared, organisation="ods:R9Z", public_base_url="http://127.0.0.1:1")
+    assert home.stat().st_mode & 0o777 == 0o700
+    assert list(shared.iterdir()) == []
 
 
 def test_wrong_values_make_no_home(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -12,7 +12,7 @@ from tests.gateway.cli.conftest import Run
 
 def test_nothing_is_served_without_a_home(run: Run, tmp_path: Path) -> None:
     """A missing home is told, with the line that makes one."""
-    with pytest.raises(Stop, match="organisation is not set"):
+    with pytest.raises(Stop, match="nowhere is not there"):
         run("serve", "--home", tmp_path / "nowhere")
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.audit.access import Use
 from gateway.audit.entry import Kind, Record
 from gateway.audit.reader import find_log
 from gateway.audit.search import Filters, find
 from gateway.clock import new_uuid7, system_time_us, uuid_text
-from gateway.control.exchanges import Use
 from tests.control_listener import Control
 
 SUBJECT = "9990000018"
@@ -55,7 +55,7 @@ def test_an_exchange_is_shown_whole_and_the_reading_recorded(control: Control) -
             "use": "verify_lawfulness",
             "filters": None,
             "exchange": uuid_text(exchange),
-            "sections": {"actor": {"principal": "bootstrap"}},
+            "sections": {"actor": {"principal": "bootstrap", "via": "api"}},
         }
     ]
 
@@ -76,7 +76,14 @@ def test_a_list_shows_no_personal_section(control: Control) -> None:
     assert [one["agreement"] for one in by_client.json()["exchanges"]] == ["DSA-2026-0002"]
     for answer in (everything, filtered, by_client):
         assert SUBJECT not in answer.text
-    assert [one["filters"] for one in readings(control)] == [["client"], ["agreement", "from_"], []]
+    assert [one["filters"] for one in readings(control)] == [
+        ["client"],
+        ["agreement", "from_us"],
+        [],
+    ]
+    sealed = [one["sections"] for one in readings(control)]
+    assert isinstance(sealed[0], dict)
+    assert sealed[0]["payload"] == {"client": "other"}
     assert {one["use"] for one in readings(control)} == {Use.SELF_MONITORING}
 
 

@@ -1,0 +1,116 @@
+"""Readings of the log: what it may be read for, the record that each leaves, what a list shows.
+
+Everything that lets a person read the log goes through here, so that no way in asks for less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, Protocol
+
+from gateway.audit.entry import Kind, Record
+from gateway.audit.keys import LogKeys
+from gateway.audit.reader import find_log
+from gateway.audit.search import Filters, Page, View, find, show
+from gateway.audit.store import Position
+from gateway.clock import new_uuid7, system_time_us, uuid_text
+
+NOT_FOUND: Final = (
+    "is not in the log: a refused stranger may have been counted, not recorded one by one"
+)
+"""What to say of an identifier that leads to no record (docs/decisions/0005)."""
+
+
+class Use(StrEnum):
+    """Why somebody reads the log; the law knows these uses and no others (DPA 2018, s.62(4))."""
+
+    VERIFY_LAWFULNESS = "verify_lawfulness"
+    SELF_MONITORING = "self_monitoring"
+    INTEGRITY_AND_SECURITY = "integrity_and_security"
+    CRIMINAL_PROCEEDINGS = "criminal_proceedings"
+
+
+class Via(StrEnum):
+    """The way in: the control listener's API, or the command line on the gateway's own machine."""
+
+    API = "api"
+    CONSOLE = "console"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """Who reads the log: the principal that was signed in, or the user of the operating system."""
+
+    principal: str
+    via: Via
+
+
+class AccessLog(Protocol):
+    """Where readings of the log are recorded; the audit log itself."""
+
+    async def append(self, record: Record) -> Position:
+        """Make a record durable; raises LogUnavailable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogReader:
+    """The audit log's read side: its directory, and the keys that open personal sections."""
+
+    directory: Path
+    keys: LogKeys
+
+    def find(self, filters: Filters, *, cursor: int | None, limit: int) -> Page:
+        """Return a page of exchanges without their personal sections: a list needs none."""
+        path = find_log(self.directory)
+        # The client's name lies in a personal section, so that only this search opens it.
+        keys = self.keys if filters.client is not None else None
+        page = find(path, filters, cursor=cursor, limit=limit, keys=keys)
+        items = tuple(
+            {name: value for name, value in item.items() if name != "sections"}
+            for item in page.items
+        )
+        return replace(page, items=items)
+
+    def show(self, identifier: bytes) -> View | None:
+        """Return one exchange with everything that was not erased, or None."""
+        return show(find_log(self.directory), identifier, keys=self.keys)
+
+
+def find_record(reader: Reader, use: Use, filters: Filters) -> Record:
+    """Return the record that `reader` searches the log.
+
+    What is looked for may be about a person, so that `core`, which is clear, names the filters
+    alone; their values are sealed.
+    """
+    asked = {
+        field.name: value
+        for field in fields(filters)
+        if (value := getattr(filters, field.name)) is not None
+    }
+    return _record(reader, use, {"verb": "find", "filters": sorted(asked)}, asked)
+
+
+def show_record(reader: Reader, use: Use, identifier: bytes) -> Record:
+    """Return the record that `reader` opens one exchange, or one record of no exchange."""
+    return _record(reader, use, {"verb": "show", "exchange": uuid_text(identifier)}, {})
+
+
+def _record(
+    reader: Reader, use: Use, what: Mapping[str, object], asked: Mapping[str, object]
+) -> Record:
+    sections: dict[str, Mapping[str, object]] = {
+        "core": {**what, "use": use.value},
+        "actor": {"principal": reader.principal, "via": reader.via.value},
+    }
+    if asked:
+        sections["payload"] = asked
+    return Record(
+        record_id=new_uuid7(),
+        kind=Kind.ACCESS,
+        exchange=None,
+        at_us=system_time_us(),
+        sections=sections,
+    )
