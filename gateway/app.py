@@ -34,10 +34,13 @@ from gateway.exchange.front.asgi import FrontApp
 from gateway.exchange.front.rules import FrontSettings
 from gateway.exchange.snapshot import Snapshot
 from gateway.files import keep_private
+from gateway.logs import Event, event
 from gateway.refresh import SnapshotKeeper, compile_snapshot
 from gateway.registry.store import Registry, RegistryUnavailable
 from gateway.settings import Settings, load_settings
 from gateway.telemetry import FRONT_REFUSALS, clear_metrics, render_metrics
+
+_FAILED: Final = {"integrator": Event.INTEGRATOR_FAILED, "sweeper": Event.SWEEPER_FAILED}
 
 REFRESH_S: Final = 1.0
 """How often one application for everything looks for a new configuration."""
@@ -62,10 +65,20 @@ class ControlPlane:
 
         A registry that does not answer changes nothing: the workers refuse by their stop-lists.
         """
+        refused = self.keeper.refused
         try:
-            return self.keeper.refresh()
-        except RegistryUnavailable:
+            changed = self.keeper.refresh()
+        except RegistryUnavailable as failure:
+            if not self.troubles.knows("registry"):
+                event(Event.REGISTRY_UNAVAILABLE, failure=str(failure))
+            self.troubles.report("registry", "The registry does not answer.")
             return False
+        self.troubles.report("registry", None)
+        if changed:
+            event(Event.CONFIGURATION_ADOPTED, revision=self.snapshot.revision)
+        elif self.keeper.refused is not None and self.keeper.refused is not refused:
+            event(Event.CONFIGURATION_REFUSED, faults=len(self.keeper.refused.faults))
+        return changed
 
 
 @asynccontextmanager
@@ -181,6 +194,8 @@ async def _keeping_the_log(
     """Integrate the log, publish its heads and close orphans; a last head is signed at the end."""
 
     def report(part: str, failure: LogUnavailable | None) -> None:
+        if failure is not None and not troubles.knows(part):
+            event(_FAILED[part], failure=str(failure))
         troubles.report(part, f"The {part} cannot do its work: {failure}." if failure else None)
 
     keys = LogKeys(settings.keys_directory)

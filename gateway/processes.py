@@ -115,6 +115,8 @@ async def _supervise(composition: Composition, ready: Connection | None) -> None
                 await workers.hand_over()
             await workers.look_after()
             await _pause(stop, WATCH_S)
+        if ready is None:
+            event(Event.STOPPING)
 
 
 @dataclass(slots=True)

@@ -25,7 +25,7 @@ def read_access(document: Section) -> tuple[tuple[Rule, ...], BreakGlass | None]
     """Read ``access``: the rules, and the break-glass clause where it is enabled."""
     access = document.section("access", required=("rules",), optional=("break_glass",))
     rules = access.sections("rules", required=_RULE_REQUIRED, optional=_RULE_OPTIONAL)
-    if access.has("rules") and not rules:
+    if access.given("rules") and not rules:
         access.fault("rules", "too-short", "at least one rule is asked for")
     return tuple(_read_rule(one) for one in rules), _read_break_glass(access)
 
@@ -43,7 +43,7 @@ def _read_rule(one: Section) -> Rule:
         dataset=one.optional_text("dataset"),
         filters_required=one.texts("filters_required"),
         filter_values=one.lists("filter_values"),
-        fields_allowed=one.texts("fields_allowed") if one.has("fields_allowed") else None,
+        fields_allowed=one.texts("fields_allowed") if one.given("fields_allowed") else None,
         mask=one.free("mask"),
         body_fields_allowed=one.texts("body_fields_allowed"),
         limits=_read_limits(one),
@@ -58,7 +58,7 @@ def _read_path(rule: Section) -> str:
     try:
         return Template.parse(text).text
     except ValueError as error:
-        if rule.has("path"):
+        if rule.given("path"):
             rule.fault("path", "malformed", str(error))
         return "/"
 
@@ -68,7 +68,7 @@ def _read_actor(rule: Section) -> Actor:
     return Actor(
         mode=one.word("mode", words.ACTOR_MODES),
         roles=one.texts("roles"),
-        min_acr=one.word("min_acr", words.ASSURANCE_LEVELS) if one.has("min_acr") else None,
+        min_acr=one.word("min_acr", words.ASSURANCE_LEVELS) if one.given("min_acr") else None,
     )
 
 
@@ -86,7 +86,7 @@ def _read_limits(rule: Section) -> Limits:
 
 
 def _read_hours(rule: Section) -> Hours | None:
-    if not rule.has("hours"):
+    if not rule.given("hours"):
         return None
     one = rule.section("hours", optional=("tz", "from", "to", "days"))
     standing = Hours()
@@ -104,7 +104,7 @@ def _read_hours(rule: Section) -> Hours | None:
 
 
 def _read_break_glass(access: Section) -> BreakGlass | None:
-    if not access.has("break_glass"):
+    if not access.given("break_glass"):
         return None
     optional = (*_BREAK_GLASS_NEEDED, *_BREAK_GLASS_OPTIONAL)
     one = access.section("break_glass", required=("enabled",), optional=optional)
@@ -112,7 +112,7 @@ def _read_break_glass(access: Section) -> BreakGlass | None:
         return None
     # A clause that cannot be evaluated denies: better told to its author than at three at night.
     for name in _BREAK_GLASS_NEEDED:
-        if not one.has(name):
+        if not one.given(name):
             one.fault(name, "missing-key", f"break-glass is enabled, and {name!r} is missing")
     return BreakGlass(
         rules=one.texts("rules"),
@@ -125,6 +125,6 @@ def _read_break_glass(access: Section) -> BreakGlass | None:
         max_subjects=one.integer("max_subjects", minimum=1),
         review_within=one.duration("review_within"),
         notify=one.texts("notify"),
-        min_acr=one.word("min_acr", words.ASSURANCE_LEVELS) if one.has("min_acr") else None,
+        min_acr=one.word("min_acr", words.ASSURANCE_LEVELS) if one.given("min_acr") else None,
         unreviewed_effect=one.optional_text("unreviewed_effect"),
     )

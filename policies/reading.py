@@ -95,6 +95,10 @@ class Section:
             if key not in value:
                 self._fault((), "missing-key", f"{key!r} is missing")
 
+    def given(self, name: str) -> bool:
+        """Whether the member is there at all: null is not the same as left out."""
+        return name in self._members
+
     def has(self, name: str) -> bool:
         """Whether the member is there and is not null."""
         return self._members.get(name) is not None

@@ -49,7 +49,7 @@ def read_parties(document: Section) -> tuple[Party, ...]:
             iao=one.optional_text("iao"),
             siro=one.optional_text("siro"),
             caldicott_guardian=one.optional_text("caldicott_guardian"),
-            clients=one.texts("clients") if one.has("clients") else None,
+            clients=one.texts("clients") if one.given("clients") else None,
         )
         for one in found
     )
@@ -84,7 +84,7 @@ def read_legal(document: Section) -> Legal:
         ),
     )
     instruments = one.texts("instruments")
-    if one.has("instruments") and not instruments:
+    if one.given("instruments") and not instruments:
         one.fault("instruments", "too-short", "at least one legal instrument is asked for")
     return Legal(
         regime=one.word("regime", words.REGIMES),
@@ -104,14 +104,14 @@ def read_legal(document: Section) -> Legal:
 
 
 def _read_opt_out(legal: Section) -> OptOut | None:
-    if not legal.has("national_data_opt_out"):
+    if not legal.given("national_data_opt_out"):
         return None
     one = legal.section("national_data_opt_out", required=("applies", "why"))
     return OptOut(applies=one.flag("applies"), why=one.text("why"))
 
 
 def _read_dpia(legal: Section) -> Dpia | None:
-    if not legal.has("dpia"):
+    if not legal.given("dpia"):
         return None
     one = legal.section("dpia", required=("ref", "outcome"), optional=("completed", "next_review"))
     return Dpia(
@@ -123,7 +123,7 @@ def _read_dpia(legal: Section) -> Dpia | None:
 
 
 def _read_dea(legal: Section) -> Dea | None:
-    if not legal.has("dea"):
+    if not legal.given("dea"):
         return None
     one = legal.section("dea", optional=("section", "objective", "register_id", "register_url"))
     return Dea(
@@ -226,7 +226,7 @@ def read_rights(document: Section) -> Rights:
         complaints=one.optional_text("complaints"),
         subject_visibility=(
             one.word("subject_visibility", words.VISIBILITIES)
-            if one.has("subject_visibility")
+            if one.given("subject_visibility")
             else "visible"
         ),
         restriction_basis=one.nullable_text("restriction_basis"),
@@ -235,7 +235,7 @@ def read_rights(document: Section) -> Rights:
 
 def read_feedback(document: Section) -> Feedback | None:
     """Read ``feedback``, where there is any."""
-    if not document.has("feedback"):
+    if not document.given("feedback"):
         return None
     one = document.section(
         "feedback", optional=("rule", "outcomes", "owner_must_acknowledge_within", "metrics")
@@ -250,11 +250,11 @@ def read_feedback(document: Section) -> Feedback | None:
 
 def read_costs(document: Section) -> Costs | None:
     """Read ``costs``, where there are any."""
-    if not document.has("costs"):
+    if not document.given("costs"):
         return None
     one = document.section("costs", optional=("charging", "borne_by", "usage_statement"))
     return Costs(
-        charging=one.word("charging", words.CHARGING) if one.has("charging") else "none",
+        charging=one.word("charging", words.CHARGING) if one.given("charging") else "none",
         borne_by=one.optional_text("borne_by"),
         usage_statement=one.flag("usage_statement"),
     )

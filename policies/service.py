@@ -86,7 +86,7 @@ def _read_service(one: Section) -> ServiceFacts:
         count_at=count_at,
         error_format=(
             one.word("error_format", ERROR_FORMATS)
-            if one.has("error_format")
+            if one.given("error_format")
             else standing.error_format
         ),
     )

@@ -278,7 +278,7 @@ def _read_basis_limits(document: Section, bases: dict[str, Code]) -> tuple[Basis
     for one in document.sections(
         "ukgdpr_article6_rules", required=("code",), optional=("not_for", "requires", *_PERIOD)
     ):
-        if one.has("not_for"):
+        if one.given("not_for"):
             one.word("not_for", (PUBLIC_TASKS,))
         codes, period = one.one_or_more("code"), read_period(one)
         for code in codes:
@@ -288,8 +288,8 @@ def _read_basis_limits(document: Section, bases: dict[str, Code]) -> tuple[Basis
         limits.append(
             BasisLimit(
                 codes=frozenset(codes),
-                bars_public_authorities=one.has("not_for"),
-                requires=one.word("requires", CODE_LISTS) if one.has("requires") else None,
+                bars_public_authorities=one.given("not_for"),
+                requires=one.word("requires", CODE_LISTS) if one.given("requires") else None,
             )
         )
     return tuple(limits)

@@ -10,7 +10,7 @@ from typing import Final
 from gateway.cli.output import Stop
 from gateway.demo.coverage import not_yet
 from gateway.demo.evaluate import FIELDS_PARAMETER
-from gateway.demo.evaluate import _query as plain_query_of
+from gateway.demo.evaluate import query_of as plain_query_of
 from gateway.demo.packs import Pack, segments_of
 from gateway.demo.scenario import ScenarioCall
 from policies.decision import PUBLIC, BreakGlassRequest, Caller, Query

@@ -42,6 +42,10 @@ class Troubles:
         else:
             self._sentences[part] = sentence
 
+    def knows(self, part: str) -> bool:
+        """Whether something is wrong with `part` already."""
+        return part in self._sentences
+
     def readiness(self) -> Readiness:
         """Return all of it, for `/readyz`."""
         return Readiness(reasons=tuple(self._sentences.values()))

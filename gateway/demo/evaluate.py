@@ -83,7 +83,7 @@ def _turns_on_authentication(call: ScenarioCall, pack: Pack) -> bool:
 
 
 def _decide(call: ScenarioCall, pack: Pack, rules: Rulebook) -> Decision:
-    query = _query(call, pack)
+    query = query_of(call, pack)
     route = rules.routes.match(query.path)
     chosen = select(
         rules.agreements,
@@ -97,7 +97,8 @@ def _decide(call: ScenarioCall, pack: Pack, rules: Rulebook) -> Decision:
     return decide(chosen, query, rules.law) if isinstance(chosen, Policy) else refuse(chosen)
 
 
-def _query(call: ScenarioCall, pack: Pack) -> Query:
+def query_of(call: ScenarioCall, pack: Pack) -> Query:
+    """Return what the engine is asked about a call, at the call's own instant."""
     token = call.token
     narrowed = [value for name, value in call.query if name == FIELDS_PARAMETER]
     body = pack.body_of(call)

@@ -17,15 +17,6 @@ from policies.schema import STRICTER, agreement_schema
 from tests.policies.conftest import PACKS
 
 GONE = object()
-READER_ALSO_TAKES = frozenset(
-    {
-        *("parties[].clients", "legal.national_data_opt_out", "legal.dpia", "legal.dea"),
-        *("access.rules[].actor.min_acr", "access.rules[].fields_allowed", "access.rules[].hours"),
-        *("access.break_glass", "access.break_glass.min_acr", "rights.subject_visibility"),
-        *("feedback", "costs", "costs.charging"),
-    }
-)
-"""Members that may be left out, of which the reader takes null to mean the same."""
 SHORT_CODES = frozenset({"purpose.prohibited[]", "legal.exemptions[]"})
 """Codes of one letter: the schemas refuse them by their length, the law by its lists."""
 BEYOND_A_SCHEMA = frozenset({"access.rules[].path", "access.rules[].hours.tz"})
@@ -89,8 +80,7 @@ def test_the_reader_refuses_what_the_schema_refuses(pack: Any, ours: Any) -> Non
     for path, kind, document in mutations(pack):
         codes = faults(document)
         if not ours.is_valid(document):
-            laxer = kind == "null" and path in READER_ALSO_TAKES
-            assert codes or laxer or path in SHORT_CODES, f"the reader takes {path} {kind}"
+            assert codes or path in SHORT_CODES, f"the reader takes {path} {kind}"
         elif codes & structural:
             assert path in BEYOND_A_SCHEMA, f"the schema takes {path} {kind}: {codes}"
 
