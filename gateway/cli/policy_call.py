@@ -1,41 +1,13 @@
-"""Calls as queries: those of a pack, and those that an operator describes."""
+"""A call that an operator describes, as a query."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
-from gateway.cli.output import Stop
-from gateway.demo.coverage import not_yet
 from gateway.demo.evaluate import FIELDS_PARAMETER
-from gateway.demo.evaluate import query_of as plain_query_of
-from gateway.demo.packs import Pack, segments_of
-from gateway.demo.scenario import ScenarioCall
-from policies.decision import PUBLIC, BreakGlassRequest, Caller, Query
-
-_DECISION_FORMS: Final = "recorded decision forms"
-
-
-def query_of(call: ScenarioCall, pack: Pack) -> Query:
-    """Return the query of a pack's call, with the urgent grant that it invokes.
-
-    Raises Stop where it turns on a recorded decision, which is not read from packs yet.
-    """
-    if not_yet(call, pack) == _DECISION_FORMS:
-        raise Stop(f"{call.id} needs {_DECISION_FORMS}, which this version does not read")
-    query = plain_query_of(call, pack)
-    said = call.token.break_glass
-    if said is None:
-        return query
-    urgent = BreakGlassRequest(
-        reason=said.reason,
-        justification=said.justification,
-        started_at=said.started_at,
-        subjects_so_far=said.subjects_so_far,
-    )
-    return replace(query, break_glass=urgent)
+from gateway.demo.packs import segments_of
+from policies.decision import PUBLIC, Caller, Query
 
 
 def describe(

@@ -95,7 +95,7 @@ def explain(
 
 
 def _of_pack(call_id: str, pack: Path | None, files: list[Path] | None) -> Explanation:
-    from gateway.cli.policy_call import query_of
+    from gateway.demo.evaluate import query_of
     from gateway.refresh import SnapshotRefused, compile_rules
 
     opened = open_pack(pack, files)

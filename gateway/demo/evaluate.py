@@ -12,19 +12,21 @@ from datetime import datetime
 from typing import Any, Final
 
 from gateway.demo.attempts import attempt_all, breaches
-from gateway.demo.coverage import not_yet
-from gateway.demo.judge import Observed, Result, Results, judge, not_covered
+from gateway.demo.judge import Observed, Result, Results, judge
 from gateway.demo.packs import Pack, segments_of
-from gateway.demo.scenario import ProofKind, ScenarioCall
+from gateway.demo.scenario import BreakGlass, ProofKind, ScenarioCall
 from gateway.exchange.rows import RowsUnreadable, read_rows
 from gateway.refresh import Rulebook, compile_rules
 from policies.compile import Policy
 from policies.decide import decide
-from policies.decision import PUBLIC, Caller, Decision, Query
+from policies.decision import PUBLIC, BreakGlassRequest, Caller, Decision, Query
 from policies.select import refuse, select
 
 FIELDS_PARAMETER: Final = "_fields"
 """The query parameter that narrows an answer (design.md section 4)."""
+
+DECISION_REFERENCE: Final = "decision_ref"
+"""The word of a request's context that names its decision form."""
 
 _ANSWER_FACTS: Final = frozenset(
     {
@@ -62,9 +64,6 @@ def would_permit(call: ScenarioCall, pack: Pack, at: datetime) -> bool:
 
 
 def _evaluate(call: ScenarioCall, pack: Pack, rules: Rulebook) -> Result:
-    missing = not_yet(call, pack)
-    if missing is not None:
-        return not_covered(call, missing)
     if _turns_on_authentication(call, pack):
         return judge(call, Observed(), live_only=_ALL_FACTS)
     decision = _decide(call, pack, rules)
@@ -114,6 +113,20 @@ def query_of(call: ScenarioCall, pack: Pack) -> Query:
         rows=None if isinstance(rows, RowsUnreadable) else rows,
         context=token.context,
         on_behalf_of=token.on_behalf_of,
+        break_glass=_urgent(token.break_glass),
+        decision_form=pack.forms.get(token.context.get(DECISION_REFERENCE, "")),
+        decision_form_used=call.decision_already_used,
+    )
+
+
+def _urgent(said: BreakGlass | None) -> BreakGlassRequest | None:
+    if said is None:
+        return None
+    return BreakGlassRequest(
+        reason=said.reason,
+        justification=said.justification,
+        started_at=said.started_at,
+        subjects_so_far=said.subjects_so_far,
     )
 
 
@@ -136,6 +149,7 @@ def _caller(call: ScenarioCall, pack: Pack) -> Caller:
 def _observed(decision: Decision, call: ScenarioCall) -> Observed:
     # Which success it is, is the service's to say; that it is one, is the decision's.
     success = call.expect.status if call.expect.status in SUCCESS else decision.status
+    urgent = decision.break_glass
     return Observed(
         decision=decision.verdict.value,
         status=success if decision.permitted else decision.status,
@@ -146,4 +160,6 @@ def _observed(decision: Decision, call: ScenarioCall) -> Observed:
         instrument=decision.instrument,
         alert=decision.alert,
         subject_view="hidden" if decision.duties.hide_from_subject else "visible",
+        notify=frozenset(urgent.notify) if urgent else None,
+        review_due=urgent.review_due if urgent else None,
     )

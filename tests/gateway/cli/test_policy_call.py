@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from gateway.cli.policy_call import describe, query_of
-from gateway.demo.packs import BUILT_IN, read_pack
+from gateway.cli.policy_call import describe
 from policies.decision import PUBLIC, Query
 
 AT = datetime(2026, 11, 18, 10, tzinfo=UTC)
@@ -43,11 +42,3 @@ def test_the_public_has_no_token() -> None:
     query = described(PUBLIC)
     assert (query.caller.client, query.purpose) == (None, None)
     assert not query.caller.sender_constrained
-
-
-def test_a_call_of_a_pack_is_the_query_that_is_tested() -> None:
-    """It has the call's own instant and purpose."""
-    pack = read_pack(BUILT_IN)
-    call = next(one for one in pack.sheet.calls if one.id == "S1A1")
-    query = query_of(call, pack)
-    assert (query.at, query.purpose) == (call.at, "SHIELDING_SUPPORT")

@@ -71,7 +71,6 @@ def test_a_stranger_is_told_no_clause(run: Run) -> None:
     [
         (),
         ("S9X9",),
-        ("S5A1",),
         ("--organisation", "ods:X9Z"),
         (*DESCRIBED, "--at", "yesterday"),
         (*DESCRIBED, "--context", "x"),
