@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 from policies.decision import Duties, ReasonCode
+from policies.hot import hot_value
 
 NAMES_LOGGED_MAX: Final = 64
 """Names that no agreement declares but a service returned, kept per answer for the record."""
@@ -18,7 +19,7 @@ ANSWERS_REMEMBERED_MAX: Final = 256
 _LOGGABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value(frozen=True, slots=True, kw_only=True)
 class Shape:
     """Where things stand in a service's answer, and what the request already tells.
 
@@ -35,7 +36,7 @@ class Shape:
     filtered_on: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value(frozen=True, slots=True, kw_only=True)
 class Applied:
     """A body to which every duty was applied, and what the record of the exchange says about it.
 
@@ -44,7 +45,8 @@ class Applied:
     and of the request; `subjects_counted` also counts in people without an identifier.
     `redacted_subjects` counts the people whose protected fields were taken out. `fields_sent` left
     at least once; `fields_withheld` are declared or returned, and did not leave; `leaked` are those
-    of them that the service returned though the agreement neither declares nor checks them.
+    of them that the service returned though they are not read for a check, and the agreement does
+    not declare them or says that they never leave.
     """
 
     body: bytes
@@ -91,18 +93,19 @@ def withheld_names(
     """
     if duties.allowed is None:
         return (), ()
-    return _withheld_names(duties.allowed, duties.declared, returned, needed)
+    return _withheld_names(duties.allowed, duties.declared, duties.never, returned, needed)
 
 
 @lru_cache(maxsize=ANSWERS_REMEMBERED_MAX)
 def _withheld_names(
     allowed: frozenset[str],
     declared: frozenset[str],
+    never: frozenset[str],
     returned: frozenset[str],
     needed: tuple[str, ...],
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     outside = returned - allowed
-    known = declared.union(needed)
+    known = (declared - never).union(needed)
     strange = sorted(name for name in outside - known if _LOGGABLE_NAME.fullmatch(name))
     leaked = tuple(strange[:NAMES_LOGGED_MAX])
     withheld = (declared - allowed).union(outside & known, leaked)

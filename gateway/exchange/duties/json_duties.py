@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from gateway.exchange.derived import Derived
 from gateway.exchange.duties.applied import (
     Applied,
     Shape,
@@ -15,11 +16,14 @@ from gateway.exchange.duties.applied import (
     volume_exceeded,
     withheld_names,
 )
+from gateway.exchange.duties.fhir_aggregate import COUNTS_AT, entries_in, is_aggregate
 from gateway.exchange.duties.json_document import JsonUnreadable, read_json
-from gateway.exchange.duties.record_layouts import Layout, Row, layout_of, read_members
+from gateway.exchange.duties.record_layouts import Layout, Row, layout_of
+from gateway.exchange.duties.returned_names import NameReader, name_reader
 from gateway.exchange.duties.row_rules import Fate, RowRules, people, row_rules
 from gateway.exchange.duties.small_numbers import (
-    has_small_numbers,
+    counts_in,
+    is_safe_count,
     pointer_parts,
     small_numbers_withheld,
 )
@@ -30,6 +34,8 @@ POINTERS_REMEMBERED_MAX: Final = 256
 
 _NOBODY: Final[frozenset[str]] = frozenset()
 _UNREADABLE: Final = not_applicable("The service's answer is not JSON that can be read safely.")
+_STRUCTURED: Final = not_applicable("A field that may leave has a list or an object as its value.")
+_NO_AGGREGATE: Final = not_applicable("The service's answer has more in it than FHIR counts.")
 _Around = tuple[bytes, bytes]
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -39,34 +45,47 @@ def apply_to_json(duties: Duties, shape: Shape, body: bytes, *, fhir: bool) -> A
 
     Of a member name that a record gives twice, the last counts: it is the one that is checked and
     the only one that is sent, so no two readers can take the answer differently. Values of allowed
-    fields pass whole. A redacted field is absent from its record, not null: null would say that
-    there is no such value. Members around the list of records do not leave. FHIR aggregates pass
-    as they are, once they have passed the guard.
+    fields pass as they are; one that is a list or an object withholds the answer, for an agreement
+    knows no fields inside fields. A redacted field is absent from its record, not null: null would
+    say that there is no such value. Members around the list of records do not leave. FHIR
+    aggregates pass as they are, once they have passed the guard.
     """
     try:
         if not body.isascii():
             body.decode("utf-8")
         whole = fhir and duties.aggregate
-        if duties.small_number_guard or whole:
-            document = read_json(body)
-            if duties.small_number_guard and has_small_numbers(document, shape.count_at):
-                return small_numbers_withheld()
-            if whole:
-                return _pass_whole(duties, shape, body, document)
+        if whole:
+            return _pass_whole(duties, shape, body)
+        if duties.small_number_guard and not _counts_are_safe(read_json(body), shape):
+            return small_numbers_withheld()
         return _filter(duties, shape, body)
     except (msgspec.DecodeError, JsonUnreadable, ValueError, RecursionError):
         return _UNREADABLE
 
 
-def _pass_whole(duties: Duties, shape: Shape, body: bytes, document: object) -> Applied | Withheld:
-    """Release a guarded FHIR aggregate; it has no rows, so duties on rows cannot be applied."""
+def _pass_whole(duties: Duties, shape: Shape, body: bytes) -> Applied | Withheld:
+    """Release a FHIR aggregate; it has no rows, so duties on rows cannot be applied."""
+    document = read_json(body)
+    if not (isinstance(document, dict) and is_aggregate(document)):
+        return small_numbers_withheld() if duties.small_number_guard else _NO_AGGREGATE
+    counts = counts_in(document, (*shape.count_at, *COUNTS_AT))
+    if duties.small_number_guard and not all(map(is_safe_count, counts)):
+        return small_numbers_withheld()
     if duties.scope or duties.restricted is not None:
         return not_applicable("Records of a FHIR aggregate cannot be chosen one by one.")
-    records = _records_in(document, shape.records_at)
+    records = entries_in(document)
     known = shape.known_subjects
     return volume_exceeded(duties, records) or Applied(
         body=body, records=records, subjects=known, subjects_counted=len(known)
     )
+
+
+def _counts_are_safe(document: object, shape: Shape) -> bool:
+    """Whether every count is safe; of records without a count nobody can tell."""
+    counts = counts_in(document, shape.count_at)
+    if not counts:
+        return not _records_in(document, shape.records_at)
+    return all(map(is_safe_count, counts))
 
 
 def _records_in(document: object, records_at: str) -> int:
@@ -78,16 +97,17 @@ def _records_in(document: object, records_at: str) -> int:
 
 def _filter(duties: Duties, shape: Shape, body: bytes) -> Applied | Withheld:
     records, around = _envelope(shape.records_at).open(body)
-    rules = row_rules(duties, shape)
-    layout = layout_of(duties.allowed, rules.columns)
+    rules, layout, names_in = _reading(duties, shape)
     judged = _judge(records, layout, rules)
     exceeded = volume_exceeded(duties, len(judged.rows))
     if exceeded is not None:
         return exceeded
     if duties.allowed is not None or rules.judges:
-        body = _close(judged.rows, around)
-    returned = frozenset(read_members(records[0]) if records else ())
-    fields_withheld, leaked = withheld_names(duties, returned, rules.columns)
+        rows = _encode(judged.rows)
+        if duties.allowed is not None and _has_structures(rows, len(judged.rows)):
+            return _STRUCTURED
+        body = _close(rows, around)
+    fields_withheld, leaked = withheld_names(duties, names_in(records), rules.columns)
     subjects, subjects_counted = people(judged.persons, shape.known_subjects)
     return Applied(
         body=body,
@@ -102,6 +122,24 @@ def _filter(duties: Duties, shape: Shape, body: bytes) -> Applied | Withheld:
     )
 
 
+def _reading(duties: Duties, shape: Shape) -> _Reading:
+    """Return how records are read under `duties`, which is kept where the request has no say."""
+    if duties.restricted is None:
+        return _READINGS.of(duties)
+    return _reading_of(row_rules(duties, shape), duties)
+
+
+def _reading_of(rules: RowRules, duties: Duties) -> _Reading:
+    layout = layout_of(duties.allowed, rules.columns)
+    return rules, layout, name_reader(duties.declared, duties.never, rules.columns)
+
+
+_Reading = tuple[RowRules, Layout, NameReader]
+_READINGS: Final[Derived[Duties, _Reading]] = Derived(
+    lambda duties: _reading_of(row_rules(duties, Shape()), duties)
+)
+
+
 class _Judged(NamedTuple):
     """The rows that may leave, in their order, whom they are about, and who was redacted."""
 
@@ -111,8 +149,10 @@ class _Judged(NamedTuple):
 
 
 def _judge(records: list[msgspec.Raw], layout: Layout, rules: RowRules) -> _Judged:
-    judged = _Judged([], [], [])
-    judges, subject = rules.judges, rules.subject
+    rows: list[Row] = []
+    persons: list[str | None] = []
+    redacted: list[str | None] = []
+    judges, subject, counts = rules.judges, rules.subject, rules.counts
     for record in records:
         row = layout.read(record)
         values = layout.values(row)
@@ -122,19 +162,32 @@ def _judge(records: list[msgspec.Raw], layout: Layout, rules: RowRules) -> _Judg
         person = None if subject is None else values[subject]
         if fate is Fate.REDACT:
             layout.redact(row, rules.redact)
-            judged.redacted.append(person)
-        if rules.counts:
-            judged.persons.append(person)
-        judged.rows.append(row)
-    layout.finish(judged.rows)
-    return judged
+            redacted.append(person)
+        if counts:
+            persons.append(person)
+        rows.append(row)
+    layout.finish(rows)
+    return _Judged(rows, persons, redacted)
 
 
-def _close(rows: list[Row], around: _Around | None) -> bytes:
-    """Write `rows` with what stands around them; ``{}`` where the only record was dropped."""
+def _has_structures(encoded: bytes, rows: int) -> bool:
+    """Whether any member of the `encoded` list of `rows` has a list or an object as its value.
+
+    With no more brackets than the list and the rows need there is none; others may stand in text.
+    """
+    if encoded.find(b"[", 1) < 0 and encoded.count(b"{") == rows:
+        return False
+    return any(bytes(value)[0] in b"{[" for row in _read_rows(encoded) for value in row.values())
+
+
+_read_rows: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
+
+
+def _close(rows: bytes, around: _Around | None) -> bytes:
+    """Put around the encoded `rows` what was; ``{}`` where the only record was dropped."""
     if around is not None:
-        return around[0] + _encode(rows) + around[1]
-    return _encode(rows[0]) if rows else b"{}"
+        return around[0] + rows + around[1]
+    return rows[1:-1] or b"{}"
 
 
 class _Member(msgspec.Struct, gc=False):

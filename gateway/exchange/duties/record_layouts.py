@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -16,7 +17,9 @@ Row = Any
 """A record as read: a Struct made for its layout, or a dict of raw members."""
 
 _ABSENT: Final = msgspec.UNSET
-_STRUCT_CAN_NAME: Final = re.compile(r'[^"\\\x00-\x1f]+')
+STRUCT_CAN_NAME: Final = re.compile(r'[^"\\\x00-\x1f]+')
+"""Names that a msgspec Struct can read; others are looked for in a dict."""
+
 _QUOTE: Final = ord('"')
 _NOT_SCALAR: Final = frozenset(b"{[n")
 _read_text: Final = msgspec.json.Decoder(str).decode
@@ -47,7 +50,7 @@ class Layout(Protocol):
 @lru_cache(maxsize=LAYOUTS_REMEMBERED_MAX)
 def layout_of(allowed: frozenset[str] | None, columns: tuple[str, ...]) -> Layout:
     """Return the reader for records of which `allowed` may leave and `columns` are checked."""
-    if allowed is None or not all(map(_STRUCT_CAN_NAME.fullmatch, allowed.union(columns))):
+    if allowed is None or not all(map(STRUCT_CAN_NAME.fullmatch, allowed.union(columns))):
         return _MemberLayout(allowed, columns)
     return _StructLayout(allowed, columns)
 
@@ -55,7 +58,7 @@ def layout_of(allowed: frozenset[str] | None, columns: tuple[str, ...]) -> Layou
 class _StructLayout:
     """The usual, fast case: other members than these are skipped without ever becoming objects."""
 
-    __slots__ = ("_allowed", "_columns", "_unsent", "read")
+    __slots__ = ("_all_of", "_allowed", "_columns", "_names", "_unsent", "read")
 
     def __init__(self, allowed: frozenset[str], columns: tuple[str, ...]) -> None:
         attributes = {
@@ -72,6 +75,8 @@ class _StructLayout:
         self.read = msgspec.json.Decoder(struct).decode
         self._columns = tuple(attributes[name] for name in columns)
         self._allowed = {name: attributes[name] for name in sorted(allowed)}
+        self._names = tuple(self._allowed)
+        self._all_of = _getter(tuple(self._allowed.values()))
         self._unsent = tuple(attributes[name] for name in columns if name not in allowed)
 
     def values(self, row: Row) -> Sequence[str | None]:
@@ -90,6 +95,8 @@ class _StructLayout:
         if not rows:
             return ()
         first = rows[0]
+        if _ABSENT not in self._all_of(first):
+            return self._names
         return tuple(
             [
                 name
@@ -98,6 +105,13 @@ class _StructLayout:
                 or any(getattr(row, attribute) is not _ABSENT for row in rows)
             ]
         )
+
+
+def _getter(attributes: tuple[str, ...]) -> Callable[[Row], tuple[object, ...]]:
+    """Return what reads all `attributes` at once; `attrgetter` gives a tuple for two or more."""
+    if len(attributes) > 1:
+        return attrgetter(*attributes)
+    return lambda row: tuple([getattr(row, attribute) for attribute in attributes])
 
 
 class _MemberLayout:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -16,6 +16,17 @@ RULES_REMEMBERED_MAX: Final = 1024
 
 Marks = tuple[tuple[str, str], ...]
 """Columns, each with the value that marks a protected person."""
+
+Clears = Callable[[str], bool]
+"""Whether the text in a column of marks says that a person is not protected."""
+
+_OPPOSITES: Final = {
+    "true": "false", "false": "true",
+    "yes": "no", "no": "yes",
+    "y": "n", "n": "y",
+    "1": "0", "0": "1",
+}  # fmt: skip
+"""Marks that have an opposite, in small letters."""
 
 Values = Sequence[str | None]
 """A record's values of `RowRules.columns` as text; None: missing, null, or not a single value."""
@@ -34,14 +45,14 @@ class RowRules:
     """The columns to read in every record, and how they decide its fate.
 
     `scope` and `restricted` hold the position in `columns` with the values that may leave, and
-    with the value that marks a protected person; `restricted` None: no such duty. `subject` is
+    with what clears a person there; `restricted` None: no such duty. `subject` is
     the position of the subject identifier; `counts` says that people are to be counted, with an
     identifier or without.
     """
 
     columns: tuple[str, ...]
     scope: tuple[tuple[int, frozenset[str]], ...] = ()
-    restricted: tuple[tuple[int, str], ...] | None = None
+    restricted: tuple[tuple[int, Clears], ...] | None = None
     restricted_fate: Fate = Fate.REDACT
     redact: frozenset[str] = frozenset()
     subject: int | None = None
@@ -62,10 +73,10 @@ class RowRules:
         return Fate.KEEP
 
     def _is_restricted(self, values: Values) -> bool:
-        """Whether no column clears the person: a missing value clears nobody, nor does ``True``."""
-        for position, mark in self.restricted or ():
+        """Whether no column clears the person; a value that is missing or nested clears nobody."""
+        for position, clears in self.restricted or ():
             value = values[position]
-            if value is not None and value != mark and value.strip().casefold() != mark.casefold():
+            if value is not None and clears(value):
                 return False
         return True
 
@@ -108,12 +119,29 @@ def _lay_out(
     return RowRules(
         columns=columns,
         scope=tuple((at(name), values) for name, values in scope),
-        restricted=None if marks is None else tuple((at(name), mark) for name, mark in marks),
+        restricted=(
+            None if marks is None else tuple((at(name), _clearance(mark)) for name, mark in marks)
+        ),
         restricted_fate=fate,
         redact=redact,
         subject=None if subject is None else at(subject),
         counts=counts,
     )
+
+
+def _clearance(mark: str) -> Clears:
+    """Return what clears a person whom `mark` would protect.
+
+    Where the mark has an opposite, only that does, in small or capital letters: a service that
+    writes ``Y`` or ``1`` instead of ``true`` still protects. Any other mark is one word of a list
+    that only the service knows, so every other word clears, but neither nothing nor the mark in
+    other letters; a service with several such words cannot be described by `restricted_when`.
+    """
+    opposite = _OPPOSITES.get(mark.strip().lower())
+    if opposite is not None:
+        return frozenset({opposite, opposite.capitalize(), opposite.upper()}).__contains__
+    unclear = frozenset({"", mark.strip().casefold()})
+    return lambda text: text.strip().casefold() not in unclear
 
 
 def people(persons: Sequence[str | None], known: frozenset[str]) -> tuple[frozenset[str], int]:

@@ -19,20 +19,13 @@ _INTEGER: Final = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _EVERY: Final = "*"
 
 
-class _Absent:
-    """What stands where a pointer leads nowhere."""
-
-
-_ABSENT: Final = _Absent()
-
-
 def is_safe_count(value: object) -> bool:
-    """Whether a count may leave: masked (absent, null, empty, ``*``), or 0, or large and rounded.
+    """Whether a count may leave: masked (null, empty, ``*``), or 0, or large and rounded.
 
     A count may be an integer or its canonical decimal text. Whatever else stands where a count
     should (``12.0``, ``1e1``, true, a negative number, a list) cannot be judged and is not safe.
     """
-    if value is None or value is _ABSENT:
+    if value is None:
         return True
     if isinstance(value, str):
         if value in _MASKED:
@@ -45,19 +38,18 @@ def is_safe_count(value: object) -> bool:
     return value == 0 or (value > COUNT_SUPPRESSED_MAX and value % COUNT_ROUNDED_TO == 0)
 
 
-def has_small_numbers(document: object, count_at: Iterable[str]) -> bool:
-    """Whether any count of a parsed JSON document is not safe.
+def counts_in(document: object, count_at: Iterable[str]) -> list[object]:
+    """Return the counts of a parsed JSON document, some of them twice.
 
     Counts stand at the pointers `count_at` (RFC 6901, ``*`` for every item), and wherever else a
     member has the name that such a pointer ends with: a figure that moved, say into a FHIR
-    MeasureReport's ``stratifier``, is as telling as one that stayed.
+    MeasureReport's ``stratifier``, is as telling as one that stayed. A count that is absent is not
+    among them: where none is found, nobody can say that the document has no small one.
     """
     pointers = [pointer_parts(pointer) for pointer in count_at]
     names = frozenset(parts[-1] for parts in pointers if parts and parts[-1] != _EVERY)
-    at_pointers = (count for parts in pointers for count in _at(document, parts))
-    return not all(map(is_safe_count, at_pointers)) or not all(
-        map(is_safe_count, _named(document, names))
-    )
+    at_pointers = [count for parts in pointers for count in _at(document, parts)]
+    return [*at_pointers, *_named(document, names)]
 
 
 def small_numbers_withheld() -> Withheld:
@@ -83,7 +75,7 @@ def pointer_parts(pointer: str) -> tuple[str, ...]:
 
 
 def _at(document: object, parts: tuple[str, ...]) -> Iterator[object]:
-    """Yield what stands at a pointer with ``*``; a member on the way that is absent was masked."""
+    """Yield what stands at a pointer with ``*``; nothing where a member on the way is absent."""
     found = [document]
     for part in parts:
         found = [child for value in found for child in _children(value, part)]
@@ -94,11 +86,10 @@ def _children(value: object, part: str) -> Iterator[object]:
     if part == _EVERY and isinstance(value, list | dict):
         yield from value if isinstance(value, list) else value.values()
     elif isinstance(value, dict):
-        yield value.get(part, _ABSENT)
+        if part in value:
+            yield value[part]
     elif isinstance(value, list) and _INTEGER.fullmatch(part) and int(part) < len(value):
         yield value[int(part)]
-    else:
-        yield _ABSENT
 
 
 def _named(document: object, names: frozenset[str]) -> Iterator[object]:

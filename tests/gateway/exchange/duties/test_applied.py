@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gateway.exchange.duties.applied import (
     NAMES_LOGGED_MAX,
     Withheld,
@@ -26,6 +28,15 @@ def test_names_withheld_are_declared_or_returned() -> None:
 
     assert withheld == ("award", "lad_code", "note")
     assert leaked == ("note",)
+
+
+def test_a_name_that_may_never_leave_is_leaked_where_it_is_returned() -> None:
+    """A service that serves what no rule may let out is as wrong as one that adds a field."""
+    duties = replace(DUTIES, never=frozenset({"award", "flag"}))
+    returned = frozenset({"uprn", "award", "flag"})
+
+    assert withheld_names(duties, returned, ("flag",)) == (("award", "flag"), ("award",))
+    assert withheld_names(duties, frozenset({"uprn"}), ()) == (("award",), ())
 
 
 def test_names_that_look_like_values_are_not_logged() -> None:

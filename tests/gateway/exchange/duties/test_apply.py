@@ -18,13 +18,24 @@ AGGREGATE = Duties(
 BUNDLES = Shape(
     records_at="/entry", count_at=("/entry/*/resource/group/*/population/*/count", "/*/admissions")
 )
+TABLES = Shape(count_at=("/*/admissions",))
 FHIR = "application/fhir+json; charset=utf-8"
+
+
+def report(count: int) -> dict[str, object]:
+    """Build a FHIR MeasureReport with one count."""
+    return {
+        "resourceType": "MeasureReport",
+        "status": "complete",
+        "type": "summary",
+        "group": [{"population": [{"count": count}]}],
+    }
 
 
 def bundle(*counts: int, more: str = "") -> bytes:
     """Build a FHIR bundle with one MeasureReport for each count."""
-    entries = [{"resource": {"group": [{"population": [{"count": count}]}]}} for count in counts]
-    return f'{{"entry": {json.dumps(entries)}{more}}}'.encode()
+    entries = json.dumps([{"resource": report(count)} for count in counts])
+    return f'{{"resourceType": "Bundle", "type": "searchset", "entry": {entries}{more}}}'.encode()
 
 
 @pytest.mark.parametrize(
@@ -115,9 +126,53 @@ def test_a_fhir_aggregate_with_a_small_number_is_withheld(body: bytes) -> None:
     assert withheld.reason is ReasonCode.SMALL_NUMBERS_WITHHELD
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"resourceType":"Patient","id":"1","name":[{"family":"Smith"}]}',
+        b'{"resourceType":"Bundle","type":"searchset","entry":[{"resource":'
+        b'{"resourceType":"Patient","id":"1","identifier":[{"value":"9991000011"}]}}]}',
+        json.dumps(report(145) | {"text": {"status": "generated", "div": "3 admissions"}}).encode(),
+        json.dumps(report(145) | {"group": [{"measureScore": {"value": 3}}]}).encode(),
+        json.dumps(report(145) | {"extension": [{"url": "x", "valueInteger": 2}]}).encode(),
+        b"{}",
+        b"[]",
+        b"3",
+    ],
+)
+def test_a_fhir_document_that_is_no_plain_aggregate_is_withheld(body: bytes) -> None:
+    """What the gateway does not know to be counts only may name a person, so none of it leaves."""
+    guarded = apply_duties(AGGREGATE, BUNDLES, media_type=FHIR, body=body)
+    unguarded = apply_duties(
+        replace(AGGREGATE, small_number_guard=False), BUNDLES, media_type=FHIR, body=body
+    )
+
+    assert isinstance(guarded, Withheld)
+    assert guarded.reason is ReasonCode.SMALL_NUMBERS_WITHHELD
+    assert isinstance(unguarded, Withheld)
+    assert unguarded.reason is ReasonCode.DUTY_NOT_APPLICABLE
+
+
+def test_counts_of_a_fhir_aggregate_are_guarded_wherever_they_are_said_to_stand() -> None:
+    """A pointer that leads elsewhere does not take the guard off the counts that FHIR defines."""
+    elsewhere = replace(BUNDLES, count_at=("/entry/*/resource/figure",))
+
+    withheld = apply_duties(AGGREGATE, elsewhere, media_type=FHIR, body=bundle(145, 3))
+
+    assert isinstance(withheld, Withheld)
+    assert withheld.reason is ReasonCode.SMALL_NUMBERS_WITHHELD
+
+
+def test_a_fhir_search_without_a_hit_leaves() -> None:
+    """A bundle of nothing has no count that could tell anything."""
+    body = b'{"resourceType":"Bundle","type":"searchset","total":0}'
+
+    assert apply_duties(AGGREGATE, BUNDLES, media_type=FHIR, body=body) == Applied(body=body)
+
+
 def test_a_fhir_aggregate_cannot_hide_a_count_behind_another() -> None:
     """It leaves byte for byte, so a member given twice would reach readers who take the first."""
-    body = b'{"entry":[{"resource":{"group":[{"population":[{"count":3,"count":145}]}]}}]}'
+    body = bundle(145).replace(b'"count": 145', b'"count": 3, "count": 145')
 
     withheld = apply_duties(AGGREGATE, BUNDLES, media_type=FHIR, body=body)
 
@@ -149,6 +204,27 @@ def test_json_that_is_no_fhir_aggregate_is_filtered_under_the_guard() -> None:
     assert isinstance(applied, Applied)
     assert json.loads(applied.body) == [{"month": "2026-08", "admissions": 145}]
     assert isinstance(withheld, Withheld)
+
+
+@pytest.mark.parametrize(
+    "body", [b'[{"month":"3 people"}]', b"{}", b'{"records":[{"month":"2026-08"}]}', b'{"a":[1]}']
+)
+def test_the_guard_withholds_records_without_a_count(body: bytes) -> None:
+    """Where no count is found, nobody can say that there is no small one; as for a table."""
+    withheld = apply_duties(AGGREGATE, TABLES, media_type="application/json", body=body)
+
+    assert isinstance(withheld, Withheld)
+    assert withheld.reason is ReasonCode.SMALL_NUMBERS_WITHHELD
+
+
+@pytest.mark.parametrize(
+    "body", [b"[]", b'{"records":[]}', b'[{"month":"2026-08","admissions":null}]']
+)
+def test_the_guard_lets_masked_counts_and_no_records_pass(body: bytes) -> None:
+    """Nothing that was counted can be told from such an answer."""
+    applied = apply_duties(AGGREGATE, TABLES, media_type="application/json", body=body)
+
+    assert isinstance(applied, Applied)
 
 
 def test_the_guard_withholds_where_counts_are_not_configured() -> None:

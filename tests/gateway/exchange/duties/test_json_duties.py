@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,16 +23,19 @@ SHIELDED = Duties(
     subject_field="nhs_number",
 )
 NAMES = st.sampled_from(["nhs_number", "town", "size", "SIZE", "reason", "records", "", '"', "é"])
-VALUES: st.SearchStrategy[Any] = st.recursive(
+SCALARS: st.SearchStrategy[Any] = (
     st.none()
     | st.booleans()
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=5),
+    | st.text(alphabet=st.characters() | st.sampled_from('":{[\\'), max_size=5)
+)
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    SCALARS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
     max_leaves=8,
 )
-RECORDS = st.lists(st.dictionaries(NAMES, VALUES, max_size=5), max_size=4)
+RECORDS = st.lists(st.dictionaries(NAMES, SCALARS, max_size=5), max_size=4)
 
 
 def apply(duties: Duties, body: bytes, *, at: str = "/records") -> Applied:
@@ -49,7 +53,7 @@ def person(number: int, **more: str) -> dict[str, str]:
 
 @given(RECORDS, VALUES)
 def test_nothing_but_allowed_members_leaves(records: list[dict[str, Any]], around: Any) -> None:
-    """Every record keeps its allowed members, whole, in order; nothing else of the answer stays."""
+    """Every record keeps its allowed members in order; nothing else of the answer stays."""
     body = json.dumps({"before": around, "records": records, "after": around}).encode()
     expected = [
         {name: value for name, value in record.items() if name in (ALLOWED.allowed or ())}
@@ -61,6 +65,47 @@ def test_nothing_but_allowed_members_leaves(records: list[dict[str, Any]], aroun
     assert json.loads(applied.body) == {"records": expected}
     assert applied.records == len(records)
     assert set(applied.fields_sent) == {name for record in expected for name in record}
+
+
+@given(st.lists(st.dictionaries(NAMES, VALUES, max_size=5), min_size=1, max_size=4))
+def test_an_allowed_field_holds_a_single_value(records: list[dict[str, Any]]) -> None:
+    """A list or an object under an allowed name could hold anything: all is withheld."""
+    structured = any(
+        isinstance(record.get(name), list | dict)
+        for record in records
+        for name in ALLOWED.allowed or ()
+    )
+
+    for indent in (None, 1):
+        body = json.dumps(records, indent=indent).encode()
+        applied = apply_to_json(ALLOWED, Shape(), body, fhir=False)
+        assert isinstance(applied, Withheld) is structured
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'[{"town":{"clinical_note":"secret"}}]',
+        b'[{"size":1},{"town":\n[]}]',
+        b'{"records":[{"town":"A"},{"town": {} }]}',
+        b'{"town":["secret"],"other":1}',
+    ],
+)
+def test_a_structure_in_an_allowed_field_withholds_the_answer(body: bytes) -> None:
+    """An agreement knows no fields inside fields, so nobody can say what such a value holds."""
+    withheld = apply_to_json(ALLOWED, Shape(), body, fhir=False)
+
+    assert isinstance(withheld, Withheld)
+    assert withheld.reason is ReasonCode.DUTY_NOT_APPLICABLE
+    assert "secret" not in repr(withheld)
+
+
+@pytest.mark.parametrize(
+    "body", [b'[{"town":"\\":{\\":["}]', b'[{"other":{"town":[]},"town":"A"}]', b'[{"x":[1]}]']
+)
+def test_text_that_looks_like_a_structure_leaves(body: bytes) -> None:
+    """Text is text whatever it holds, and what is left out anyway may have any form."""
+    assert apply(ALLOWED, body).records == 1
 
 
 @given(VALUES)
@@ -240,6 +285,22 @@ def test_the_record_says_what_was_withheld() -> None:
     assert applied.fields_sent == ("nhs_number", "town")
     assert applied.fields_withheld == ("lad_code", "note", "pds_restricted", "reason")
     assert applied.leaked == ("note",)
+
+
+def test_names_of_all_records_are_looked_at() -> None:
+    """A field that only a later record has is withheld and stands out like any other."""
+    duties = replace(SHIELDED, never=frozenset({"reason", "pds_restricted"}))
+    first = {name: value for name, value in person(1).items() if name != "reason"}
+
+    clean = apply(duties, json.dumps([first, first]).encode())
+    later = apply(duties, json.dumps([first, person(2)]).encode())
+    other = apply(duties, json.dumps([first, first | {"note": "x"}]).encode())
+
+    assert clean.leaked == ()
+    assert clean.fields_withheld == ("lad_code", "pds_restricted", "reason")
+    assert later.leaked == ("reason",)
+    assert other.leaked == ("note",)
+    assert other.fields_withheld == ("lad_code", "note", "pds_restricted", "reason")
 
 
 def test_without_an_allow_list_the_answer_is_only_counted() -> None:

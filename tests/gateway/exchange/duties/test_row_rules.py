@@ -34,33 +34,56 @@ def test_only_rows_in_scope_stay(value: str | None, expected: Fate) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"),
+    ("mark", "cleared_by"),
     [
-        ("true", Fate.REDACT),
-        ("True", Fate.REDACT),
-        (" TRUE ", Fate.REDACT),
-        (None, Fate.REDACT),
-        ("false", Fate.KEEP),
-        ("", Fate.KEEP),
+        ("true", ("false", "False", "FALSE")),
+        ("True", ("false", "False", "FALSE")),
+        ("false", ("true", "True", "TRUE")),
+        ("Y", ("n", "N")),
+        ("yes", ("no", "No", "NO")),
+        ("1", ("0",)),
+        ("restricted", ("open", "none", "RESTRICT", "0")),
     ],
 )
-def test_a_person_is_protected_unless_the_mark_is_readably_absent(
-    value: str | None, expected: Fate
+def test_a_person_is_cleared_by_the_opposite_of_the_mark(
+    mark: str, cleared_by: tuple[str, ...]
 ) -> None:
-    """A missing value protects, and so does the mark in another spelling of case."""
+    """Where the mark has an opposite only that clears, else any other text does."""
+    restricted = Restricted(when={"flag": mark}, redact=frozenset({"postcode"}))
+    rules = row_rules(Duties(restricted=restricted), Shape())
+
+    assert {fate(rules, flag=value) for value in cleared_by} == {Fate.KEEP}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [*("true", "True", " TRUE ", "Y", "1", "0", "yes", "no", "restricted", "t", "falsey"),
+     *("", " ", "false ", " false", "fal\u017fe", "null", None)],
+)  # fmt: skip
+def test_whatever_is_not_the_opposite_protects(value: str | None) -> None:
+    """Another word for yes, a word nobody knows, nothing at all: the person stays protected."""
     rules = row_rules(Duties(restricted=PROTECTED), Shape())
 
-    assert fate(rules, pds_restricted=value) is expected
+    assert fate(rules, pds_restricted=value) is Fate.REDACT
+
+
+@pytest.mark.parametrize("value", ["restricted", " Restricted ", "RESTRICTED", "", "  ", None])
+def test_a_mark_without_an_opposite_protects_in_any_spelling(value: str | None) -> None:
+    """The mark in other letters or with spaces, an empty value or none clears nobody."""
+    restricted = Restricted(when={"flag": "restricted"}, redact=frozenset({"postcode"}))
+    rules = row_rules(Duties(restricted=restricted), Shape())
+
+    assert fate(rules, flag=value) is Fate.REDACT
 
 
 def test_one_clear_column_clears_a_person() -> None:
     """Where several columns have to match, one that does not is enough."""
-    restricted = Restricted(when={"a": "1", "b": "2"}, redact=frozenset())
+    restricted = Restricted(when={"a": "5", "b": "6"}, redact=frozenset())
     rules = row_rules(Duties(restricted=restricted), Shape())
 
-    assert fate(rules, a="1", b="2") is Fate.REDACT
-    assert fate(rules, a="1", b="3") is Fate.KEEP
-    assert fate(rules, a=None, b="3") is Fate.KEEP
+    assert fate(rules, a="5", b="6") is Fate.REDACT
+    assert fate(rules, a="5", b="7") is Fate.KEEP
+    assert fate(rules, a=None, b="7") is Fate.KEEP
 
 
 def test_withholding_drops_the_record() -> None:
