@@ -21,7 +21,8 @@ from gateway.database import open_engine
 from gateway.exchange.deliver import CALL_DEADLINE_S
 from gateway.exchange.limits import RateLimiter
 from gateway.exchange.messages import Request, Response
-from gateway.exchange.pipeline import Ports, exchange
+from gateway.exchange.pipeline import Ports
+from gateway.exchange.reception import serve
 from gateway.exchange.refused import RefusedTraffic
 from gateway.exchange.snapshot import Service, Snapshot
 from gateway.identity.authenticate import Authenticator
@@ -77,8 +78,11 @@ class DataPlane:
 
     async def handle(self, request: Request) -> Response:
         """Carry out one exchange against the Snapshot of this instant."""
-        assert self._snapshot is not None, "adopt comes before listen"  # noqa: S101 - ditto
-        return await exchange(request, self._snapshot, self._ports)
+        return await serve(request, self._in_force, self._ports)
+
+    def _in_force(self) -> Snapshot:
+        assert self._snapshot is not None, "adopt comes first"  # noqa: S101 - programmer's error
+        return self._snapshot
 
     async def adopt(self, snapshot: Snapshot) -> None:
         """Use `snapshot` from the next exchange on; calls under way keep their connectors."""

@@ -340,6 +340,14 @@ class Telemetry:
             )
         )
 
+    def unauthenticated(self, reason: ReasonCode) -> None:
+        """Count a request whose credentials do not hold."""
+        self.counters.add(_REFUSALS[reason])
+
+    def service_failed(self, failure: Failure) -> None:
+        """Count a call that brought no usable answer."""
+        self.counters.add(SERVICE_FAILURES[failure])
+
     def close(self) -> None:
         """Send the spans that wait, and close the counters."""
         if self._spans is not None:

@@ -24,7 +24,8 @@ from gateway.exchange.front.target import read_target
 from gateway.exchange.inquiry import Inquiry, inquire, open_exchange
 from gateway.exchange.limits import RateLimiter
 from gateway.exchange.messages import FrontRefusal, Request, Response
-from gateway.exchange.pipeline import Ports, exchange
+from gateway.exchange.pipeline import Ports
+from gateway.exchange.reception import serve
 from gateway.exchange.refused import RefusedTraffic
 from gateway.exchange.snapshot import Snapshot, StopList
 from gateway.identity.authenticate import Authenticator
@@ -146,7 +147,7 @@ class World:
 
     async def send(self, request: Request) -> Response:
         """Carry out one exchange."""
-        return await exchange(request, self.snapshot, self.ports)
+        return await serve(request, lambda: self.snapshot, self.ports)
 
     def recorded(self, response: Response) -> dict[str, Any]:
         """Return what the audit log says of the exchange that gave `response`."""

@@ -6,6 +6,7 @@ import hashlib
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from gateway.audit.entry import EntryInvalid
 from gateway.audit.log import AuditLog
 from gateway.audit.store import (
     Claim,
@@ -22,6 +23,8 @@ from policies.decision import ReasonCode
 FORM_CLAIM_YEARS: Final = 100
 """A decision form that was used stays used for longer than any log is kept."""
 
+CLAIM_SLACK_S: Final = 60
+"""How much longer than a proof its claim is kept: longer than any append can take."""
 _DAY_ZONE: Final = ZoneInfo("Europe/London")
 """Daily limits turn at midnight in London, as agreements mean it."""
 _YEAR_US: Final = 366 * 24 * 3600 * 1_000_000
@@ -32,9 +35,10 @@ def claims_of(exchange: Exchange) -> tuple[Claim, ...]:
     claims: tuple[Claim, ...] = ()
     proof = exchange.authenticated.proof if exchange.authenticated else None
     if proof is not None:
-        # The proof expires in decision time, the claim in system time.
+        # The proof expires in decision time, the claim in system time; and the claim is made some
+        # moments after its time was taken.
         left_us = int((proof.expires_at - exchange.at.timestamp()) * 1_000_000)
-        expires_at_us = exchange.started_us + left_us
+        expires_at_us = exchange.started_us + left_us + CLAIM_SLACK_S * 1_000_000
         claims = (Claim(key=b"dpop:" + proof.key, expires_at_us=expires_at_us),)
     form = exchange.decision.duties.single_use
     if form is not None and exchange.decision.permitted and exchange.decision.agreement:
@@ -64,28 +68,61 @@ async def conclude(
             record = records.outcome(exchange, ending, intent, instance=instance)
             await log.append(record)
     except (LogBusy, LogUnavailable):
-        return Ending(
-            status=503,
-            reason=ReasonCode.AUDIT_UNAVAILABLE,
-            problem="audit-unavailable",
-            detail="The outcome could not be recorded, so the answer was not released.",
-            origin="gateway",
-        )
+        return _NOT_RECORDED
+    except EntryInvalid:
+        # Whatever the answer holds that no record can, the exchange has its outcome all the same.
+        ending = _UNRECORDABLE
+        record = records.outcome(exchange, ending, intent, instance=instance)
+        try:
+            await log.append(record)
+        except LogUnavailable:
+            return _NOT_RECORDED
     return ending
+
+
+_NOT_RECORDED: Final = Ending(
+    status=503,
+    reason=ReasonCode.AUDIT_UNAVAILABLE,
+    problem="audit-unavailable",
+    detail="The outcome could not be recorded, so the answer was not released.",
+    origin="gateway",
+)
+_UNRECORDABLE: Final = Ending(
+    status=502,
+    reason=ReasonCode.DUTY_NOT_APPLICABLE,
+    problem="duty-not-applicable",
+    detail="The answer holds what cannot be recorded, so it was not released.",
+    origin="service",
+)
+
+
+def calls_today(exchange: Exchange) -> tuple[CounterChange, ...]:
+    """Return what this call takes from the number of calls that its rule allows in a day."""
+    maximum = exchange.decision.duties.requests_per_day
+    if maximum is None:
+        return ()
+    return (CounterChange(key=_day_key("calls", exchange), add=1, maximum=maximum),)
 
 
 def _people_today(exchange: Exchange, ending: Ending) -> tuple[CounterChange, ...]:
     maximum = exchange.decision.duties.subjects_per_day
-    agreement = exchange.decision.agreement
-    if maximum is None or agreement is None or not ending.subjects_counted:
+    if maximum is None or not ending.subjects_counted:
         return ()
-    caller = exchange.query.caller
-    day = exchange.at.astimezone(_DAY_ZONE).date().isoformat()
-    named = "\n".join(
-        ("subjects", day, agreement.id, exchange.decision.rule or "", caller.organisation)
-    )
-    key = hashlib.sha256(named.encode()).digest()
+    key = _day_key("subjects", exchange)
     return (CounterChange(key=key, add=ending.subjects_counted, maximum=maximum),)
+
+
+def _day_key(counted: str, exchange: Exchange) -> bytes:
+    """Name a counter of one day, agreement, rule and organisation."""
+    agreement = exchange.decision.agreement
+    named = (
+        counted,
+        exchange.at.astimezone(_DAY_ZONE).date().isoformat(),
+        agreement.id if agreement else "",
+        exchange.decision.rule or "",
+        exchange.query.caller.organisation,
+    )
+    return hashlib.sha256("\n".join(named).encode()).digest()
 
 
 def _too_many_people() -> Ending:

@@ -51,6 +51,10 @@ RELEASED_UNTOUCHED: Final = frozenset(
 )
 """Response fields that are true only of a body that no duty has changed."""
 
+_FORWARDED_WHOLE: Final = FORWARDED | FORWARDED_UNTOUCHED
+_RELEASED_WHOLE: Final = RELEASED | RELEASED_UNTOUCHED
+_VIA: Final = (b"via", b"1.1 concordat")
+
 _FAILURES: Final = {
     Failure.UNREACHABLE: ("service-unreachable", "The service could not be reached."),
     Failure.TIMED_OUT: ("service-timeout", "The service did not answer in time."),
@@ -88,18 +92,17 @@ async def deliver(exchange: Exchange, connector: Connector) -> Ending:
 def upstream_call(exchange: Exchange) -> Call:
     """Return the call that goes upstream: allow-listed fields, and none of the caller's proofs."""
     request = exchange.request
-    names = FORWARDED
-    if not has_body_duties(exchange.decision.duties):
-        names = FORWARDED | FORWARDED_UNTOUCHED
+    names = FORWARDED if has_body_duties(exchange.decision.duties) else _FORWARDED_WHOLE
+    headers = [pair for pair in request.headers if pair[0] in names]
+    headers += (
+        _VIA,
+        (b"traceparent", exchange.traceparent),
+        (b"x-request-id", uuid_text(exchange.id).encode()),
+    )
     return Call(
         method=request.method,
         target=_without_fields(request.target),
-        headers=(
-            *((name, value) for name, value in request.headers if name in names),
-            (b"via", b"1.1 concordat"),
-            (b"traceparent", exchange.traceparent),
-            (b"x-request-id", uuid_text(exchange.id).encode()),
-        ),
+        headers=tuple(headers),
         body=exchange.body if request.has_body else None,
         deadline_s=CALL_DEADLINE_S,
     )
@@ -124,13 +127,11 @@ def released(exchange: Exchange, status: int, headers: Headers, body: bytes) -> 
     """Apply the decision's duties to an answer and return what is left of it to release."""
     duties = exchange.decision.duties
     fields = dict(headers)
-    facts = exchange.service.facts if exchange.service else None
-    assert facts is not None, "a permitted exchange has a service"  # noqa: S101 - programmer's error
     known = request_subjects(exchange)
     if not body:
         return Ending(
             status=status,
-            headers=_release_headers(headers, RELEASED | RELEASED_UNTOUCHED),
+            headers=_release_headers(headers, _RELEASED_WHOLE),
             service_status=status,
             subjects=known,
             subjects_counted=len(known),
@@ -146,12 +147,7 @@ def released(exchange: Exchange, status: int, headers: Headers, body: bytes) -> 
         )
     applied = apply_duties(
         duties,
-        Shape(
-            records_at=facts.records_at,
-            count_at=facts.count_at,
-            known_subjects=known,
-            filtered_on=frozenset(name for name, _ in request_values(exchange)),
-        ),
+        _shape(exchange, known),
         media_type=fields.get(b"content-type", b"").decode("latin-1"),
         body=body,
     )
@@ -160,9 +156,26 @@ def released(exchange: Exchange, status: int, headers: Headers, body: bytes) -> 
     return _applied(exchange, status, headers, applied)
 
 
+def _shape(exchange: Exchange, known: frozenset[str]) -> Shape:
+    assert exchange.service is not None, "a permitted exchange has one"  # noqa: S101 - programmer's error
+    facts = exchange.service.facts
+    # Only where people are protected does it matter what the request chose its records by.
+    protects = exchange.decision.duties.restricted is not None
+    return Shape(
+        records_at=facts.records_at,
+        count_at=facts.count_at,
+        known_subjects=known,
+        filtered_on=(
+            frozenset([name for name, _ in request_values(exchange)]) if protects else _NOTHING
+        ),
+    )
+
+
+_NOTHING: Final[frozenset[str]] = frozenset()
+
+
 def _applied(exchange: Exchange, status: int, headers: Headers, applied: Applied) -> Ending:
-    untouched = not has_body_duties(exchange.decision.duties)
-    names = RELEASED | RELEASED_UNTOUCHED if untouched else RELEASED
+    names = RELEASED if has_body_duties(exchange.decision.duties) else _RELEASED_WHOLE
     return Ending(
         status=status,
         headers=_release_headers(headers, names),
@@ -186,15 +199,11 @@ def exchange_headers(exchange: Exchange) -> Headers:
         headers.append((b"cache-control", b"no-store"))
     if exchange.decision.duties.onward_not_permitted:
         headers.append((b"onward-sharing", b"not-permitted"))
-    headers += [pair for pair in exchange.request.headers if pair[0] in _MIRRORED]
     return tuple(headers)
 
 
-_MIRRORED: Final = frozenset({b"x-request-id", b"x-correlation-id"})
-
-
 def _release_headers(headers: Headers, names: frozenset[bytes]) -> Headers:
-    return tuple(pair for pair in headers if pair[0] in names)
+    return tuple([pair for pair in headers if pair[0] in names])
 
 
 def _call_failed(failed: CallFailed) -> Ending:
@@ -206,6 +215,7 @@ def _call_failed(failed: CallFailed) -> Ending:
         detail=detail,
         origin="service",
         sent=failed.sent,
+        failure=failed.failure,
     )
 
 

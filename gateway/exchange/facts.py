@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
+from connectors.base import Failure
 from gateway.exchange.messages import Headers, Request
 from gateway.exchange.snapshot import Service
 from gateway.identity.caller import Authenticated
 from gateway.telemetry import TraceContext, format_traceparent
 from policies.compile import Policy
 from policies.decision import Decision, Query, ReasonCode
+from policies.hot import hot_value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value(frozen=True, slots=True, kw_only=True)
 class Exchange:
     """One exchange after its decision.
 
@@ -53,13 +55,14 @@ class Exchange:
         return format_traceparent(self.trace_id, self.span_id, sampled=sampled)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value(frozen=True, slots=True, kw_only=True)
 class Ending:
     """How an exchange ended: what the consumer gets, and what the outcome record says of it.
 
     `problem` is the problem code where no data was released; `sent` is false only where the
-    service surely never saw the call. `subjects` are the identifiers of the people in the answer,
-    and `subjects_counted` their number where they cannot be told apart.
+    service surely never saw the call, and `failure` says how the call itself failed. `subjects`
+    are the identifiers of the people in the answer, and `subjects_counted` the number of people,
+    those that cannot be told apart included.
     """
 
     status: int
@@ -70,6 +73,7 @@ class Ending:
     detail: str | None = None
     origin: str | None = None
     sent: bool = True
+    failure: Failure | None = None
     service_status: int | None = None
     records: int = 0
     records_dropped: int = 0

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, TypedDict
 
 from gateway.clock import DecisionClock, monotonic_us, new_uuid7, system_time_us
 from gateway.errors import ProblemCode
 from gateway.exchange.answers import ErrorAnswer, refusal
+from gateway.exchange.derived import Derived
 from gateway.exchange.duties.media import Format, read_media
 from gateway.exchange.facts import Exchange
 from gateway.exchange.messages import BodyTooLarge, Headers, Request
+from gateway.exchange.routes import Route
 from gateway.exchange.rows import Rows, RowsUnreadable, read_rows
 from gateway.exchange.snapshot import Service, Snapshot, StopList
 from gateway.identity.authenticate import CHALLENGE_MISSING, Authenticator
 from gateway.identity.caller import (
     Authenticated,
-    Authentication,
+    Claims,
     IssuerProfile,
     Unauthenticated,
 )
@@ -27,6 +28,7 @@ from gateway.telemetry import TraceContext, parse_traceparent
 from policies.compile import Policy
 from policies.decide import decide
 from policies.decision import PUBLIC, BreakGlassRequest, Caller, Decision, Query, ReasonCode
+from policies.hot import hot_value
 from policies.select import refuse, select
 
 REQUEST_BODY_BYTES_MAX: Final = 1024 * 1024
@@ -35,7 +37,7 @@ REQUEST_BODY_BYTES_MAX: Final = 1024 * 1024
 _PUBLIC_CALLER: Final = Caller(organisation=PUBLIC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value(frozen=True, slots=True, kw_only=True)
 class Opened:
     """The identity and times of an exchange, fixed when its request passed the front."""
 
@@ -46,7 +48,7 @@ class Opened:
     trace: TraceContext | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value(frozen=True, slots=True, kw_only=True)
 class Inquiry:
     """What was found out: the exchange with its decision, and the error if it may not go on."""
 
@@ -67,7 +69,7 @@ class _Presented(TypedDict):
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value(frozen=True, slots=True, kw_only=True)
 class _Body:
     """A request body as read: its rows if it is JSON, or why it cannot be used."""
 
@@ -105,28 +107,21 @@ async def inquire(
     """
     route = now.routes.match(request.target.segments)
     service = now.services[route.service] if route else None
-    authentication = await _authenticate(opened, request, now, service, authenticator)
-    if isinstance(authentication, Authenticated):
-        authentication = _unless_stopped(authentication, stops)
-    if isinstance(authentication, Unauthenticated):
-        return authentication
-    authenticated = authentication if isinstance(authentication, Authenticated) else None
-
-    query = _query(opened, request, authenticated)
-    chosen = select(
-        now.agreements,
-        caller=query.caller,
-        agreement=authenticated.claims.agreement if authenticated else None,
-        service=route.service if route else None,
-        method=query.method,
-        path=query.path,
-        purpose=query.purpose,
+    authenticated = await _identify(
+        opened, request, now, service=service, stops=stops, authenticator=authenticator
     )
+    if isinstance(authenticated, Unauthenticated):
+        return authenticated
+
+    caller, claims = _PUBLIC_CALLER, None
+    if authenticated is not None:
+        caller, claims = _caller_of(authenticated), authenticated.claims
+    chosen = _choose(request, now, route, caller, claims)
     if isinstance(chosen, ReasonCode) and authenticated is None:
         return _credentials_missing(served=route is not None)
 
-    body = await _read_body(request)
-    query = replace(query, rows=body.rows)
+    body = await _read_body(request) if request.has_body else _NO_BODY
+    query = _query(opened.at, request, caller, claims, body.rows)
     policy = chosen if isinstance(chosen, Policy) else None
     decision = refuse(chosen) if isinstance(chosen, ReasonCode) else decide(chosen, query, now.law)
     exchange = Exchange(
@@ -146,62 +141,130 @@ async def inquire(
     return Inquiry(exchange=exchange, error=_error(exchange, body))
 
 
-async def _authenticate(
+async def turned_away(
     opened: Opened,
     request: Request,
     now: Snapshot,
-    service: Service | None,
+    stops: StopList,
     authenticator: Authenticator,
-) -> Authentication:
-    """Ask who the caller is; the cached answer needs no waiting."""
-    presented: _Presented = {
+) -> Unauthenticated | None:
+    """Tell why a request's body need not be waited for: nobody who may call here sends it."""
+    route = now.routes.match(request.target.segments)
+    service = now.services[route.service] if route else None
+    who = await _identify(
+        opened, request, now, service=service, stops=stops, authenticator=authenticator
+    )
+    if who is None and isinstance(_choose(request, now, route, _PUBLIC_CALLER, None), ReasonCode):
+        return _credentials_missing(served=route is not None)
+    return who if isinstance(who, Unauthenticated) else None
+
+
+def _choose(
+    request: Request,
+    now: Snapshot,
+    route: Route | None,
+    caller: Caller,
+    claims: Claims | None,
+) -> Policy | ReasonCode:
+    return select(
+        now.agreements,
+        caller=caller,
+        agreement=claims.agreement if claims else None,
+        service=route.service if route else None,
+        method=request.method,
+        path=request.target.segments,
+        purpose=claims.purpose if claims else None,
+    )
+
+
+async def _identify(
+    opened: Opened,
+    request: Request,
+    now: Snapshot,
+    *,
+    service: Service | None,
+    stops: StopList,
+    authenticator: Authenticator,
+) -> Authenticated | Unauthenticated | None:
+    """Tell who is calling; None is nobody in particular. The cached answer needs no waiting."""
+    presented = _presented(opened, request, now, service)
+    authentication = authenticator.authenticate_cached(**presented)
+    if authentication is None:
+        authentication = await authenticator.authenticate(**presented)
+    if isinstance(authentication, Authenticated):
+        return _unless_stopped(authentication, stops)
+    return authentication if isinstance(authentication, Unauthenticated) else None
+
+
+def _presented(
+    opened: Opened, request: Request, now: Snapshot, service: Service | None
+) -> _Presented:
+    target = request.target
+    return {
         "method": request.method,
-        "uri": now.public_base_url + request.target.path,
-        "parameter_names": [name for name, _ in request.target.parameters],
+        "uri": now.public_base_url + target.raw.partition(b"?")[0].decode("ascii"),
+        "parameter_names": [name for name, _ in target.parameters],
         "headers": request.headers,
         "certificate_der": request.certificate_der,
         "issuers": now.issuers,
         "audiences": now.audiences if service is None else service.audiences,
         "at": opened.at,
     }
-    cached = authenticator.authenticate_cached(**presented)
-    return cached if cached is not None else await authenticator.authenticate(**presented)
 
 
-def _query(opened: Opened, request: Request, authenticated: Authenticated | None) -> Query:
+def _caller_of(authenticated: Authenticated) -> Caller:
+    # A bearer token's Authenticated is the cached one; with a proof it is new for every request.
+    return _caller(authenticated) if authenticated.bound else _CALLERS.of(authenticated)
+
+
+def _caller(authenticated: Authenticated) -> Caller:
+    claims = authenticated.claims
+    return Caller(
+        organisation=claims.organisation,
+        client=claims.client_id,
+        subject=claims.subject,
+        roles=claims.roles,
+        acr=claims.acr,
+        issuer_speaks_for=authenticated.profile.organisations,
+        sender_constrained=authenticated.bound,
+    )
+
+
+_CALLERS: Final[Derived[Authenticated, Caller]] = Derived(_caller)
+
+
+def _query(
+    at: datetime, request: Request, caller: Caller, claims: Claims | None, rows: Rows | None
+) -> Query:
     target = request.target
     fields: tuple[str, ...] | None = None
     parameters = target.parameters
-    if any(name == "_fields" for name, _ in parameters):
+    if parameters and any(name == "_fields" for name, _ in parameters):
         asked = [value for name, value in parameters if name == "_fields"]
         # A second `_fields` stays a parameter, which no rule permits: once each.
         fields = tuple(asked[0].split(","))
         parameters = tuple(pair for pair in parameters if pair[0] != "_fields") + tuple(
             ("_fields", value) for value in asked[1:]
         )
-    common = Query(
-        at=opened.at,
-        caller=_PUBLIC_CALLER,
+    if claims is None:
+        return Query(
+            at=at,
+            caller=caller,
+            method=request.method,
+            path=target.segments,
+            parameters=parameters,
+            fields=fields,
+            rows=rows,
+        )
+    urgent = claims.break_glass
+    return Query(
+        at=at,
+        caller=caller,
         method=request.method,
         path=target.segments,
         parameters=parameters,
         fields=fields,
-    )
-    if authenticated is None:
-        return common
-    claims = authenticated.claims
-    urgent = claims.break_glass
-    return replace(
-        common,
-        caller=Caller(
-            organisation=claims.organisation,
-            client=claims.client_id,
-            subject=claims.subject,
-            roles=claims.roles,
-            acr=claims.acr,
-            issuer_speaks_for=authenticated.profile.organisations,
-            sender_constrained=authenticated.bound,
-        ),
+        rows=rows,
         purpose=claims.purpose,
         context=claims.context,
         on_behalf_of=claims.on_behalf_of,
@@ -213,9 +276,10 @@ def _query(opened: Opened, request: Request, authenticated: Authenticated | None
     )
 
 
+_NO_BODY: Final = _Body()
+
+
 async def _read_body(request: Request) -> _Body:
-    if not request.has_body:
-        return _Body()
     try:
         content = await request.body.read(REQUEST_BODY_BYTES_MAX)
     except BodyTooLarge:
@@ -234,7 +298,9 @@ async def _read_body(request: Request) -> _Body:
     return _Body(content=content, rows=rows)
 
 
-def _unless_stopped(authenticated: Authenticated, stops: StopList) -> Authentication:
+def _unless_stopped(
+    authenticated: Authenticated, stops: StopList
+) -> Authenticated | Unauthenticated:
     """Refuse credentials that somebody has withdrawn since they were issued."""
     if not stops.entries:
         return authenticated

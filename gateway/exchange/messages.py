@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.errors import ProblemCode
+from policies.hot import hot_value
 
 Headers = tuple[tuple[bytes, bytes], ...]
 """Header fields in order, names in lower case."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value(frozen=True, slots=True, kw_only=True)
 class Target:
     """The one canonical path and query that routing, policy, record and upstream all use.
 
@@ -56,7 +57,7 @@ class ClientGone(Exception):
     """The caller closed the connection before the exchange was over."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value(frozen=True, slots=True, kw_only=True)
 class Request:
     """One request whose framing, host, path and header fields the strict front has accepted.
 

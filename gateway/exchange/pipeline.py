@@ -7,12 +7,19 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from connectors.base import Connector
+from gateway.audit.entry import EntryInvalid
 from gateway.audit.log import AuditLog
-from gateway.audit.store import ClaimTaken, LogBusy, LogUnavailable, Position
+from gateway.audit.store import (
+    ClaimTaken,
+    CounterExceeded,
+    LogBusy,
+    LogUnavailable,
+    Position,
+)
 from gateway.clock import DecisionClock, monotonic_s, monotonic_us
 from gateway.exchange import records
 from gateway.exchange.answers import ErrorAnswer, answer, refusal
-from gateway.exchange.conclude import claims_of, conclude
+from gateway.exchange.conclude import calls_today, claims_of, conclude
 from gateway.exchange.deliver import deliver, exchange_headers
 from gateway.exchange.facts import Ending, Exchange
 from gateway.exchange.inquiry import Opened, inquire, open_exchange
@@ -65,7 +72,7 @@ async def exchange(request: Request, now: Snapshot, ports: Ports) -> Response:
     # Authenticate, match and decide (steps 2 to 4): nothing is called, nothing is written.
     asked = await inquire(opened, request, now, stops, ports.authenticator)
     if isinstance(asked, Unauthenticated):
-        return _unauthenticated(asked, opened, request, ports)
+        return unauthenticated(asked, opened, request, now, ports)
     subject = asked.exchange
     error = asked.error or _over_rate(subject, ports.rates)
     if error is not None:
@@ -82,16 +89,21 @@ async def exchange(request: Request, now: Snapshot, ports: Ports) -> Response:
     ending = await deliver(subject, connector)
 
     # Outcome (step 7): durable before the consumer has the whole answer (invariant I2).
+    if ending.failure is not None:
+        ports.telemetry.service_failed(ending.failure)
     ending = await conclude(subject, ending, recorded, ports.log, instance=ports.instance)
     _count(subject, ending.reason, ending.status, ports)
     return _respond(subject, ending)
 
 
-def _unauthenticated(
-    refused: Unauthenticated, opened: Opened, request: Request, ports: Ports
+def unauthenticated(
+    refused: Unauthenticated, opened: Opened, request: Request, now: Snapshot, ports: Ports
 ) -> Response:
     """Answer a caller whose credentials do not hold; its trace is bounded (decision 5)."""
     ports.refused.note(refused, source=request.source, exchange_id=opened.id)
+    ports.telemetry.unauthenticated(refused.reason)
+    route = now.routes.match(request.target.segments)
+    error_format = now.services[route.service].facts.error_format if route else "problem"
     challenge = ((b"www-authenticate", refused.challenge.encode()),) if refused.challenge else ()
     error = ErrorAnswer(
         code=refused.problem,
@@ -100,7 +112,7 @@ def _unauthenticated(
         reason=refused.reason,
         headers=challenge,
     )
-    return answer(error, opened.id)
+    return answer(error, opened.id, error_format=error_format)
 
 
 def _over_rate(subject: Exchange, rates: RateLimiter) -> ErrorAnswer | None:
@@ -122,14 +134,16 @@ async def _record_intent(subject: Exchange, ports: Ports) -> Position | ErrorAns
     claims = claims_of(subject)
     record = records.intent(subject, instance=ports.instance)
     try:
-        return await ports.log.append(record, claims=claims)
+        return await ports.log.append(record, claims=claims, counters=calls_today(subject))
+    except CounterExceeded:
+        return refusal(subject.decision.denied(ReasonCode.VOLUME_EXCEEDED))
     except ClaimTaken as taken:
         if subject.decision.duties.single_use and taken.key == claims[-1].key:
             return refusal(subject.decision.denied(ReasonCode.CASE_REFERENCE_NOT_APPROVED))
         return _PROOF_REPLAYED
     except LogBusy:
         return replace(_NOT_RECORDED, detail="More exchanges wait for the audit log than it holds.")
-    except LogUnavailable:
+    except (LogUnavailable, EntryInvalid):
         return _NOT_RECORDED
 
 
@@ -168,7 +182,7 @@ async def _refuse(subject: Exchange, error: ErrorAnswer, ports: Ports) -> Respon
         await ports.log.append(record, claims=() if replayed else claims_of(subject))
     except ClaimTaken:
         return await _refuse(subject, _PROOF_REPLAYED, ports)
-    except (LogBusy, LogUnavailable):
+    except (LogUnavailable, EntryInvalid):
         return answer(_NOT_RECORDED, subject.id, error_format=error_format)
     return response
 

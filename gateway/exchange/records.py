@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-from collections.abc import Iterator, Mapping
+from binascii import b2a_base64
+from collections.abc import Hashable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache, partial
 from typing import Final
 
+import orjson
+
 from gateway import __version__
-from gateway.audit.entry import Kind, Record
+from gateway.audit.entry import SECTION_BYTES_MAX, Kind, Record
+from gateway.audit.seal import SharedSection
 from gateway.audit.store import Position
 from gateway.clock import monotonic_us, new_uuid7, system_time_us
+from gateway.exchange.derived import Derived
 from gateway.exchange.facts import Ending, Exchange
-from policies.decision import PUBLIC, Outcome, ReasonCode, Verdict
+from gateway.identity.caller import Claims
+from policies.decision import PUBLIC, Decision, Outcome, ReasonCode, Verdict
 
-SUBJECTS_RECORDED_MAX: Final = 10_000
-"""Person identifiers kept in one record; an answer about more people says so in its count."""
+SUBJECT_BYTES_RECORDED_MAX: Final = 48 * 1024
+"""Bytes of person identifiers kept in one record; its count tells of all people there were."""
+assert SUBJECT_BYTES_RECORDED_MAX < SECTION_BYTES_MAX  # noqa: S101 - or no such record could be written
 FIELDS_RECORDED_MAX: Final = 200
 """Field names kept of each kind in one record."""
+CONSTANTS_REMEMBERED_MAX: Final = 64
+"""Constant parts of `core` kept for one decision, each for one caller and service."""
+SOURCES_REMEMBERED_MAX: Final = 1_024
+"""Source addresses whose section is kept."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_ALERTING_REASONS: Final = frozenset({ReasonCode.SMALL_NUMBERS_WITHHELD})
-"""Reasons for withholding an answer that somebody must look at."""
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 Section = Mapping[str, object]
 
@@ -44,29 +54,35 @@ def outcome(exchange: Exchange, ending: Ending, position: Position, *, instance:
         "intent": position.index,
         "intent_leaf": _base64url(position.leaf_hash),
         "status": ending.status,
-        "reason": ending.reason.value,
-        "problem": ending.problem,
-        "origin": ending.origin,
-        "service_status": ending.service_status,
+        "reason": str(ending.reason),
         "records": ending.records,
         "records_dropped": ending.records_dropped,
         "subjects": ending.subjects_counted,
         "redacted_subjects": ending.redacted_subjects,
-        "fields_sent": list(ending.fields_sent[:FIELDS_RECORDED_MAX]),
-        "fields_withheld": list(ending.fields_withheld[:FIELDS_RECORDED_MAX]),
-        "fields_never": list(ending.leaked[:FIELDS_RECORDED_MAX]),
         "bytes": len(ending.body),
         "duration_us": monotonic_us() - exchange.began_us,
         "gateway": instance,
     }
-    if ending.reason in _ALERTING_REASONS or ending.leaked:
+    if ending.problem is not None:
+        core["problem"] = ending.problem
+    if ending.origin is not None:
+        core["origin"] = ending.origin
+    if ending.service_status is not None:
+        core["service_status"] = ending.service_status
+    if ending.fields_sent:
+        core["fields_sent"] = list(ending.fields_sent[:FIELDS_RECORDED_MAX])
+    if ending.fields_withheld:
+        core["fields_withheld"] = list(ending.fields_withheld[:FIELDS_RECORDED_MAX])
+    if ending.leaked:
+        core["fields_never"] = list(ending.leaked[:FIELDS_RECORDED_MAX])
+    if ending.leaked or ending.reason is ReasonCode.SMALL_NUMBERS_WITHHELD:
+        # Somebody must look at a source that serves what it should not.
         core["alert"] = True
-    sections: dict[str, Section] = {"core": _known(core)}
+    sections: dict[str, Section] = {"core": core}
     if ending.body:
         sections["payload"] = {"response_digest": _digest(ending.body)}
     if ending.subjects:
-        kept = sorted(ending.subjects)[:SUBJECTS_RECORDED_MAX]
-        sections["subject"] = {"type": _subject_type(exchange), "ids": kept}
+        sections["subject"] = _people(exchange, ending.subjects)
     return Record(
         record_id=new_uuid7(),
         kind=Kind.OUTCOME,
@@ -80,8 +96,11 @@ def request_subjects(exchange: Exchange) -> frozenset[str]:
     """Return the identifiers of the people whom the request itself names."""
     field = exchange.decision.duties.subject_field
     if field is None:
-        return frozenset()
+        return _NOBODY
     return frozenset(value for name, value in request_values(exchange) if name == field)
+
+
+_NOBODY: Final[frozenset[str]] = frozenset()
 
 
 def request_values(exchange: Exchange) -> Iterator[tuple[str, str]]:
@@ -99,13 +118,16 @@ def request_values(exchange: Exchange) -> Iterator[tuple[str, str]]:
 
 
 def _decided(kind: Kind, exchange: Exchange, instance: str, more: Section) -> Record:
-    sections: dict[str, Section] = {
-        "core": _known({**_core(exchange, instance), **more}),
-        "net": _known({"source": exchange.request.source}),
-    }
-    actor = _actor(exchange)
-    if actor:
-        sections["actor"] = actor
+    core = {**_constant(exchange, instance), **more}
+    core["decided_at"] = _microseconds(exchange.at)
+    core["trace_id"] = exchange.trace_id
+    query = exchange.query
+    if query.parameters or query.fields:
+        core.update(_names_asked(exchange))
+    sections: dict[str, Section] = {"core": core, "net": _net(exchange.request.source)}
+    if exchange.authenticated is not None:
+        actors = _BOUND_ACTORS if exchange.authenticated.bound else _ACTORS
+        sections["actor"] = actors.of(exchange.authenticated.claims)
     subject = _subject(exchange)
     if subject:
         sections["subject"] = subject
@@ -121,15 +143,55 @@ def _decided(kind: Kind, exchange: Exchange, instance: str, more: Section) -> Re
     )
 
 
+def _names_asked(exchange: Exchange) -> Section:
+    """Return the fields and filters that the request names, as far as the agreement knows them.
+
+    Anything else comes from outside, and could be a person's name: it is counted, never kept.
+    """
+    query, policy = exchange.query, exchange.policy
+    rule = policy.rule(exchange.decision.rule) if policy and exchange.decision.rule else None
+    known = rule.parameters | rule.duties.declared if rule else frozenset()
+    filters = {name for name, _ in query.parameters}
+    fields = set(query.fields or ())
+    strange = len(filters - known) + len(fields - known)
+    return {
+        "filters": sorted(filters & known)[:FIELDS_RECORDED_MAX],
+        "fields_requested": sorted(fields & known)[:FIELDS_RECORDED_MAX],
+        **({"names_unknown": strange} if strange else {}),
+    }
+
+
+def _constant(exchange: Exchange, instance: str) -> Section:
+    """Return the part of `core` that all exchanges of one permit have in common."""
+    query, facts = exchange.query, exchange.service and exchange.service.facts
+    key = (
+        query.caller.organisation,
+        query.purpose,
+        query.method,
+        facts and facts.owner,
+        facts and facts.connector,
+        instance,
+    )
+    known = _CONSTANTS.of(exchange.decision)
+    found = known.get(key)
+    if found is None:
+        if len(known) >= CONSTANTS_REMEMBERED_MAX:
+            known.clear()
+        found = known[key] = _known(_core(exchange, instance))
+    return found
+
+
 def _core(exchange: Exchange, instance: str) -> dict[str, object]:
     decision, query, service = exchange.decision, exchange.query, exchange.service
     rule = exchange.policy.rule(decision.rule) if exchange.policy and decision.rule else None
     agreement = decision.agreement
     urgent = decision.break_glass
+    denied = not decision.permitted
     return {
-        "decision": decision.verdict.value,
-        "reason": decision.reason.value,
-        "failed": [c.reason.value for c in decision.checks if c.outcome is not Outcome.PASSED],
+        "decision": str(decision.verdict),
+        # A body that cannot be read is no refusal of the closed list: its problem tells.
+        "reason": None if denied and decision.reason is ReasonCode.OK else str(decision.reason),
+        "failed": [str(c.reason) for c in decision.checks if c.outcome is not Outcome.PASSED],
         "agreement": agreement and agreement.id,
         "agreement_version": agreement and agreement.version,
         "agreement_digest": agreement and agreement.digest,
@@ -144,8 +206,6 @@ def _core(exchange: Exchange, instance: str) -> dict[str, object]:
         "data_classes": sorted(rule.data_classes) if rule else None,
         "method": query.method,
         "route": decision.route,
-        "filters": sorted({name for name, _ in query.parameters})[:FIELDS_RECORDED_MAX],
-        "fields_requested": list(query.fields[:FIELDS_RECORDED_MAX]) if query.fields else None,
         "alert": decision.alert,
         "subject_view": "hidden" if decision.duties.hide_from_subject else "visible",
         "notify": list(urgent.notify) if urgent else None,
@@ -153,40 +213,57 @@ def _core(exchange: Exchange, instance: str) -> dict[str, object]:
         "break_glass": decision.verdict is Verdict.PERMIT_BREAK_GLASS or None,
         "gateway": instance,
         "software": __version__,
-        "decided_at": _microseconds(exchange.at),
-        "trace_id": exchange.trace_id,
     }
 
 
-def _actor(exchange: Exchange) -> Section:
-    """Who asked; a public caller is nobody."""
-    authenticated = exchange.authenticated
-    if authenticated is None:
-        return {}
-    claims = authenticated.claims
-    return _known(
-        {
-            "client": claims.client_id,
-            "issuer": claims.issuer,
-            "subject": claims.subject,
-            "roles": sorted(claims.roles),
-            "acr": claims.acr,
-            "token_id_digest": _digest(claims.token_id.encode()),
-            "bound": authenticated.bound,
-            "on_behalf_of": claims.on_behalf_of,
-        }
+@lru_cache(maxsize=SOURCES_REMEMBERED_MAX)
+def _net(source: str) -> Section:
+    return SharedSection({"source": source})
+
+
+def _actor(claims: Claims, *, bound: bool) -> Section:
+    """Who asked, and whether possession was proved."""
+    return SharedSection(
+        _known(
+            {
+                "client": claims.client_id,
+                "issuer": claims.issuer,
+                "subject": claims.subject,
+                "roles": sorted(claims.roles),
+                "acr": claims.acr,
+                "token_id_digest": _digest(claims.token_id.encode()),
+                "bound": bound,
+                "on_behalf_of": claims.on_behalf_of,
+            }
+        )
     )
 
 
 def _subject(exchange: Exchange) -> Section:
+    if exchange.decision.duties.subject_field is None:
+        return {}
     if exchange.query.caller.organisation == PUBLIC:
         return {}
-    ids = sorted(request_subjects(exchange))[:SUBJECTS_RECORDED_MAX]
-    return {"type": _subject_type(exchange), "ids": ids} if ids else {}
+    people = request_subjects(exchange)
+    return _people(exchange, people) if people else {}
+
+
+def _people(exchange: Exchange, people: frozenset[str]) -> Section:
+    """Name people in a sealed section, as many as a section holds."""
+    ids: list[str] = []
+    room = SUBJECT_BYTES_RECORDED_MAX
+    for identifier in sorted(people):
+        room -= len(orjson.dumps(identifier)) + 1
+        if room < 0:
+            break
+        ids.append(identifier)
+    return {"type": _subject_type(exchange), "ids": ids}
 
 
 def _payload(exchange: Exchange) -> Section:
     query, said = exchange.query, exchange.query.break_glass
+    if not exchange.body and query.rows is None and not query.context and said is None:
+        return {}
     return _known(
         {
             "request_digest": _digest(exchange.body) if exchange.body else None,
@@ -217,8 +294,17 @@ def _microseconds(instant: datetime) -> int:
 
 def _digest(content: bytes) -> str:
     """SHA-256 as a structured-field byte sequence (RFC 9530, section 2)."""
-    return f"sha-256=:{base64.b64encode(hashlib.sha256(content).digest()).decode()}:"
+    return f"sha-256=:{_base64(hashlib.sha256(content).digest())}:"
+
+
+def _base64(content: bytes) -> str:
+    return b2a_base64(content, newline=False).decode()
 
 
 def _base64url(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+    return b2a_base64(content, newline=False).rstrip(b"=").translate(_URL_SAFE).decode()
+
+
+_CONSTANTS: Final[Derived[Decision, dict[Hashable, Section]]] = Derived(lambda _: {})
+_ACTORS: Final[Derived[Claims, Section]] = Derived(partial(_actor, bound=False))
+_BOUND_ACTORS: Final[Derived[Claims, Section]] = Derived(partial(_actor, bound=True))

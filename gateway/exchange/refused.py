@@ -21,6 +21,8 @@ RECORDS_PER_SOURCE_PER_MINUTE: Final = 30
 RECORDS_PER_MINUTE: Final = 600
 SOURCES_COUNTED_MAX: Final = 1_000
 """Sources told apart in one minute's counts; those beyond share the name ``other``."""
+COUNTS_PER_RECORD_MAX: Final = 400
+"""Counts in one record, so that a section holds them whatever the addresses are."""
 WINDOW_S: Final = 60.0
 
 
@@ -108,19 +110,11 @@ class RefusedTraffic:
     def _flush_counts(self) -> None:
         if not self._counted:
             return
-        counted, self._counted = self._counted, Counter()
+        counted, self._counted = sorted(self._counted.items()), Counter()
         self._sources.clear()
-        record = _record(
-            None,
-            core={"count": counted.total(), "sources": len({source for source, _ in counted})},
-            net={
-                "counts": [
-                    {"source": source, "reason": reason, "count": count}
-                    for (source, reason), count in sorted(counted.items())
-                ]
-            },
-        )
-        self._write(record, counted)
+        for first in range(0, len(counted), COUNTS_PER_RECORD_MAX):
+            part = Counter(dict(counted[first : first + COUNTS_PER_RECORD_MAX]))
+            self._write(_counts_record(part), part)
 
     def _write(self, record: Record, counted: Counter[tuple[str, str]]) -> None:
         task = asyncio.get_running_loop().create_task(self._append(record, counted))
@@ -133,6 +127,19 @@ class RefusedTraffic:
         except (LogBusy, LogUnavailable):
             for key, count in counted.items():
                 self._count(key, count)
+
+
+def _counts_record(counted: Counter[tuple[str, str]]) -> Record:
+    return _record(
+        None,
+        core={"count": counted.total(), "sources": len({source for source, _ in counted})},
+        net={
+            "counts": [
+                {"source": source, "reason": reason, "count": count}
+                for (source, reason), count in counted.items()
+            ]
+        },
+    )
 
 
 def _record(

@@ -6,11 +6,13 @@ import contextlib
 import logging
 import traceback
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 
 import orjson
 
+from gateway.clock import new_uuid7, uuid_text
 from gateway.errors import ProblemCode
 from gateway.exchange.front.rules import METHODS
 from gateway.exchange.messages import FrontRefusal, Response
@@ -96,9 +98,10 @@ def internal_error(error: Exception, log: logging.Logger) -> Response:
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "an unknown place"
     log.error("The handler failed: %s at %s", type(error).__name__, place)
-    return refusal_response(
-        FrontRefusal(code=ProblemCode.INTERNAL_ERROR, detail="The gateway failed; it is recorded.")
-    )
+    refusal = FrontRefusal(code=ProblemCode.INTERNAL_ERROR, detail="The gateway failed.")
+    response = refusal_response(refusal)
+    exchange_id = (b"exchange-id", uuid_text(new_uuid7()).encode())
+    return replace(response, headers=(*response.headers, exchange_id))
 
 
 def refusal_response(refusal: FrontRefusal) -> Response:

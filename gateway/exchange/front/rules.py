@@ -87,7 +87,6 @@ FIELDS: Final[Mapping[bytes, FieldRule]] = {
     # Read by the gateway, never sent upstream.
     b"authorization": _SINGLE,
     b"dpop": _SINGLE,
-    b"idempotency-key": _SINGLE,
     b"user-agent": _SINGLE,
     b"x-request-id": _REQUEST_ID,
     b"traceparent": FieldRule(

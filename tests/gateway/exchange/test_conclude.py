@@ -6,7 +6,10 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
-from gateway.exchange.conclude import claims_of, conclude
+from gateway.audit.reader import find_log
+from gateway.audit.search import show
+from gateway.audit.store import CounterExceeded
+from gateway.exchange.conclude import CLAIM_SLACK_S, calls_today, claims_of, conclude
 from gateway.exchange.facts import Ending
 from gateway.exchange.records import intent
 from tests.world import ask, open_world
@@ -25,7 +28,7 @@ def test_a_proof_is_claimed_for_as_long_as_it_could_be_replayed(tmp_path: Path) 
             assert proof is not None
             assert claim.key == b"dpop:" + proof.key
             left_s = (claim.expires_at_us - exchange.started_us) / 1_000_000
-            assert 0 < left_s <= proof.expires_at - exchange.at.timestamp()
+            assert left_s == proof.expires_at - exchange.at.timestamp() + CLAIM_SLACK_S
 
     asyncio.run(play())
 
@@ -65,5 +68,46 @@ def test_people_of_a_day_are_counted_exactly(tmp_path: Path) -> None:
             assert [ending.status for ending in endings] == [200, 429, 200, 429]
             assert endings[1].body == b""
             assert endings[1].problem == "volume-exceeded"
+
+    asyncio.run(play())
+
+
+def test_calls_of_a_day_are_counted_with_the_intent(tmp_path: Path) -> None:
+    """The call beyond the day's number is refused before the service hears of it."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+
+            async def begin() -> bool:
+                exchange = (await ask(world)).exchange
+                duties = replace(exchange.decision.duties, requests_per_day=2)
+                exchange = replace(exchange, decision=replace(exchange.decision, duties=duties))
+                record = intent(exchange, instance="test")
+                try:
+                    await world.log.append(record, counters=calls_today(exchange))
+                except CounterExceeded:
+                    return False
+                return True
+
+            assert [await begin() for _ in range(4)] == [True, True, False, False]
+
+    asyncio.run(play())
+
+
+def test_an_answer_that_no_record_can_hold_still_has_its_outcome(tmp_path: Path) -> None:
+    """Nothing is released, and no intent is left without its end (I8)."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            exchange = (await ask(world)).exchange
+            position = await world.log.append(intent(exchange, instance="test"))
+            names = tuple(f"{'x' * 1000}{number}" for number in range(100))
+            ending = Ending(status=200, body=b"{}", fields_sent=names)
+            concluded = await conclude(exchange, ending, position, world.log, instance="test")
+
+            assert (concluded.status, concluded.body) == (502, b"")
+            view = show(find_log(world.home / "audit"), exchange.id)
+            assert view is not None
+            assert view["status"] == 502
 
     asyncio.run(play())

@@ -13,7 +13,18 @@ from gateway.exchange.messages import BodyTooLarge, Request
 from gateway.exchange.snapshot import StopList
 from gateway.identity.caller import Unauthenticated
 from policies.decision import ReasonCode
-from tests.world import CSV_PATH, WholeBody, World, ask, make_request, open_world
+from tests.tokens import make_proof
+from tests.world import (
+    BASE_URL,
+    CSV_PATH,
+    NIGHT,
+    WholeBody,
+    World,
+    ask,
+    document_of,
+    make_request,
+    open_world,
+)
 
 
 async def inquire_about(world: World, request: Request) -> Inquiry | Unauthenticated:
@@ -149,5 +160,22 @@ def test_an_agreement_that_is_not_named_is_found_by_party_client_and_service(
             agreement = asked.exchange.decision.agreement
             assert agreement is not None
             assert agreement.id == "DSA-2026-0003"
+
+    asyncio.run(play())
+
+
+def test_a_proof_is_for_the_path_as_it_is_written(tmp_path: Path) -> None:
+    """`htu` is compared with the target's own octets: an escape is not its character."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            token = world.token("r9z-safeguarding")
+            proved = "/safeguarding/v1/children/9992000015"
+            for path, reason in ((f"{proved}%3Fa/known", "PROOF_INVALID"), (proved, None)):
+                proof = make_proof(world.caller_key, "GET", BASE_URL + proved, token, at=NIGHT)
+                headers = {"authorization": f"DPoP {token.decode()}", "dpop": proof.decode()}
+                response = await world.send(make_request("GET", path, headers=headers))
+                said = document_of(response)["reason_code"]
+                assert (said == reason) if reason else (said != "PROOF_INVALID")
 
     asyncio.run(play())

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from connectors.base import Call, Connector, Health, Reply
+from connectors.base import Call, Connector, Failure, Health, Reply
 from connectors.scripted import Act
 from gateway.audit.entry import Kind
+from gateway.telemetry import slot
 from tests.world import (
     BASE_URL,
     CSV_PATH,
@@ -363,5 +364,21 @@ def test_the_proof_must_be_for_this_gateway(tmp_path: Path) -> None:
 
             assert response.status == 401
             assert document_of(response)["reason_code"] == "AUDIENCE_WRONG"
+
+    asyncio.run(play())
+
+
+def test_failures_and_refusals_are_counted(tmp_path: Path) -> None:
+    """An operator's alarm sees services that fail and credentials that do not hold."""
+
+    async def play() -> None:
+        async with open_world(tmp_path, [[Act.CLOSE], [Act.CLOSE]]) as world:
+            counters = world.ports.telemetry.counters
+            await world.send(world.match_request())
+            await world.send(make_request("POST", MATCH_PATH, body=b"{}"))
+
+            counted = counters.values()
+            assert sum(counted[slot("service_failures", failure)] for failure in Failure) == 1
+            assert counted[slot("refusals", "TOKEN_MISSING")] == 1
 
     asyncio.run(play())
