@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import time
 from datetime import UTC, datetime
-from typing import Protocol
+from functools import lru_cache
+from typing import Final, Protocol
+
+UUIDS_REMEMBERED_MAX: Final = 1_024
 
 
 class DecisionClock(Protocol):
@@ -49,13 +52,21 @@ def random_bytes(count: int) -> bytes:
 
 def new_uuid7() -> bytes:
     """Return a new UUIDv7 as 16 bytes: system milliseconds, then random bits (RFC 9562, 5.7)."""
-    random = bytearray(os.urandom(10))
-    random[0] = 0x70 | (random[0] & 0x0F)
-    random[2] = 0x80 | (random[2] & 0x3F)
-    return (time.time_ns() // 1_000_000).to_bytes(6, "big") + bytes(random)
+    milliseconds = time.time_ns() // 1_000_000
+    random = int.from_bytes(os.urandom(10), "big") & _UUID7_RANDOM
+    return (milliseconds << 80 | random | _UUID7_FIXED).to_bytes(16, "big")
 
 
+_UUID7_FIXED: Final = 0x7000_8000_0000_0000_0000
+"""Version 7 and variant 0b10, in the 80 bits after the time."""
+_UUID7_RANDOM: Final = 0x0FFF_3FFF_FFFF_FFFF_FFFF
+
+
+@lru_cache(maxsize=UUIDS_REMEMBERED_MAX)
 def uuid_text(identifier: bytes) -> str:
-    """Return the hyphenated text of a 16-byte UUID (RFC 9562, section 4)."""
+    """Return the hyphenated text of a 16-byte UUID (RFC 9562, section 4).
+
+    An exchange's id is written four times in its course, so the last ones are remembered.
+    """
     text = identifier.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

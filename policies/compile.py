@@ -18,9 +18,9 @@ from policies.agreement import (
     Rule,
 )
 from policies.decision import AgreementRef, Decision, Duties, Restricted
-from policies.identifiers import IDENTIFIER_KINDS
+from policies.enforceable import unenforceable
 from policies.paths import Template
-from policies.reading import DocumentInvalid, Fault, Pointer, nearest
+from policies.reading import DocumentInvalid
 from policies.service import ServiceFacts
 from policies.times import Duration, Window, end_of_day
 from policies.words import (
@@ -61,7 +61,8 @@ class CompiledRule:
     `assurance` is the rank of the level asked for, 0 for none. `permitted_fields` are those that
     may leave, that a caller may name, and that may choose records; `parameters` adds the filters.
     `permits` keeps the permits that do not depend on the query, once built: two of one purpose
-    and instrument are equal in all their members.
+    and instrument are equal in all their members. `clauses` names those of its optional clauses
+    that the rule has.
     """
 
     id: str
@@ -91,6 +92,23 @@ class CompiledRule:
     data_classes: frozenset[str]
     duties: Duties
     permits: dict[Hashable, Decision] = field(default_factory=dict, repr=False, compare=False)
+    clauses: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Note which clauses there are, so that no decision has to look for the others."""
+        present = {
+            "identifiers": bool(self.identifiers),
+            # An urgent grant asks for roles of its own, whatever the rule asks for.
+            "actor": self.mode == "user"
+            or bool(self.roles or self.assurance)
+            or self.urgent is not None,
+            "context": bool(self.context_required),
+            "decision form": self.decided_case_by_case,
+            "hours": self.window is not None,
+            "filters": bool(self.filters_required or self.filter_values),
+        }
+        named = frozenset(name for name, there in present.items() if there)
+        object.__setattr__(self, "clauses", named)
 
     @property
     def decided_case_by_case(self) -> bool:
@@ -168,7 +186,7 @@ def compile_policy(
         DocumentInvalid: the agreement asks for what no service here has, or for a duty that this
             gateway cannot carry out; better refused now than withheld at every call.
     """
-    faults = _unenforceable(agreement, services)
+    faults = unenforceable(agreement, services)
     if faults:
         raise DocumentInvalid(faults)
     rules = sorted(
@@ -300,6 +318,7 @@ def _duties(
     return Duties(
         allowed=permitted,
         declared=frozenset(field.name for field in dataset.fields) if dataset else permitted,
+        never=frozenset(one.name for one in (dataset.fields if dataset else ()) if one.never),
         aggregate=aggregate,
         scope={name: filters[name] for name in service.scope_columns if name in filters},
         restricted=(
@@ -359,36 +378,3 @@ def _urgent(clause: BreakGlass | None, rule: Rule) -> UrgentAccess | None:
         notify=clause.notify,
         review_within=clause.review_within,
     )
-
-
-def _unenforceable(agreement: Agreement, services: Mapping[str, ServiceFacts]) -> list[Fault]:
-    faults: list[Fault] = []
-
-    def note(pointer: Pointer, code: str, message: str) -> None:
-        faults.append(Fault(pointer=pointer, code=code, message=message))
-
-    opt_out = agreement.legal.national_data_opt_out
-    if opt_out is not None and opt_out.applies:
-        message = "this gateway cannot yet leave out people who opted out"
-        note(("legal", "national_data_opt_out", "applies"), "not-enforceable", message)
-    for number, rule in enumerate(agreement.rules):
-        pointer = ("access", "rules", number)
-        service = services.get(rule.connector)
-        if service is None:
-            near = nearest(rule.connector, services)
-            message = f"{rule.connector!r} is no service behind this gateway{near}"
-            note((*pointer, "connector"), "unknown-reference", message)
-            continue
-        if rule.dataset is not None and rule.dataset not in service.datasets:
-            near = nearest(rule.dataset, service.datasets)
-            message = f"{service.connector!r} does not serve {rule.dataset!r}{near}"
-            note((*pointer, "dataset"), "unknown-reference", message)
-        for obligation in ("redact_restricted_address", "withhold_protected_address"):
-            if obligation in rule.obligations and not service.restricted_when:
-                message = f"{service.connector!r} does not say how protected people are known"
-                note((*pointer, "obligations"), "not-enforceable", f"{obligation}: {message}")
-        for name, kind in service.identifiers.items():
-            if kind not in IDENTIFIER_KINDS:
-                message = f"the service's {name!r} is of a kind that nobody knows: {kind!r}"
-                note((*pointer, "connector"), "not-enforceable", message)
-    return faults

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Final
 
 from policies import checks, request_checks
@@ -49,6 +50,27 @@ CHECKS: Final[tuple[Callable[[Case], None], ...]] = (
 """Every check, in the order that decides which single reason the caller sees
 (uk-public-sector.md section 2e); urgency stands where it begins to matter."""
 
+_CLAUSE_OF: Final[Mapping[Callable[[Case], None], str]] = {
+    checks.check_identifiers: "identifiers",
+    checks.check_actor: "actor",
+    request_checks.check_context: "context",
+    request_checks.check_decision_form: "decision form",
+    request_checks.check_hours: "hours",
+    request_checks.check_filters: "filters",
+}
+"""Checks of optional clauses: a rule without the clause passes them, whatever is asked."""
+_OF_RICHER_QUERIES: Final = frozenset(
+    {
+        checks.check_urgency,
+        request_checks.check_fields,
+        request_checks.check_onward,
+        request_checks.check_volume,
+    }
+)
+"""Checks of what a plain query does not have: parameters, a body, an urgent grant, a principal."""
+_SETTLED: Final = frozenset({checks.check_party, checks.check_operation})
+"""Checks that are passed by being admitted to a rule at all."""
+
 _TOLD_TO_STRANGERS: Final = frozenset(
     {ReasonCode.TOKEN_MISSING, ReasonCode.ORG_MISMATCH, ReasonCode.PURPOSE_MISSING}
 )
@@ -69,7 +91,9 @@ def decide(policy: Policy, query: Query, law: Law) -> Decision:
     named = _is_party(policy, query)
     first: Case | None = None
     for match in _candidates(matched, query, named=named):
-        case = _judge(Case(policy, query, law, match, admitted=True))
+        case = Case(policy, query, law, match, admitted=True)
+        for check in applicable(match[0], query):
+            check(case)
         if not case.found:
             return _permit(case, match[0])
         first = first or case
@@ -77,6 +101,32 @@ def decide(policy: Policy, query: Query, law: Law) -> Decision:
         return _deny(first, first.rule)
     case = _judge(Case(policy, query, law, (None, _NO_PARAMETERS), admitted=named))
     return _deny(case, matched[0][0] if matched else None)
+
+
+def applicable(rule: CompiledRule, query: Query) -> tuple[Callable[[Case], None], ...]:
+    """Return the checks, in their order, that a query admitted to `rule` could fail at all.
+
+    An urgent query is put through all of them, since its grant has clauses of its own.
+    """
+    if query.break_glass is not None:
+        return CHECKS
+    plain = (
+        not query.parameters
+        and query.fields is None
+        and query.rows is None
+        and query.on_behalf_of is None
+    )
+    return _checks_of(rule.clauses, plain)
+
+
+@cache  # one entry for each set of clauses, twice
+def _checks_of(clauses: frozenset[str], plain: bool) -> tuple[Callable[[Case], None], ...]:
+    left_out = _SETTLED | _OF_RICHER_QUERIES if plain else _SETTLED
+    return tuple(
+        check
+        for check in CHECKS
+        if check not in left_out and _CLAUSE_OF.get(check) in (None, *clauses)
+    )
 
 
 def _is_party(policy: Policy, query: Query) -> bool:

@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, NoReturn
 
+from policies.hot import hot_value
+
 PUBLIC: Final = "public"
 """The organisation of a caller without a token; only rules with ``actor.mode: public`` admit it."""
 
@@ -160,7 +162,7 @@ class Caller:
     sender_constrained: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@hot_value(frozen=True, slots=True, kw_only=True)
 class Query:
     """The only facts that a decision may look at. All are inputs, so any decision can be replayed.
 
@@ -226,13 +228,15 @@ class Restricted:
 class Duties:
     """What must be done to an answer before release; a duty that cannot be applied withholds it.
 
-    `allowed` None means that the whole document passes. `scope` maps a column to the values whose
-    rows may leave. `subject_field` names the column that tells people apart; None with
-    `counts_subjects` means that each record counts as one person.
+    `allowed` None means that the whole document passes. `never` are declared fields that no rule
+    may let out. `scope` maps a column to the values whose rows may leave. `subject_field` names
+    the column that tells people apart; None with `counts_subjects` means that each record counts
+    as one person.
     """
 
     allowed: frozenset[str] | None = None
     declared: frozenset[str] = frozenset()
+    never: frozenset[str] = frozenset()
     aggregate: bool = False
     scope: Mapping[str, frozenset[str]] = field(default_factory=dict)
     restricted: Restricted | None = None

@@ -10,7 +10,9 @@ from typing import Final
 _NHS_NUMBER: Final = re.compile(r"[0-9]{10}")
 _NHS_WEIGHTS: Final = range(10, 1, -1)
 _UPRN: Final = re.compile(r"[0-9]{1,12}")
-_NINO: Final = re.compile(r"(?:QQ|[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z])[0-9]{6}[A-D]")
+_NINO: Final = re.compile(
+    r"(?!BG|GB|KN|NK|NT|TN|ZZ)(?:QQ|[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z])[0-9]{6}[A-D]"
+)
 _GSS: Final = re.compile(r"[EWSNKJ][0-9]{8}")
 _ODS: Final = re.compile(r"[A-Z0-9]{3,9}")
 
@@ -30,7 +32,10 @@ def is_uprn(text: str) -> bool:
 
 
 def is_nino(text: str) -> bool:
-    """Whether `text` is a National Insurance number without spaces; QQ is the synthetic prefix."""
+    """Whether `text` is a National Insurance number without spaces (HMRC NIM39110).
+
+    QQ is the synthetic prefix; some others are never allocated.
+    """
     return _NINO.fullmatch(text) is not None
 
 

@@ -49,7 +49,10 @@ def check_decision_form(case: Case) -> None:
         return
     reference = case.query.context.get(DECISION_REFERENCE, "").strip()
     if not reference:
-        if DECISION_REFERENCE not in rule.context_required:
+        # A grant may relax what the request must say, not an obligation to keep to a decision.
+        relaxed = case.urgent is not None and DECISION_REFERENCE in case.urgent.relaxes
+        bound = rule.single_use_decision or rule.fields_limited_to_decision
+        if bound and (relaxed or DECISION_REFERENCE not in rule.context_required):
             _refuse_form(case, "The request names no recorded decision to share.")
         return
     form = case.query.decision_form
@@ -178,7 +181,11 @@ def _is_sent(case: Case, name: str) -> bool:
         if sent == name and isinstance(value, str) and value.strip():
             return True
     rows = case.query.rows
-    return bool(rows) and all(row.get(name) for row in rows or ())
+    return bool(rows) and all(_says_something(row.get(name)) for row in rows or ())
+
+
+def _says_something(value: object) -> bool:
+    return bool(value.strip() if isinstance(value, str) else value)
 
 
 def _refuse_form(case: Case, detail: str) -> None:

@@ -69,9 +69,9 @@ KIND_CODES: Final[Mapping[Kind, int]] = {kind: code for code, kind in enumerate(
 KINDS_BY_TEXT: Final[Mapping[str, Kind]] = {kind.value: kind for kind in Kind}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Record:
-    """One thing to be written down.
+    """One thing to be written down; nobody changes it, though it is not frozen (decision 8).
 
     `record_id` is a UUIDv7 from `gateway.clock`; `at_us` is system time in microseconds (decision
     time belongs in `core`). Sections hold strings, booleans, integers within +/-(2^53-1), None,

@@ -53,9 +53,12 @@ class LogFigures:
 
 
 class _Waiting(NamedTuple):
-    """An append that waits to become durable."""
+    """A record that waits to become durable, with the arguments of its `append`."""
 
-    append: Append
+    record: Record
+    claims: Sequence[Claim]
+    releases: Sequence[bytes]
+    counters: Sequence[CounterChange]
     future: asyncio.Future[Position]
     deadline_s: float
 
@@ -113,9 +116,9 @@ class AuditLog:
         if len(self._queue) >= QUEUE_RECORDS_MAX:
             self.figures.busy += 1
             raise LogBusy("too many records wait for the audit log")
-        append = Append(self._sealer.seal(record), claims, releases, counters)
         future: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(append, future, monotonic_s() + APPEND_DEADLINE_S))
+        deadline_s = monotonic_s() + APPEND_DEADLINE_S
+        self._queue.append(_Waiting(record, claims, releases, counters, future, deadline_s))
         if record.kind is Kind.INTENT:
             self._under_way += 1
         if self._wake is not None:
@@ -156,7 +159,7 @@ class AuditLog:
                     self._rouse()
                 await self._wake
                 self._wake = None
-            await self._commit(self._take())
+            await self._commit(*self._take())
 
     def _committer_ended(self, task: asyncio.Task[None]) -> None:
         """Let nobody wait for a committer that is no more."""
@@ -185,21 +188,32 @@ class AuditLog:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
-    def _take(self) -> list[_Waiting]:
+    def _take(self) -> tuple[list[_Waiting], list[Append]]:
+        """Seal the next group: one record after another, which keeps code and keys in the caches.
+
+        A record that cannot be sealed is refused here, alone.
+        """
         group: list[_Waiting] = []
+        appends: list[Append] = []
         room = BATCH_BYTES_MAX
         while self._queue and len(group) < BATCH_RECORDS_MAX and room > 0:
             waiting = self._queue.popleft()
-            room -= waiting.append.sealed.stored_bytes
+            try:
+                sealed = self._sealer.seal(waiting.record)
+            except Exception as fault:  # noqa: BLE001 - whatever it is, it is this record's alone
+                self._answer([waiting], [fault])
+                continue
+            room -= sealed.stored_bytes
             group.append(waiting)
-        return group
+            appends.append(Append(sealed, waiting.claims, waiting.releases, waiting.counters))
+        return group, appends
 
-    async def _commit(self, group: Sequence[_Waiting]) -> None:
+    async def _commit(self, group: Sequence[_Waiting], appends: Sequence[Append]) -> None:
         if not group:
             return
         self._storing = group
         try:
-            answers = await self._store.append([waiting.append for waiting in group])
+            answers = await self._store.append(appends)
         except LogBusy as busy:
             self._answer(group, [busy] * len(group))
         except LogUnavailable as failure:
@@ -230,18 +244,18 @@ class AuditLog:
 
     def _count(self, group: Sequence[_Waiting]) -> None:
         self.figures.records += len(group)
-        closing = sum(item.append.sealed.kind is Kind.OUTCOME for item in group)
+        closing = sum([item.record.kind is Kind.OUTCOME for item in group])
         self._under_way = max(0, self._under_way - closing)
 
     def _answer(
         self,
         group: Sequence[_Waiting],
-        answers: Sequence[Position | AppendRefused | LogUnavailable],
+        answers: Sequence[Position | Exception],
     ) -> None:
         for waiting, answer in zip(group, answers, strict=True):
             if isinstance(answer, AppendRefused):
                 self.figures.refused += 1
-            if not isinstance(answer, Position) and waiting.append.sealed.kind is Kind.INTENT:
+            if not isinstance(answer, Position) and waiting.record.kind is Kind.INTENT:
                 self._under_way = max(0, self._under_way - 1)
             if waiting.future.done():  # its caller is gone; the record stands
                 continue

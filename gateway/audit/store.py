@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Protocol
 
 from gateway.audit.seal import Sealed
+from policies.hot import hot_value
 
 
 class LogUnavailable(Exception):
@@ -88,7 +88,7 @@ class CounterChange(NamedTuple):
     maximum: int
 
 
-@dataclass(frozen=True, slots=True)
+@hot_value(frozen=True, slots=True, kw_only=False)
 class Position:
     """Where a durable record lies: its index is final and without gaps (invariants I3, I4)."""
 
@@ -96,8 +96,7 @@ class Position:
     leaf_hash: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(NamedTuple):
     """A sealed record, and what must hold or change in the transaction that stores it."""
 
     sealed: Sealed

@@ -41,6 +41,8 @@ def test_duties_are_those_of_rule_dataset_and_service(pack: Any) -> None:
     people = pack.policies["DSA-2020-0001"].rule("R1").duties
     assert "clinical_reason_code" in people.declared
     assert "clinical_reason_code" not in (people.allowed or ())
+    never = {"clinical_reason_code", "gp_practice_ods", "national_data_opt_out"}
+    assert people.never == never
     assert people.scope == {"lad_code": frozenset({"E06999001"})}
     assert people.restricted is not None
     assert "postcode" in people.restricted.redact

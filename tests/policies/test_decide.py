@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from policies.decide import BREAK_GLASS_AVAILABLE, decide
+from policies.case import Case
+from policies.decide import BREAK_GLASS_AVAILABLE, CHECKS, applicable, decide
 from policies.decision import (
     PUBLIC,
     BreakGlassRequest,
@@ -248,3 +249,19 @@ def test_breaking_the_glass_is_offered_only_where_it_would_help(pack: Any) -> No
 def test_a_plain_permit_is_the_same_value_every_time(pack: Any) -> None:
     """What does not depend on the query is built once."""
     assert pack.decide("S4A2") is pack.decide("S4A2")
+
+
+@SHARED
+@given(query=QUERIES, agreement_id=st.sampled_from(IDS))
+def test_checks_that_are_left_out_could_not_have_failed(
+    pack: Any, query: Query, agreement_id: str
+) -> None:
+    """A rule that lacks a clause, and a query that has nothing to check, lose nothing by it."""
+    policy = pack.policies[agreement_id]
+    plain = Query(at=query.at, caller=query.caller, method="GET", path=(), context=query.context)
+    for rule in policy.rules:
+        for asked in (query, plain):
+            case = Case(policy, asked, pack.law, (rule, {}), admitted=True)
+            for check in set(CHECKS) - set(applicable(rule, asked)):
+                check(case)
+            assert not case.found

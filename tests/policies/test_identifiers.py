@@ -39,6 +39,7 @@ def test_well_formed_identifiers_are_taken(kind: str, text: str) -> None:
         ("uprn", ""),
         ("nino", "DA123456C"),
         ("nino", "AB123456E"),
+        ("nino", "ZZ123456A"),
         ("gss", "X06999001"),
         ("ods", "x9z"),
         ("passport", "123"),

@@ -23,7 +23,7 @@ from gateway.audit.entry import (
     unwrap_keys,
 )
 from gateway.audit.merkle import leaf_hash
-from gateway.audit.seal import Sealer
+from gateway.audit.seal import Sealer, SharedSection
 from tests.gateway.audit.records import ORIGIN, intent, keys_in, outcome, record
 
 values = st.recursive(
@@ -74,6 +74,14 @@ def test_sealed_records_open_to_what_was_written(
             salt, body = open_section(keys[name], context, body)
         assert body == canonical(dict(made.sections[name]))
         assert commitment_text(commit(name, salt, body)) == committed
+
+
+@given(section=sections)
+def test_a_shared_section_has_the_bytes_of_its_content(section: dict[str, object]) -> None:
+    """However often it is asked, and equal to what it was made from."""
+    shared = SharedSection(section)
+    assert shared == section
+    assert shared.body() == shared.body() == canonical(section)
 
 
 def test_personal_sections_are_not_readable_in_what_is_stored(
