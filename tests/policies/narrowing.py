@@ -53,7 +53,8 @@ def _never_this_field(chance: Random, document: Json, rule: Json) -> None:
 
 
 def _masked(chance: Random, document: Json, rule: Json) -> None:
-    rule["mask"] = dict.fromkeys(rule.get("fields_allowed", ())[:1], "year")
+    masked = dict.fromkeys(rule.get("fields_allowed", ())[:1], "year")
+    rule["mask"] = {**rule.get("mask", {}), **masked}
 
 
 def _shorter_hours(chance: Random, document: Json, rule: Json) -> None:

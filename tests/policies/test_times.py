@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.times import LATEST, Duration, Window, end_of_day
+from policies.times import DAYS, LATEST, Duration, Window, end_of_day
 
 
 def at(text: str) -> datetime:
@@ -135,3 +135,13 @@ def test_a_window_and_its_opposite_share_no_instant(instant: datetime) -> None:
         instant
     )
     assert window("00:00", "24:00").is_open(instant + timedelta(hours=1))
+
+
+@pytest.mark.parametrize("day", range(7))
+def test_a_night_belongs_to_one_day_only(day: int) -> None:
+    """For each day of the week: its evening and the small hours after it, and no other."""
+    night = window("20:00", "06:00", DAYS[day])
+    monday = at("2026-11-16T00:00:00Z")
+    hours = [monday + timedelta(hours=hour) for hour in range(24 * 7)]
+    found = [(one - monday) // timedelta(hours=1) for one in hours if night.is_open(one)]
+    assert found == sorted(hour % (24 * 7) for hour in range(24 * day + 20, 24 * day + 30))
