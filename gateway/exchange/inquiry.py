@@ -19,6 +19,7 @@ from gateway.exchange.snapshot import Service, Snapshot, StopList
 from gateway.identity.authenticate import CHALLENGE_MISSING, Authenticator
 from gateway.identity.caller import (
     Authenticated,
+    BreakGlassClaim,
     Claims,
     IssuerProfile,
     Unauthenticated,
@@ -268,12 +269,17 @@ def _query(
         purpose=claims.purpose,
         context=claims.context,
         on_behalf_of=claims.on_behalf_of,
-        break_glass=(
-            BreakGlassRequest(reason=urgent.reason, justification=urgent.justification)
-            if urgent
-            else None
-        ),
+        break_glass=_urgent(urgent) if urgent else None,
     )
+
+
+def _urgent(said: BreakGlassClaim) -> BreakGlassRequest:
+    """Return the urgent grant that a token invokes, as one that cannot be used.
+
+    How long a grant has run and how many people it has covered is the gateway's to know, and it
+    does not keep that yet. A clause that cannot be evaluated denies.
+    """
+    return BreakGlassRequest(reason=said.reason, justification=said.justification, suspended=True)
 
 
 _NO_BODY: Final = _Body()

@@ -179,3 +179,19 @@ def test_a_proof_is_for_the_path_as_it_is_written(tmp_path: Path) -> None:
                 assert (said == reason) if reason else (said != "PROOF_INVALID")
 
     asyncio.run(play())
+
+
+def test_an_urgent_grant_is_refused_while_nobody_keeps_count_of_it(tmp_path: Path) -> None:
+    """Its time and its number of people cannot be told yet, so that it opens nothing."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            urgent = {"reason": "CHILD_MISSING", "justification": "Looking for the child right now"}
+            asked = await ask(world, details={"break_glass": urgent})
+            grant = asked.exchange.query.break_glass
+
+            assert grant is not None
+            assert grant.suspended
+            assert not asked.exchange.decision.permitted
+
+    asyncio.run(play())
