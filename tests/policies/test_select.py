@@ -133,3 +133,44 @@ def test_a_refusal_without_an_agreement_reveals_none() -> None:
     decision = refuse(ReasonCode.AGREEMENT_AMBIGUOUS)
     assert (decision.status, decision.agreement, decision.clause) == (400, None, None)
     assert refuse(ReasonCode.ORG_MISMATCH).alert
+
+
+def test_an_index_gives_agreements_by_id_whatever_came_first(pack: Any) -> None:
+    """Of all, and of one organisation: two gateways with the same agreements choose alike."""
+    model = pack.agreements["DSA-2026-0003"]
+    policies = [
+        pack.compile(replace(model, agreement_id=f"DSA-2026-000{number}", version=9 - number))
+        for number in (1, 2, 3)
+    ]
+    for given in (policies, policies[::-1]):
+        index = AgreementIndex(given)
+        expected = ["DSA-2026-0001", "DSA-2026-0002", "DSA-2026-0003"]
+        assert [one.agreement_id for one in index] == expected
+        assert [one.agreement_id for one in index.of("gss:E06999001")] == expected
+
+
+def test_only_rules_that_the_caller_may_use_tell_agreements_apart(pack: Any) -> None:
+    """One rule of the caller's with the purpose is enough; another body's counts for nothing."""
+    rule = pack.agreements["DSA-2026-0003"].rules[0]
+    elsewhere = replace(rule, purposes=("POPULATION_HEALTH_PLANNING",))
+    provider = "govuk:synthetic-department-for-work-and-pensions"
+    others = replace(rule, id="R2", party=provider)
+    assert chosen(pack, twin(pack, rules=(elsewhere, others))) == "DSA-2026-0003"
+    both = twin(pack, rules=(elsewhere, replace(rule, id="R2")))
+    assert chosen(pack, both) == "AGREEMENT_AMBIGUOUS"
+    assert chosen(pack, twin(pack, rules=(others,))) == "DSA-2026-0003"
+    nowhere = ("eligibility", "v1", "nothing")
+    assert chosen(pack, twin(pack, rules=(others,)), path=nowhere) == "DSA-2026-0003"
+
+
+def test_a_public_route_that_is_stopped_is_still_judged_by_its_agreement(pack: Any) -> None:
+    """The record then says that it is suspended, and not that a token was missing."""
+    agreement = replace(pack.agreements["DSA-2026-0004"], status="suspended")
+    index = AgreementIndex([pack.compile(agreement)])
+    public = {"caller": Caller(organisation=PUBLIC), "method": "GET", "path": OPEN}
+    assert chosen(pack, index, service="r9z-open", **public) == "DSA-2026-0004"
+    assert chosen(pack, index, service="r9z-fhir", **public) == "TOKEN_MISSING"
+    rule = agreement.rules[0]
+    program = replace(rule, actor=replace(rule.actor, mode="application"))
+    closed = AgreementIndex([pack.compile(replace(agreement, rules=(program,)))])
+    assert chosen(pack, closed, service="r9z-open", **public) == "TOKEN_MISSING"
