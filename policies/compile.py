@@ -98,10 +98,7 @@ class CompiledRule:
         """Note which clauses there are, so that no decision has to look for the others."""
         present = {
             "identifiers": bool(self.identifiers),
-            # An urgent grant asks for roles of its own, whatever the rule asks for.
-            "actor": self.mode == "user"
-            or bool(self.roles or self.assurance)
-            or self.urgent is not None,
+            "actor": self.mode == "user" or bool(self.roles) or self.assurance > 0,
             "context": bool(self.context_required),
             "decision form": self.decided_case_by_case,
             "hours": self.window is not None,

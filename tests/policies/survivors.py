@@ -22,6 +22,8 @@ WHY: Final = (
             "only saves time."
         ),
         (
+            "decide.applicable: always True `query.break_glass is not None` in `if "
+            "query.break_glass is not None:`",
             "decide._checks_of: BitOr to BitAnd in `left_out = _SETTLED | _OF_RICHER_QUERIES if "
             "plain else _SETTLED`",
             "decide._checks_of: always False `plain` in `left_out = _SETTLED | "
