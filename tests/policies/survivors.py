@@ -110,16 +110,6 @@ WHY: Final = (
         ),
     ),
     (
-        (
-            "`decide` leaves the check out for rules that are not decided case by case; the test "
-            "keeps the check whole by itself."
-        ),
-        (
-            "request_checks.check_decision_form: drop `not rule.decided_case_by_case` in `if "
-            "rule is None or not rule.decided_case_by_case:`",
-        ),
-    ),
-    (
         "Without filters both loops are empty; the test only saves time.",
         (
             "request_checks.check_filters: drop `not (rule.filters_required or "
