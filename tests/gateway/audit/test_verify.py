@@ -109,7 +109,7 @@ TAMPERINGS: dict[str, tuple[str, int]] = {
     "tile removed": ("DELETE FROM audit_tile", 0),
     "tile added": ("INSERT INTO audit_tile SELECT 0, 1, root, hashes FROM audit_tile", 256),
     "upper tile added": ("INSERT INTO audit_tile SELECT 1, 0, root, hashes FROM audit_tile", 0),
-    "checkpoint": ("UPDATE audit_checkpoint SET note = replace(note, 'A', 'B')", 280),
+    "checkpoint": ("UPDATE audit_checkpoint SET note = lower(note)", 280),
     "checkpoint garbled": ("UPDATE audit_checkpoint SET note = 'x'", 280),
     "checkpoint removed": ("DELETE FROM audit_checkpoint", 281),
     "stored root": ("UPDATE audit_tree SET root = zeroblob(32)", 280),
