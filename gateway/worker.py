@@ -6,6 +6,7 @@ This module imports nothing of the control plane, so that a worker starts, and s
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 import threading
@@ -37,6 +38,10 @@ FAILURE_WATCH_S: Final = 1.0
 """How often a worker looks whether its log has failed."""
 DRAIN_S: Final = 35.0
 """Time for the exchanges under way to end after SIGTERM: a call's deadline, and its outcome."""
+
+
+GC_THRESHOLDS: Final = (20_000, 20, 50)
+"""When the collector looks for cycles: an exchange makes none, so that seldom is enough."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +94,8 @@ async def _work(
 ) -> None:
     instance = f"worker-{new_uuid7().hex()[-12:]}"
     async with open_data_plane(composition, snapshot, instance=instance) as plane:
+        gc.set_threshold(*GC_THRESHOLDS)
+        _spare_the_collector()
         server = _data_server(plane)
         on_signals(lambda: setattr(server, "should_exit", True), signals=(signal.SIGTERM,))
         serving = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))
@@ -148,6 +155,7 @@ async def _receiving(channel: Connection, plane: DataPlane) -> AsyncIterator[Non
             snapshot = await arrived.get()
             try:
                 await plane.adopt(snapshot)
+                _spare_the_collector()
                 channel.send(Said(revision=snapshot.revision))
             except Exception as failure:  # noqa: BLE001 - the last good Snapshot stays
                 channel.send(Said(trouble=not_adopted(snapshot, failure)))
@@ -159,6 +167,15 @@ async def _receiving(channel: Connection, plane: DataPlane) -> AsyncIterator[Non
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def _spare_the_collector() -> None:
+    """Take what lives long, code and Snapshot, out of the collector's sight.
+
+    Walking a Snapshot of a thousand agreements again and again cost a fifth of all CPU time. What
+    is frozen is still freed with its last reference; only cycles in it would stay.
+    """
+    gc.freeze()
 
 
 def on_signals(
