@@ -9,6 +9,11 @@ from functools import lru_cache
 from typing import Final, Protocol
 
 UUIDS_REMEMBERED_MAX: Final = 1_024
+RANDOM_PIECES: Final = 64
+"""Pieces of random bytes that are fetched at once."""
+RANDOM_PIECE_BYTES_MAX: Final = 512
+RANDOM_SIZES_MAX: Final = 32
+"""Different sizes of pieces that are kept ready."""
 
 
 class DecisionClock(Protocol):
@@ -46,14 +51,42 @@ def monotonic_us() -> int:
 
 
 def random_bytes(count: int) -> bytes:
-    """Return `count` bytes from the operating system's generator."""
-    return os.urandom(count)
+    """Return `count` bytes from the operating system's generator, never handed out before.
+
+    They are fetched many at a time: one system call for each record's salts and keys cost as much
+    as their encryption.
+    """
+    # `pop` of a list is atomic, so that no two threads get the same bytes.
+    ready = _READY.get(count)
+    if ready:
+        try:
+            return ready.pop()
+        except IndexError:  # another thread took the last
+            pass
+    return _fetch_random(count)
+
+
+def _fetch_random(count: int) -> bytes:
+    """Return one piece of `count` bytes and make more ready, where pieces are small and usual."""
+    kept = count in _READY or len(_READY) < RANDOM_SIZES_MAX
+    if not (kept and 0 < count <= RANDOM_PIECE_BYTES_MAX):
+        return os.urandom(count)
+    fetched = os.urandom(count * RANDOM_PIECES)
+    pieces = [fetched[at : at + count] for at in range(0, len(fetched), count)]
+    piece = pieces.pop()
+    _READY.setdefault(count, []).extend(pieces)
+    return piece
+
+
+_READY: Final[dict[int, list[bytes]]] = {}
+# A forked child must not hand out what its parent will.
+os.register_at_fork(after_in_child=_READY.clear)
 
 
 def new_uuid7() -> bytes:
     """Return a new UUIDv7 as 16 bytes: system milliseconds, then random bits (RFC 9562, 5.7)."""
     milliseconds = time.time_ns() // 1_000_000
-    random = int.from_bytes(os.urandom(10), "big") & _UUID7_RANDOM
+    random = int.from_bytes(random_bytes(10), "big") & _UUID7_RANDOM
     return (milliseconds << 80 | random | _UUID7_FIXED).to_bytes(16, "big")
 
 

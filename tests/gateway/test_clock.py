@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
 from uuid import UUID
 
+import pytest
+
 from gateway.clock import (
+    RANDOM_PIECE_BYTES_MAX,
+    RANDOM_SIZES_MAX,
     SystemClock,
     monotonic_s,
     monotonic_us,
@@ -47,6 +54,42 @@ def test_monotonic_times_agree() -> None:
 
 
 def test_random_bytes_are_as_many_as_asked() -> None:
-    """And no two alike."""
-    assert len(random_bytes(16)) == 16
-    assert random_bytes(16) != random_bytes(16)
+    """And no two alike, whatever the size and however many were fetched."""
+    sizes = [0, 1, 16, RANDOM_PIECE_BYTES_MAX, RANDOM_PIECE_BYTES_MAX + 1]
+    sizes += range(100, 102 + RANDOM_SIZES_MAX)
+    for size in sizes:
+        assert len(random_bytes(size)) == len(random_bytes(size)) == size
+    assert len({random_bytes(16) for _ in range(1_000)}) == 1_000
+
+
+def test_no_two_threads_get_the_same_random_bytes() -> None:
+    """They share what was fetched."""
+
+    def take(_: int) -> list[bytes]:
+        return [random_bytes(16) for _ in range(5_000)]
+
+    with ThreadPoolExecutor(8) as threads:
+        taken = [piece for several in threads.map(take, range(8)) for piece in several]
+    assert len(set(taken)) == len(taken)
+
+
+@pytest.fixture
+def forked() -> Iterator[bytes]:
+    """What a forked child would be given next."""
+    random_bytes(16)  # so that more of its size are ready
+    readable, writable = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writable, b"".join(random_bytes(16) for _ in range(200)))
+        os._exit(0)
+    os.close(writable)
+    with os.fdopen(readable, "rb") as pipe:
+        yield pipe.read()
+    os.waitpid(child, 0)
+
+
+def test_a_forked_child_gets_other_random_bytes_than_its_parent(forked: bytes) -> None:
+    """What was ready is not handed out twice."""
+    pieces = {forked[at : at + 16] for at in range(0, len(forked), 16)}
+    assert len(pieces) == 200
+    assert pieces.isdisjoint(random_bytes(16) for _ in range(200))

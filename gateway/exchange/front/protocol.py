@@ -44,6 +44,9 @@ from gateway.exchange.messages import (
 Handler = Callable[[Request], Awaitable[Response]]
 CountRefusal = Callable[[str], None]
 
+REPEATED_HEAD_BYTES_MAX: Final = 4 * 1024
+"""The longest head that a connection remembers, to know it when it comes again."""
+
 _LOG: Final = logging.getLogger("concordat.front")
 
 _TOO_SLOW: Final = FrontRefusal(
@@ -68,7 +71,10 @@ class FrontProtocol(Connection):
     handler: ClassVar[Handler]
     count_refusal: ClassVar[CountRefusal]
 
-    __slots__ = ("_awaits_continue", "_body", "_busy", "_responding", "_task", "_window_bytes")
+    __slots__ = (
+        "_awaits_continue", "_body", "_busy", "_head", "_raw_head", "_responding", "_task",
+        "_window_bytes",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -85,6 +91,8 @@ class FrontProtocol(Connection):
         self._busy = False
         self._responding = False
         self._task: asyncio.Task[None] | None = None
+        self._raw_head: bytes | None = None
+        self._head: Head | None = None
 
     # What the transport and the server call.
 
@@ -152,11 +160,17 @@ class FrontProtocol(Connection):
                 self._enter(HEAD, settings.head_s)
             self._unread = data
             return b""
-        verdict = self._judge(data[:end])
-        if isinstance(verdict, FrontRefusal):
-            self._refuse(verdict, with_content=not data.startswith(b"HEAD "))
-            return b""
-        self._begin(verdict)
+        raw = data[:end]
+        # A caller repeats itself, and a verdict depends on nothing but the octets.
+        if raw != self._raw_head:
+            verdict = self._judge(raw)
+            if isinstance(verdict, FrontRefusal):
+                self._refuse(verdict, with_content=not data.startswith(b"HEAD "))
+                return b""
+            self._head = verdict
+            self._raw_head = raw if end <= REPEATED_HEAD_BYTES_MAX else None
+        assert self._head is not None  # noqa: S101 - set with the octets that it was read from
+        self._begin(self._head)
         return data[end + len(HEAD_END) :]
 
     def _judge(self, raw: bytes) -> Head | FrontRefusal:
