@@ -27,7 +27,7 @@ def kinds() -> frozenset[str]:
 
 
 @asynccontextmanager
-async def open_connector(kind: str, settings: object) -> AsyncIterator[Connector]:
+async def open_connector(kind: str, settings: object) -> AsyncIterator[GuardedConnector]:
     """Open a connector of `kind` (for `http`: `HttpSettings`) and close it afterwards.
 
     Raises:

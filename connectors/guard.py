@@ -14,23 +14,33 @@ class GuardedConnector:
     Only the exception's type is told: its text may hold request content.
     """
 
-    __slots__ = ("_connector",)
+    __slots__ = ("_connector", "calls_open")
 
     def __init__(self, connector: Connector) -> None:
-        """Guard `connector`, which whoever opened it closes."""
+        """Guard `connector`, which whoever opened it closes.
+
+        `calls_open` are the calls under way: from `call` until it fails or its reply is released.
+        """
         self._connector = connector
+        self.calls_open = 0
 
     async def call(self, call: Call) -> Reply:
         """Carry out `call` (`Connector.call`)."""
+        self.calls_open += 1
+        handed_out = False
         try:
             reply = await self._connector.call(call)
             if 200 <= reply.status <= 599:
-                return GuardedReply(reply)
+                handed_out = True
+                return GuardedReply(reply, self)
             await reply.release()
         except CallFailed:
             raise
         except Exception as error:  # noqa: BLE001 - the point of this class
             _fail(error)
+        finally:
+            if not handed_out:
+                self.calls_open -= 1
         raise CallFailed(Failure.MALFORMED, "a status that is not 200 to 599", sent=True)
 
     async def probe(self) -> Health:
@@ -44,11 +54,12 @@ class GuardedConnector:
 class GuardedReply:
     """A reply whose stray exceptions become MALFORMED."""
 
-    __slots__ = ("_reply", "delimited_by_close", "headers", "status")
+    __slots__ = ("_connector", "_reply", "delimited_by_close", "headers", "status")
 
-    def __init__(self, reply: Reply) -> None:
-        """Guard `reply`."""
+    def __init__(self, reply: Reply, connector: GuardedConnector) -> None:
+        """Guard `reply`, which `connector` counts as open until it is released."""
         self._reply = reply
+        self._connector = connector
         self.status: int = reply.status
         self.headers: Headers = reply.headers
         self.delimited_by_close: bool = reply.delimited_by_close
@@ -80,6 +91,8 @@ class GuardedReply:
             raise
         except Exception as error:  # noqa: BLE001 - the point of this class
             _fail(error)
+        finally:
+            self._connector.calls_open -= 1
 
 
 def _fail(error: Exception) -> NoReturn:

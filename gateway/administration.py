@@ -1,56 +1,190 @@
-"""Changes of the configuration by an administrator: applied whole, and on record first."""
+"""Changes by an administrator, whole or not at all: each is on record before it is in force."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
 
-from gateway.audit.entry import Kind, Record
+from gateway.audit.access import Reader
+from gateway.audit.entry import SECTION_BYTES_MAX, Kind, Record
 from gateway.clock import new_uuid7, system_time_us
 from gateway.data_plane import open_audit_log
 from gateway.database import open_engine
+from gateway.registry.authoring import succession_faults
 from gateway.registry.documents import Configuration
-from gateway.registry.store import Changes, Registry
+from gateway.registry.documents import Kind as DocumentKind
+from gateway.registry.store import Changes, Registry, StopKind
 from gateway.settings import Settings
 
+NAMES_BYTES_RECORDED_MAX: Final = 16 * 1024
+"""Bytes of document names kept in one record, for each way in which they changed."""
+assert 3 * NAMES_BYTES_RECORDED_MAX < SECTION_BYTES_MAX  # noqa: S101 - or it could not be written
+_PERSONAL: Final = frozenset({StopKind.CLIENT, StopKind.TOKEN})
+"""Kinds whose keys lie in a sealed section of every exchange's records, and so here as well."""
 
-def apply_configuration(configuration: Configuration, settings: Settings, *, by: str) -> Changes:
+
+class SuccessionRefused(Exception):
+    """A change of what was signed; `faults` are sentences, each naming its agreement."""
+
+    def __init__(self, faults: tuple[str, ...]) -> None:
+        """Keep every fault, so that all can be mended at once."""
+        super().__init__("\n".join(faults))
+        self.faults: Final = faults
+
+
+def apply_configuration(
+    configuration: Configuration, settings: Settings, *, by: str, who: Reader | None = None
+) -> Changes:
     """Make `configuration` the present one, with an `admin.change` record of what changes.
 
     The record is durable before the change is: should the process die in between, the log names a
-    change that did not happen, and never lacks one that did.
+    change that did not happen, and never lacks one that did. `by` names the way in, or the
+    principal of a program; `who`, a person, is sealed. What was signed is compared while nobody
+    else can change the registry.
 
     Raises:
+        SuccessionRefused: it would change a signed version of an agreement; nothing has changed.
         LogUnavailable: the change could not be recorded, so it was not made.
         RegistryUnavailable: the registry's database does not answer.
     """
+    with _registry(settings) as registry:
 
-    def record(changes: Changes) -> None:
-        asyncio.run(_append(_change_record(changes, by), settings))
+        def record(changes: Changes) -> None:
+            _check_succession(registry, configuration)
+            _append(_change_record(_applied(changes, by), who), settings)
 
+        return registry.apply(configuration, by=by, record=record)
+
+
+def stop(
+    settings: Settings,
+    kind: StopKind,
+    key: str,
+    *,
+    reason: str,
+    by: str,
+    who: Reader | None = None,
+) -> bool:
+    """Stop something at once, with an `admin.change` record; tell whether it was not stopped yet.
+
+    Raises:
+        LogUnavailable: the stop could not be recorded, so it was not made.
+        RegistryUnavailable: the registry's database does not answer.
+    """
+    record = _stop_record("stop", settings, kind, key, reason=reason, by=by, who=who)
+    with _registry(settings) as registry:
+        return registry.stop(kind, key, reason=reason, by=by, record=record)
+
+
+def resume(
+    settings: Settings,
+    kind: StopKind,
+    key: str,
+    *,
+    reason: str,
+    by: str,
+    who: Reader | None = None,
+) -> bool:
+    """End a stop, with an `admin.change` record; tell whether there was one.
+
+    Raises:
+        LogUnavailable: it could not be recorded, so the stop stays.
+        RegistryUnavailable: the registry's database does not answer.
+    """
+    record = _stop_record("resume", settings, kind, key, reason=reason, by=by, who=who)
+    with _registry(settings) as registry:
+        return registry.resume(kind, key, record=record)
+
+
+@contextmanager
+def _registry(settings: Settings) -> Iterator[Registry]:
     engine = open_engine(settings.database_url)
     try:
-        return Registry(engine).apply(configuration, by=by, record=record)
+        yield Registry(engine)
     finally:
         engine.dispose()
 
 
-async def _append(record: Record, settings: Settings) -> None:
-    log = open_audit_log(settings, instance="administration")
-    await log.start()
-    try:
-        await log.append(record)
-    finally:
-        await log.stop()
+def _check_succession(registry: Registry, configuration: Configuration) -> None:
+    states = registry.newest(DocumentKind.AGREEMENT)
+    newest = {key: state.document for key, state in states.items()}
+    faults = succession_faults(newest, configuration.agreements)
+    if faults:
+        raise SuccessionRefused(faults)
 
 
-def _change_record(changes: Changes, by: str) -> Record:
-    core: dict[str, object] = {"verb": "apply", "revision": changes.revision, "by": by}
+def _applied(changes: Changes, by: str) -> dict[str, object]:
+    """Return what is recorded of a change: its names, and a digest of all that is then present.
+
+    Of very many names the first are kept, with how many there are; the digest vouches for the rest.
+    """
+    core: dict[str, object] = {
+        "verb": "apply",
+        "revision": changes.revision,
+        "digest": changes.digest,
+        "by": by,
+    }
     for word in ("added", "changed", "removed"):
-        core[word] = [f"{kind} {key}" for kind, key in getattr(changes, word)]
+        names = [f"{kind} {key}" for kind, key in getattr(changes, word)]
+        kept = list(_within(names, NAMES_BYTES_RECORDED_MAX))
+        core[word] = kept
+        if len(kept) < len(names):
+            core[f"{word}_in_all"] = len(names)
+    return core
+
+
+def _within(names: list[str], bytes_max: int) -> Iterator[str]:
+    room = bytes_max
+    for name in names:
+        room -= len(name.encode())
+        if room < 0:
+            return
+        yield name
+
+
+def _append(record: Record, settings: Settings) -> None:
+    async def append() -> None:
+        log = open_audit_log(settings, instance="administration")
+        await log.start()
+        try:
+            await log.append(record)
+        finally:
+            await log.stop()
+
+    asyncio.run(append())
+
+
+def _stop_record(
+    verb: str,
+    settings: Settings,
+    kind: StopKind,
+    key: str,
+    *,
+    reason: str,
+    by: str,
+    who: Reader | None,
+) -> Callable[[], None]:
+    """Return what records a stop or its end; the reason, free text, is sealed."""
+    core: dict[str, object] = {"verb": verb, "what": kind.value, "by": by}
+    payload: dict[str, object] = {"reason": reason}
+    (payload if kind in _PERSONAL else core)[kind.value] = key
+    return lambda: _append(_change_record(core, who, payload), settings)
+
+
+def _change_record(
+    core: Mapping[str, object], who: Reader | None, payload: Mapping[str, object] | None = None
+) -> Record:
+    sections = {"core": core}
+    if who is not None:
+        sections["actor"] = {"principal": who.principal, "via": who.via.value}
+    if payload:
+        sections["payload"] = payload
     return Record(
         record_id=new_uuid7(),
         kind=Kind.CHANGE,
         exchange=None,
         at_us=system_time_us(),
-        sections={"core": core},
+        sections=sections,
     )

@@ -36,6 +36,7 @@ from gateway.exchange.snapshot import Snapshot
 from gateway.files import keep_private
 from gateway.logs import Event, event
 from gateway.refresh import SnapshotKeeper, compile_snapshot
+from gateway.registry.compiled import AgreementCompiler
 from gateway.registry.store import Registry, RegistryUnavailable
 from gateway.settings import Settings, load_settings
 from gateway.telemetry import FRONT_REFUSALS, clear_metrics, render_metrics
@@ -95,7 +96,7 @@ async def open_control_plane(composition: Composition) -> AsyncIterator[ControlP
         clear_metrics(settings.run_directory)
         engine = open_engine(settings.database_url)
         stack.callback(engine.dispose)
-        registry = Registry(engine)
+        registry, compiler = Registry(engine), AgreementCompiler()
         keeper = SnapshotKeeper(
             registry,
             lambda configuration, revision: compile_snapshot(
@@ -104,6 +105,7 @@ async def open_control_plane(composition: Composition) -> AsyncIterator[ControlP
                 public_base_url=settings.public_base_url,
                 revision=revision,
                 allow_loopback=composition.allow_loopback_http,
+                compiler=compiler,
             ),
         )
         await asyncio.to_thread(keeper.refresh)

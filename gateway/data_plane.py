@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 
 from connectors.base import Connector
 from connectors.discovery import open_connector
+from connectors.guard import GuardedConnector
 from connectors.http import HttpSettings
 from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog, open_log
 from gateway.audit.store import LogUnavailable
 from gateway.clock import DecisionClock, SystemClock, system_time_us
 from gateway.database import open_engine
-from gateway.exchange.deliver import CALL_DEADLINE_S
 from gateway.exchange.limits import RateLimiter
 from gateway.exchange.messages import Request, Response
 from gateway.exchange.pipeline import Ports
@@ -37,6 +37,10 @@ from gateway.telemetry import (
     otlp_exporter,
 )
 
+RETIRE_GRACE_S: Final = 2.0
+"""Time for what was decided before a change to call its service: until its intent is durable."""
+RETIRE_WATCH_S: Final = 0.1
+"""How often a connector that is no longer used is looked at: whether its last call has ended."""
 HOUSEKEEPING_S: Final = 1.0
 """How often a worker publishes its figures and closes counts of refused traffic that are due."""
 
@@ -59,7 +63,7 @@ class _Opened:
     """A connector that is open for a service, and what closes it."""
 
     service: Service
-    connector: Connector
+    connector: GuardedConnector
     closing: AsyncExitStack
 
 
@@ -85,19 +89,27 @@ class DataPlane:
         return self._snapshot
 
     async def adopt(self, snapshot: Snapshot) -> None:
-        """Use `snapshot` from the next exchange on; calls under way keep their connectors."""
-        changed = {
-            name: service
-            for name, service in snapshot.services.items()
-            if name not in self._opened or self._opened[name].service != service
-        }
-        opened = {name: await self._open(service) for name, service in changed.items()}
+        """Use `snapshot` from the next exchange on; calls under way keep their connectors.
+
+        Raises whatever keeps a connector from opening; then nothing has changed.
+        """
+        opened: dict[str, _Opened] = {}
+        try:
+            for name, service in snapshot.services.items():
+                if name not in self._opened or self._opened[name].service != service:
+                    opened[name] = await self._open(service)
+        except BaseException:
+            for one in opened.values():
+                await one.closing.aclose()
+            raise
         retired = [
             self._opened.pop(name)
             for name in list(self._opened)
             if name in opened or name not in snapshot.services
         ]
         self._opened.update(opened)
+        # A service that is gone keeps its name here: a decision taken a moment ago may still ask
+        # for it, and is answered with a failure of the service where it comes too late.
         self._connectors.update({name: it.connector for name, it in opened.items()})
         self._snapshot = snapshot
         for connector in retired:
@@ -131,9 +143,11 @@ def not_adopted(snapshot: Snapshot, failure: Exception) -> str:
 
 
 async def _retire(opened: _Opened) -> None:
-    """Close a connector once every call that could still use it has ended."""
+    """Close a connector once every call that could still use it has ended, however long it is."""
     try:
-        await asyncio.sleep(CALL_DEADLINE_S)
+        await asyncio.sleep(RETIRE_GRACE_S)
+        while opened.connector.calls_open > 0:  # noqa: ASYNC110 - the hot path tells nobody
+            await asyncio.sleep(RETIRE_WATCH_S)
     finally:
         await opened.closing.aclose()
 
@@ -155,7 +169,11 @@ async def open_data_plane(
         stack.callback(telemetry.close)
         engine = open_engine(settings.database_url)
         stack.callback(engine.dispose)
-        stops = StopListReader(Registry(engine), on_read=counters.stop_list_read)
+        stops = StopListReader(
+            Registry(engine),
+            on_read=lambda: counters.stop_list_read(int(stops.current.read_at_s * 1_000_000)),
+            on_effect=counters.stop_took_effect,
+        )
         await asyncio.to_thread(stops.start)
         stack.callback(stops.stop)
         log = open_audit_log(settings, instance=instance)

@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import ForkingPickler
 from typing import Final
 
 import uvicorn
@@ -23,7 +24,6 @@ import uvicorn
 from gateway.app import ControlPlane, open_control_plane
 from gateway.clock import DecisionClock, SystemClock, monotonic_s
 from gateway.data_plane import Composition
-from gateway.exchange.snapshot import Snapshot
 from gateway.files import keep_private
 from gateway.logs import Event, event
 from gateway.presence import Role, check_alone, present
@@ -111,8 +111,8 @@ async def _supervise(composition: Composition, ready: Connection | None) -> None
                 revision=plane.snapshot.revision,
             )
         while not stop.is_set():
-            if await asyncio.to_thread(plane.refresh):
-                await workers.hand_over()
+            await asyncio.to_thread(plane.refresh)
+            await workers.hand_over()
             await workers.look_after()
             await _pause(stop, WATCH_S)
         if ready is None:
@@ -123,6 +123,8 @@ async def _supervise(composition: Composition, ready: Connection | None) -> None
 class _Worker:
     process: BaseProcess
     channel: Connection
+    revision: int
+    """The revision of the Snapshot that it was last given."""
     sending: asyncio.Task[None] | None = None
 
 
@@ -148,13 +150,22 @@ class Workers:
             await asyncio.to_thread(_await_ready, worker)
 
     async def hand_over(self) -> None:
-        """Give every worker the newest Snapshot, whole; one that takes nothing holds up nobody."""
-        for worker in self._workers:
-            if worker.sending is None or worker.sending.done():
-                snapshot = self._plane.snapshot
-                worker.sending = asyncio.get_running_loop().create_task(
-                    asyncio.to_thread(_send, worker.channel, snapshot)
-                )
+        """Give the newest Snapshot, whole, to every worker that has not been given it yet.
+
+        One that takes nothing holds up nobody, and gets the newest as soon as it takes the last.
+        """
+        snapshot = self._plane.snapshot
+        behind = [worker for worker in self._workers if worker.revision != snapshot.revision]
+        free = [worker for worker in behind if worker.sending is None or worker.sending.done()]
+        if not free:
+            return
+        # Written once for all of them: with many agreements this takes longest.
+        content = await asyncio.to_thread(ForkingPickler.dumps, snapshot)
+        for worker in free:
+            worker.revision = snapshot.revision
+            worker.sending = asyncio.get_running_loop().create_task(
+                asyncio.to_thread(_send, worker.channel, content)
+            )
 
     async def look_after(self) -> None:
         """Hear what the workers say, and start again whatever has died.
@@ -192,20 +203,21 @@ class Workers:
 
     def _spawn(self) -> _Worker:
         ours, theirs = _SPAWN.Pipe()
+        snapshot = self._plane.snapshot
         process = _SPAWN.Process(
             target=run_worker,
-            args=(self._composition, self._listener, theirs, self._plane.snapshot),
+            args=(self._composition, self._listener, theirs, snapshot),
             name="concordat-worker",
         )
         process.start()
         theirs.close()
-        return _Worker(process=process, channel=ours)
+        return _Worker(process=process, channel=ours, revision=snapshot.revision)
 
 
-def _send(channel: Connection, snapshot: Snapshot) -> None:
-    """Send a Snapshot; a worker that has died gets it when it is started again."""
+def _send(channel: Connection, snapshot: memoryview) -> None:
+    """Send a pickled Snapshot; a worker that has died gets it when it is started again."""
     with suppress(OSError):
-        channel.send(snapshot)
+        channel.send_bytes(snapshot)
 
 
 def _heard(channel: Connection) -> Iterator[Said]:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import ipaddress
 import math
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 from urllib.parse import urlsplit
 
 from connectors.discovery import kinds
 from connectors.origin import BaseUrlInvalid, Origin
-from gateway.clock import monotonic_s
+from gateway.clock import monotonic_s, system_time_us
 from gateway.exchange.routes import Route, RouteConflict, RouteTable
 from gateway.exchange.snapshot import Service, Snapshot, StopList
 from gateway.identity.caller import IssuerProfile
+from gateway.registry.compiled import AgreementCompiler
 from gateway.registry.configuration import Configuration
 from gateway.registry.store import RegistryUnavailable
-from policies.compile import Policy, compile_policy
-from policies.document import digest, read_agreement
 from policies.law import Law, read_instruments
 from policies.reading import DocumentInvalid, place
 from policies.select import AgreementIndex
@@ -50,21 +49,27 @@ class Rulebook:
     law: Law
 
 
-def compile_rules(configuration: Configuration) -> Rulebook:
+def compile_rules(
+    configuration: Configuration, compiler: AgreementCompiler | None = None
+) -> Rulebook:
     """Compile what decisions depend on, as an offline policy test needs it.
+
+    A `compiler` that is used again compiles only what is new since.
 
     Raises:
         SnapshotRefused: with every fault of every document.
     """
     faults: list[str] = []
     services = {facts.connector: facts for facts in _read_services(configuration, faults)}
-    policies = tuple(_compile_policies(configuration, services, faults))
+    compiled = (compiler or AgreementCompiler()).compile(configuration.agreements, services)
+    for key, invalid in compiled.invalid.items():
+        faults += _sentences(f"agreement {key}", invalid)
     law = _read_law(configuration, faults)
     routes = RouteTable(())
     try:
         routes = RouteTable(
             Route(template=rule.template.text, service=rule.connector)
-            for policy in policies
+            for policy in compiled.policies
             for rule in policy.rules
         )
     except RouteConflict as conflict:
@@ -75,7 +80,7 @@ def compile_rules(configuration: Configuration) -> Rulebook:
         issuers={key: _profile(document) for key, document in configuration.issuers.items()},
         services=services,
         routes=routes,
-        agreements=AgreementIndex(policies),
+        agreements=AgreementIndex(compiled.policies),
         law=law,
     )
 
@@ -87,18 +92,19 @@ def compile_snapshot(
     public_base_url: str,
     revision: int,
     allow_loopback: bool = False,
+    compiler: AgreementCompiler | None = None,
 ) -> Snapshot:
     """Compile the whole of a configuration into what the hot path reads.
 
-    `allow_loopback` lets issuers and services be reached by plain HTTP on this host; only the demo
-    and tests say so.
+    A `compiler` that is used again compiles only what is new since. `allow_loopback` lets issuers
+    and services be reached by plain HTTP on this host; only the demo and tests say so.
 
     Raises:
         SnapshotRefused: with every fault; whatever was in force before stays so.
     """
     faults: list[str] = []
     try:
-        rules = compile_rules(configuration)
+        rules = compile_rules(configuration, compiler)
     except SnapshotRefused as refused:
         rules, faults = None, list(refused.faults)
     faults += _address_faults(configuration, allow_loopback)
@@ -172,11 +178,30 @@ class SnapshotKeeper:
         return True
 
 
+class StopWritten(Protocol):
+    """A stop as it was written down."""
+
+    @property
+    def kind(self) -> str:
+        """What kind of thing is stopped."""
+
+    @property
+    def key(self) -> str:
+        """Which one."""
+
+    @property
+    def at_us(self) -> int:
+        """When it was written, as system time in microseconds since 1970."""
+
+
 class StopSource(Protocol):
     """Where the stop-list comes from; the registry is one."""
 
     def stops(self) -> frozenset[tuple[str, str]]:
         """Return everything that is stopped, as (kind, key) pairs."""
+
+    def stopped(self) -> Collection[StopWritten]:
+        """Return the same with the time of each; asked for only where something is new."""
 
 
 class StopListReader:
@@ -186,11 +211,23 @@ class StopListReader:
     with its age, and whoever decides refuses it once it is too old: fail closed, never stale.
     """
 
-    def __init__(self, source: StopSource, *, on_read: Callable[[], None] = lambda: None) -> None:
-        """Read from `source`; `on_read` is told of each reading that succeeded."""
+    def __init__(
+        self,
+        source: StopSource,
+        *,
+        on_read: Callable[[], None] = lambda: None,
+        on_effect: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """Read from `source`; `on_read` is told of each reading that succeeded.
+
+        `on_effect` is told, for each stop that comes while this reads, how many microseconds after
+        its writing it took effect here. The time of writing is taken before the commit, so that
+        the figure is never too small.
+        """
         self.current = StopList(entries=frozenset(), read_at_s=-math.inf)
         self._source = source
         self._on_read = on_read
+        self._on_effect = on_effect
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="stop-list", daemon=True)
 
@@ -214,8 +251,22 @@ class StopListReader:
             entries = self._source.stops()
         except RegistryUnavailable:
             return
-        self.current = StopList(entries=entries, read_at_s=begun_s)
+        before, self.current = self.current, StopList(entries=entries, read_at_s=begun_s)
+        in_force_us = system_time_us()
         self._on_read()
+        new = entries - before.entries
+        if new and before.read_at_s > -math.inf:
+            self._measure(new, in_force_us)
+
+    def _measure(self, new: frozenset[tuple[str, str]], in_force_us: int) -> None:
+        """Tell how long each new stop took; it is in force already, whatever happens here."""
+        try:
+            written = self._source.stopped()
+        except RegistryUnavailable:
+            return
+        for stop in written:
+            if (stop.kind, stop.key) in new:
+                self._on_effect(max(0, in_force_us - stop.at_us))
 
 
 def _read_services(configuration: Configuration, faults: list[str]) -> Iterator[ServiceFacts]:
@@ -234,17 +285,6 @@ def _read_law(configuration: Configuration, faults: list[str]) -> Law:
         except DocumentInvalid as invalid:
             faults += _sentences(f"instrument {key}", invalid)
     return Law(instruments=instruments)
-
-
-def _compile_policies(
-    configuration: Configuration, services: Mapping[str, ServiceFacts], faults: list[str]
-) -> Iterator[Policy]:
-    for key, document in configuration.agreements.items():
-        try:
-            agreement = read_agreement(document)
-            yield compile_policy(agreement, digest=digest(document), services=services)
-        except DocumentInvalid as invalid:
-            faults += _sentences(f"agreement {key}", invalid)
 
 
 def _sentences(name: str, invalid: DocumentInvalid) -> list[str]:

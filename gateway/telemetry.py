@@ -33,9 +33,10 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from connectors.base import Failure
-from gateway import __version__
+from gateway import __version__, stop_figures
 from gateway.clock import monotonic_us
 from gateway.errors import ProblemCode
+from gateway.stop_figures import WorkerFigures, stop_metrics
 from policies.decision import ReasonCode, Verdict
 
 METRICS_MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -56,7 +57,7 @@ _FAMILIES: Final[Mapping[str, tuple[str, ...]]] = {
     "audit_batches": ("",),
     "duration": tuple(str(bound) for bound in (*DURATION_BOUNDS_US, "more")),
     "duration_sum_us": ("",),
-    "stop_list_read_at_us": ("",),
+    **stop_figures.FAMILIES,
 }
 _SLOTS: Final[Mapping[tuple[str, str], int]] = {
     key: position
@@ -94,6 +95,10 @@ _REFUSALS: Final[Mapping[str, int]] = {
 _DURATION: Final = slot("duration", str(DURATION_BOUNDS_US[0]))
 _DURATION_SUM: Final = slot("duration_sum_us")
 _STOP_LIST_READ_AT: Final = slot("stop_list_read_at_us")
+_STOP_EFFECT: Final = slot("stop_effect", stop_figures.FAMILIES["stop_effect"][0])
+_STOP_EFFECT_SUM: Final = slot("stop_effect_sum_us")
+_STOP_EFFECT_SLOWEST: Final = slot("stop_effect_slowest_us")
+_PROCESS_ID: Final = slot("process_id")
 
 
 class Counters:
@@ -118,7 +123,9 @@ class Counters:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         os.write(descriptor, _LAYOUT + bytes(_FILE_BYTES - len(_LAYOUT)))
-        return cls(mmap.mmap(descriptor, _FILE_BYTES), descriptor)
+        opened = cls(mmap.mmap(descriptor, _FILE_BYTES), descriptor)
+        opened.add(_PROCESS_ID, os.getpid())
+        return opened
 
     def add(self, position: int, count: int = 1) -> None:
         """Add `count` to the counter at `position`, which `slot` told."""
@@ -129,9 +136,15 @@ class Counters:
         self._slots[_DURATION + bisect_left(DURATION_BOUNDS_US, duration_us)] += 1
         self._slots[_DURATION_SUM] += duration_us
 
-    def stop_list_read(self) -> None:
-        """Note that the stop-list has just been read."""
-        self._slots[_STOP_LIST_READ_AT] = monotonic_us()
+    def stop_list_read(self, asked_us: int | None = None) -> None:
+        """Note that the stop-list in use was asked for at `asked_us` (monotonic), or just now."""
+        self._slots[_STOP_LIST_READ_AT] = monotonic_us() if asked_us is None else asked_us
+
+    def stop_took_effect(self, effect_us: int) -> None:
+        """Add one stop's time, from its writing until this process refuses by it."""
+        self._slots[_STOP_EFFECT + stop_figures.bucket(effect_us)] += 1
+        self._slots[_STOP_EFFECT_SUM] += effect_us
+        self._slots[_STOP_EFFECT_SLOWEST] = max(self._slots[_STOP_EFFECT_SLOWEST], effect_us)
 
     def values(self) -> tuple[int, ...]:
         """Return all counters, in the order of their slots."""
@@ -159,17 +172,28 @@ def render_metrics(directory: Path) -> bytes:
     Processes that have ended still count, so that no sum ever falls; gauges ask the living only.
     """
     totals = [0] * len(_SLOTS)
-    read_at_us: list[int] = []
     for path in sorted(directory.glob(_FILE_PATTERN)):
         values = _read_values(path)
-        if values is None:
-            continue
-        totals = [total + value for total, value in zip(totals, values, strict=True)]
-        if _is_live(path):
-            read_at_us.append(values[_STOP_LIST_READ_AT])
+        if values is not None:
+            totals = [total + value for total, value in zip(totals, values, strict=True)]
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Totals(totals, read_at_us))
+    registry.register(_Totals(totals, live_workers(directory)))
     return generate_latest(registry)
+
+
+def live_workers(directory: Path) -> tuple[WorkerFigures, ...]:
+    """Return what each process that counts, and lives, says of its stop-list; by process id."""
+    found = []
+    for path in directory.glob(_FILE_PATTERN):
+        values = _read_values(path)
+        if values is not None and _is_live(path):
+            figures = WorkerFigures(
+                pid=values[_PROCESS_ID],
+                read_at_us=values[_STOP_LIST_READ_AT],
+                slowest_us=values[_STOP_EFFECT_SLOWEST],
+            )
+            found.append(figures)
+    return tuple(sorted(found, key=lambda worker: worker.pid))
 
 
 def _read_values(path: Path) -> tuple[int, ...] | None:
@@ -194,9 +218,9 @@ def _is_live(path: Path) -> bool:
 class _Totals(Collector):
     """Hands the sums to Prometheus' own writer."""
 
-    def __init__(self, totals: list[int], read_at_us: list[int]) -> None:
+    def __init__(self, totals: list[int], workers: tuple[WorkerFigures, ...]) -> None:
         self._totals = totals
-        self._read_at_us = read_at_us
+        self._workers = workers
 
     def collect(self) -> Iterator[Metric]:
         yield self._family("exchanges", "Exchanges decided.", "decision")
@@ -209,13 +233,11 @@ class _Totals(Collector):
         ):
             yield CounterMetricFamily(f"concordat_{family}", text, self._totals[slot(family)])
         yield self._durations()
-        workers = len(self._read_at_us)
+        workers = len(self._workers)
         yield GaugeMetricFamily("concordat_workers", "Processes that count.", workers)
-        if self._read_at_us:
-            age_s = (monotonic_us() - min(self._read_at_us)) / 1_000_000
-            yield GaugeMetricFamily(
-                "concordat_stop_list_age_seconds", "Age of the oldest stop-list in use.", age_s
-            )
+        effects = self._totals[_STOP_EFFECT : _STOP_EFFECT + len(_FAMILIES["stop_effect"])]
+        sum_us = self._totals[_STOP_EFFECT_SUM]
+        yield from stop_metrics(effects, sum_us, self._workers, monotonic_us())
 
     def _family(self, family: str, text: str, label: str) -> Metric:
         metric = CounterMetricFamily(f"concordat_{family}", text, labels=[label])

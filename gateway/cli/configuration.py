@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gateway.administration import apply_configuration
+from gateway.administration import SuccessionRefused, apply_configuration
 from gateway.audit.store import LogUnavailable
+from gateway.cli.audit_log import console_reader
 from gateway.cli.output import Exit, Stop
 from gateway.clock import SystemClock
-from gateway.database import open_engine
+from gateway.database import DatabaseUnsuitable, open_engine
 from gateway.refresh import SnapshotRefused, compile_snapshot
-from gateway.registry.authoring import succession_faults
 from gateway.registry.configuration import read_directory
-from gateway.registry.documents import Configuration, ConfigurationInvalid, Kind
-from gateway.registry.store import Registry
+from gateway.registry.documents import Configuration, ConfigurationInvalid
+from gateway.registry.store import Changes, Registry, RegistryUnavailable
 from gateway.settings import Settings
 
 _BY = "concordat apply"
@@ -56,28 +57,43 @@ def apply_directory(configuration: Configuration, settings: Settings) -> Mapping
     Raises:
         Stop: it would change what was signed, or could not be recorded; nothing has changed.
     """
-    _check_succession(configuration, settings)
     try:
-        changes = apply_configuration(configuration, settings, by=_BY)
+        changes = apply_configuration(configuration, settings, by=_BY, who=console_reader())
+    except SuccessionRefused as refused:
+        mend = "nothing was changed; what was signed changes only by a new version"
+        raise Stop("\n".join(refused.faults), mend=mend, code=Exit.FAILED) from None
     except LogUnavailable as unavailable:
         mend = "nothing was changed; `concordat doctor` says what is wrong with the audit log"
         raise Stop(str(unavailable), mend=mend, code=Exit.FAILED) from None
+    return as_data(changes)
+
+
+def as_data(changes: Changes) -> Mapping[str, Any]:
+    """Return changes as plain values for programs."""
     return {
         "revision": changes.revision,
+        "digest": changes.digest,
         "added": [f"{kind} {key}" for kind, key in changes.added],
         "changed": [f"{kind} {key}" for kind, key in changes.changed],
         "removed": [f"{kind} {key}" for kind, key in changes.removed],
     }
 
 
-def _check_succession(configuration: Configuration, settings: Settings) -> None:
-    engine = open_engine(settings.database_url)
+@contextmanager
+def open_registry(settings: Settings) -> Iterator[Registry]:
+    """Open the registry of a home for a command.
+
+    Raises:
+        Stop: it cannot be read.
+    """
     try:
-        states = Registry(engine).newest(Kind.AGREEMENT)
+        engine = open_engine(settings.database_url)
+    except DatabaseUnsuitable as unsuitable:
+        raise Stop(str(unsuitable), mend="concordat doctor") from None
+    try:
+        yield Registry(engine)
+    except RegistryUnavailable as unavailable:
+        mend = f"concordat db upgrade --home {settings.home}"
+        raise Stop(str(unavailable), mend=mend) from None
     finally:
         engine.dispose()
-    newest = {key: state.document for key, state in states.items()}
-    faults = succession_faults(newest, configuration.agreements)
-    if faults:
-        mend = "nothing was changed; what was signed changes only by a new version"
-        raise Stop("\n".join(faults), mend=mend, code=Exit.FAILED)

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -42,12 +42,22 @@ class RegistryUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What an `apply` changed, as (kind, key) pairs; an unchanged registry keeps its revision."""
+    """What an `apply` changed, as (kind, key) pairs; an unchanged registry keeps its revision.
+
+    `digest` is the SHA-256 of all that is present afterwards: of the canonical JSON of its
+    documents' kinds, keys and digests, in order.
+    """
 
     revision: int
+    digest: str = field(default="", compare=False)
     added: tuple[tuple[Kind, str], ...] = ()
     changed: tuple[tuple[Kind, str], ...] = ()
     removed: tuple[tuple[Kind, str], ...] = ()
+
+    @property
+    def nothing(self) -> bool:
+        """Whether everything is as it was."""
+        return not (self.added or self.changed or self.removed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +68,17 @@ class State:
     digest: str
     since: int
     until: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """Something that is stopped; `at_us` is system time in microseconds since 1970."""
+
+    kind: StopKind
+    key: str
+    reason: str
+    by: str
+    at_us: int
 
 
 class Registry:
@@ -107,8 +128,8 @@ class Registry:
                 (Kind(row.kind), row.key): row.digest for row in connection.execute(_present())
             }
             changes = _compare(revision + 1, present, {key: it[0] for key, it in wanted.items()})
-            if not (changes.added or changes.changed or changes.removed):
-                return Changes(revision=revision)
+            if changes.nothing:
+                return replace(changes, revision=revision)
             record(changes)
             _record_revision(connection, changes.revision, by)
             for kind, key in (*changes.changed, *changes.removed):
@@ -124,6 +145,17 @@ class Registry:
                     )
                 )
         return changes
+
+    def compare(self, configuration: Configuration) -> Changes:
+        """Return what `apply` would change, and change nothing; `revision` is the present one."""
+        wanted = {
+            (kind, key): digest(document) for kind, key, document in configuration.documents()
+        }
+        with _failures(), reading(self._engine) as connection:
+            present = {
+                (Kind(row.kind), row.key): row.digest for row in connection.execute(_present())
+            }
+            return _compare(_revision(connection), present, wanted)
 
     def present(self, kind: Kind) -> tuple[State, ...]:
         """Return the present documents of one kind, in the order of their keys."""
@@ -157,11 +189,23 @@ class Registry:
             rows = connection.execute(chosen.where(table.c.kind == kind))
             return {row.key: _state(row) for row in rows}
 
-    def stop(self, kind: StopKind, key: str, *, reason: str, by: str) -> bool:
-        """Stop something at once; tell whether it was not stopped already."""
+    def stop(
+        self,
+        kind: StopKind,
+        key: str,
+        *,
+        reason: str,
+        by: str,
+        record: Callable[[], None] = lambda: None,
+    ) -> bool:
+        """Stop something at once; tell whether it was not stopped already.
+
+        `record` is called before the stop is in force; if it raises, nothing is stopped.
+        """
         with _failures(), writing(self._engine) as connection:
             if connection.execute(_stop_of(kind, key)).first() is not None:
                 return False
+            record()
             connection.execute(
                 insert(Stop).values(
                     kind=kind, key=key, reason=reason, stopped_by=by, stopped_at_us=system_time_us()
@@ -169,17 +213,40 @@ class Registry:
             )
             return True
 
-    def resume(self, kind: StopKind, key: str) -> bool:
-        """End a stop; tell whether there was one."""
-        chosen = delete(Stop).where(Stop.kind == kind, Stop.key == key)
+    def resume(
+        self, kind: StopKind, key: str, *, record: Callable[[], None] = lambda: None
+    ) -> bool:
+        """End a stop; tell whether there was one.
+
+        `record` is called before the stop ends; if it raises, it stays.
+        """
         with _failures(), writing(self._engine) as connection:
-            return connection.execute(chosen).rowcount > 0
+            if connection.execute(_stop_of(kind, key)).first() is None:
+                return False
+            record()
+            connection.execute(delete(Stop).where(Stop.kind == kind, Stop.key == key))
+            return True
 
     def stops(self) -> frozenset[tuple[str, str]]:
         """Return everything that is stopped now, as (kind, key) pairs."""
         with _failures(), reading(self._engine) as connection:
             rows = connection.execute(select(Stop.kind, Stop.key))
             return frozenset((row.kind, row.key) for row in rows)
+
+    def stopped(self) -> tuple[Stopped, ...]:
+        """Return everything that is stopped now, the newest first, with why and by whom."""
+        chosen = select(Stop.__table__).order_by(Stop.stopped_at_us.desc(), Stop.kind, Stop.key)
+        with _failures(), reading(self._engine) as connection:
+            return tuple(
+                Stopped(
+                    kind=StopKind(row.kind),
+                    key=row.key,
+                    reason=row.reason,
+                    by=row.stopped_by,
+                    at_us=row.stopped_at_us,
+                )
+                for row in connection.execute(chosen)
+            )
 
     def make_bootstrap_secret(self) -> str:
         """Make the first operator's secret and return it, once; an earlier one ends."""
@@ -255,8 +322,10 @@ def _compare(
     present: Mapping[tuple[Kind, str], str],
     wanted: Mapping[tuple[Kind, str], str],
 ) -> Changes:
+    documents = [[kind, key, wanted[kind, key]] for kind, key in sorted(wanted)]
     return Changes(
         revision=revision,
+        digest=digest({"documents": documents}),
         added=tuple(sorted(wanted.keys() - present.keys())),
         changed=tuple(
             sorted(it for it in wanted.keys() & present.keys() if wanted[it] != present[it])

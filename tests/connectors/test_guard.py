@@ -122,3 +122,25 @@ def test_what_works_passes_through() -> None:
                 await connector.call(Call(method="TRACE", target=b"/"))
 
     asyncio.run(run())
+
+
+def test_a_call_is_open_until_it_fails_or_is_released() -> None:
+    """Whoever closes a connector can wait for its last call."""
+
+    async def play() -> None:
+        failing = GuardedConnector(Careless())
+        with pytest.raises(CallFailed):
+            await failing.call(CALL)
+        odd = GuardedConnector(Careless(CarelessReply(999)))
+        with pytest.raises(CallFailed):
+            await odd.call(CALL)
+        assert (failing.calls_open, odd.calls_open) == (0, 0)
+
+        answering = GuardedConnector(Careless(CarelessReply(200)))
+        reply = await answering.call(CALL)
+        assert answering.calls_open == 1
+        with pytest.raises(CallFailed):
+            await reply.release()
+        assert answering.calls_open == 0
+
+    asyncio.run(play())

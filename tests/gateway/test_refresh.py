@@ -20,21 +20,23 @@ from gateway.refresh import (
     compile_snapshot,
 )
 from gateway.registry.configuration import Configuration, read_directory
-from gateway.registry.store import RegistryUnavailable, StopKind
+from gateway.registry.store import RegistryUnavailable, StopKind, Stopped
 from tests.configured import PACK, open_registry, pack_configuration
 
 BASE_URL = "https://gateway.example"
 EVENT_TIMEOUT_S = 10
 
 
-def compiled(configuration: Configuration, revision: int = 1, **options: bool) -> Snapshot:
+def compiled(
+    configuration: Configuration, revision: int = 1, *, allow_loopback: bool = False
+) -> Snapshot:
     """Compile a configuration for a gateway of the tests."""
     return compile_snapshot(
         configuration,
         organisation="ods:X9Z",
         public_base_url=BASE_URL,
         revision=revision,
-        **options,
+        allow_loopback=allow_loopback,
     )
 
 
@@ -169,6 +171,31 @@ def test_a_stop_is_seen_without_compiling(tmp_path: Path) -> None:
     assert seen_s - begun_s < 1
 
 
+def test_how_long_each_stop_took_is_told(tmp_path: Path) -> None:
+    """What was stopped before the reader began is not counted; each later stop is, once."""
+    registry = open_registry(tmp_path)
+    registry.stop(StopKind.KEY, "old", reason="rolled", by="test")
+    effects: list[int] = []
+    told = threading.Semaphore(0)
+
+    def tell(effect_us: int) -> None:
+        effects.append(effect_us)
+        told.release()
+
+    reader = StopListReader(registry, on_effect=tell)
+    reader.start()
+    try:
+        for key in ("k1", "k2"):
+            registry.stop(StopKind.KEY, key, reason="lost", by="test")
+            assert told.acquire(timeout=EVENT_TIMEOUT_S)
+        registry.resume(StopKind.KEY, "k1")
+    finally:
+        reader.stop()
+
+    assert len(effects) == 2
+    assert all(0 <= effect_us < 1_000_000 for effect_us in effects)
+
+
 class FailingSource:
     """A registry that answers once."""
 
@@ -183,6 +210,10 @@ class FailingSource:
         if not self._answers:
             raise RegistryUnavailable("gone")
         return self._answers.pop()
+
+    def stopped(self) -> tuple[Stopped, ...]:
+        """Fail: it is asked when something is new, and nothing ever is."""
+        raise AssertionError
 
 
 def test_while_the_registry_is_gone_the_list_stays_and_ages() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from gateway.telemetry import (
     TraceContext,
     clear_metrics,
     format_traceparent,
+    live_workers,
     parse_traceparent,
     render_metrics,
     slot,
@@ -73,6 +75,24 @@ def test_counts_of_all_processes_are_added_up(tmp_path: Path, counters: Counters
     assert found['concordat_service_failures_total{failure="timed-out"}'] == 1
     assert found["concordat_workers"] == 1
     assert 0 <= found["concordat_stop_list_age_seconds"] < 60
+
+
+def test_each_worker_tells_how_old_its_stop_list_is_and_how_slow_a_stop_was(
+    tmp_path: Path, counters: Counters
+) -> None:
+    """The slowest stop is told, however fast those after it were."""
+    counters.stop_list_read(asked_us=1)
+    counters.stop_took_effect(400_000)
+    counters.stop_took_effect(20_000)
+
+    (worker,) = live_workers(tmp_path)
+    found = metrics(tmp_path)
+
+    assert (worker.pid, worker.read_at_us, worker.slowest_us) == (os.getpid(), 1, 400_000)
+    assert found[f'concordat_worker_stop_effect_seconds{{worker="{os.getpid()}"}}'] == 0.4
+    assert found["concordat_stop_effect_seconds_count"] == 2
+    assert found["concordat_stop_effect_seconds_sum"] == 0.42
+    assert found["concordat_stop_list_age_seconds"] > 0
 
 
 def test_a_new_service_starts_counting_at_zero(tmp_path: Path, counters: Counters) -> None:

@@ -91,6 +91,41 @@ def test_a_stop_holds_until_it_is_resumed(tmp_path: Path) -> None:
     assert registry.revision() == 0
 
 
+def test_a_stop_that_cannot_be_recorded_is_not_made(tmp_path: Path) -> None:
+    """Neither the stop nor its end; what changes nothing is not recorded."""
+    registry = open_registry(tmp_path)
+
+    def refuse() -> None:
+        raise OSError("the log is full")
+
+    with pytest.raises(OSError, match="full"):
+        registry.stop(StopKind.KEY, "k1", reason="lost", by="test", record=refuse)
+    assert registry.stops() == frozenset()
+    assert not registry.resume(StopKind.KEY, "k1", record=refuse)
+
+    registry.stop(StopKind.KEY, "k1", reason="lost", by="test")
+    assert not registry.stop(StopKind.KEY, "k1", reason="again", by="test", record=refuse)
+    with pytest.raises(OSError, match="full"):
+        registry.resume(StopKind.KEY, "k1", record=refuse)
+    (stopped,) = registry.stopped()
+    assert (stopped.kind, stopped.key, stopped.reason, stopped.by) == ("key", "k1", "lost", "test")
+
+
+def test_what_an_apply_would_change_can_be_asked(tmp_path: Path) -> None:
+    """Comparing changes nothing, and foretells what applying then does."""
+    registry = open_registry(tmp_path)
+    first = pack_configuration()
+    foretold = registry.compare(first)
+    applied = registry.apply(first, by="test")
+
+    assert (foretold.revision, applied.revision) == (0, 1)
+    assert (foretold.added, foretold.digest) == (applied.added, applied.digest)
+    assert registry.compare(first).nothing
+    assert registry.compare(suspended(first)).changed == ((Kind.AGREEMENT, KEY),)
+    assert registry.compare(suspended(first)).digest != applied.digest
+    assert registry.revision() == 1
+
+
 def test_the_bootstrap_secret_is_kept_as_a_hash(tmp_path: Path) -> None:
     """Only the secret made last holds, and the file does not contain it."""
     registry = open_registry(tmp_path)
