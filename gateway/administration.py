@@ -100,7 +100,7 @@ def resume(
 
 @contextmanager
 def _registry(settings: Settings) -> Iterator[Registry]:
-    engine = open_engine(settings.database_url)
+    engine = open_engine(settings.database_url, create=False)
     try:
         yield Registry(engine)
     finally:

@@ -94,7 +94,7 @@ async def open_control_plane(composition: Composition) -> AsyncIterator[ControlP
     settings = composition.settings
     async with AsyncExitStack() as stack:
         clear_metrics(settings.run_directory)
-        engine = open_engine(settings.database_url)
+        engine = open_engine(settings.database_url, create=False)
         stack.callback(engine.dispose)
         registry, compiler = Registry(engine), AgreementCompiler()
         keeper = SnapshotKeeper(

@@ -167,7 +167,7 @@ async def open_data_plane(
         exporter = otlp_exporter(settings.otlp_endpoint) if settings.otlp_endpoint else None
         telemetry = Telemetry(counters, exporter)
         stack.callback(telemetry.close)
-        engine = open_engine(settings.database_url)
+        engine = open_engine(settings.database_url, create=False)
         stack.callback(engine.dispose)
         stops = StopListReader(
             Registry(engine),

@@ -127,7 +127,7 @@ def _migrations(settings: Settings) -> Finding:
     mend = f"concordat db upgrade --home {settings.home}"
     newest = ScriptDirectory(str(_MIGRATIONS)).get_current_head()
     try:
-        engine = open_engine(settings.database_url)
+        engine = open_engine(settings.database_url, create=False)
         with reading(engine) as connection:
             present = MigrationContext.configure(connection).get_current_revision()
         engine.dispose()
@@ -183,7 +183,7 @@ def _disk(settings: Settings) -> Finding:
 def _neighbours(settings: Settings) -> Iterator[Finding]:
     """Check what the configuration points to: issuers' keys and services."""
     try:
-        engine = open_engine(settings.database_url)
+        engine = open_engine(settings.database_url, create=False)
         _, configuration = Registry(engine).load()
         engine.dispose()
     except (RegistryUnavailable, DatabaseUnsuitable) as failure:

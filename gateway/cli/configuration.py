@@ -87,7 +87,7 @@ def open_registry(settings: Settings) -> Iterator[Registry]:
         Stop: it cannot be read.
     """
     try:
-        engine = open_engine(settings.database_url)
+        engine = open_engine(settings.database_url, create=False)
     except DatabaseUnsuitable as unsuitable:
         raise Stop(str(unsuitable), mend="concordat doctor") from None
     try:

@@ -55,7 +55,7 @@ def agreement_named(name: str, home: Path | None) -> Agreement:
 def _configuration(pack: Path | None, home: Path | None) -> Configuration:
     if home is None:
         return read_directory(pack or BUILT_IN)
-    engine = open_engine(settings_of(home).database_url)
+    engine = open_engine(settings_of(home).database_url, create=False)
     try:
         return Registry(engine).load()[1]
     finally:
@@ -63,7 +63,7 @@ def _configuration(pack: Path | None, home: Path | None) -> Configuration:
 
 
 def _history(settings: Settings, agreement_id: str) -> tuple[State, ...]:
-    engine = open_engine(settings.database_url)
+    engine = open_engine(settings.database_url, create=False)
     try:
         return Registry(engine).history(Kind.AGREEMENT, agreement_id)
     finally:

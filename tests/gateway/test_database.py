@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from gateway.database import (
     DatabaseUnsuitable,
@@ -58,6 +59,43 @@ def test_connections_are_durable_and_checked(tmp_path: Path) -> None:
         "foreign_keys": 1,
         "busy_timeout": 5000,
     }
+
+
+def test_a_file_that_is_gone_is_not_read_on_nor_made_anew(tmp_path: Path) -> None:
+    """What was moved away is missed at once, and read again where it comes back or is replaced."""
+    path, away = tmp_path / "registry.db", tmp_path / "away.db"
+    engine = open_engine(url_in(tmp_path))
+    for value, file in ((1, path), (2, tmp_path / "other.db")):
+        writer = open_engine(f"sqlite+pysqlite:///{file}")
+        with writing(writer) as connection:
+            connection.execute(text("CREATE TABLE t (a INTEGER)"))
+            connection.execute(text("INSERT INTO t VALUES (:value)"), {"value": value})
+        writer.dispose()
+
+    def read() -> object:
+        with reading(engine) as connection:
+            return connection.execute(text("SELECT a FROM t")).scalar()
+
+    assert read() == 1
+    path.rename(away)
+    for _ in range(2):
+        with pytest.raises(OperationalError):
+            read()
+    assert not path.exists()
+    away.rename(path)
+    assert read() == 1
+    (tmp_path / "other.db").replace(path)
+    assert read() == 2
+
+
+def test_a_file_is_made_only_where_it_may_be(tmp_path: Path) -> None:
+    """Whoever only looks leaves nothing behind."""
+    with (
+        pytest.raises(OperationalError),
+        reading(open_engine(url_in(tmp_path), create=False)),
+    ):
+        raise AssertionError
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
