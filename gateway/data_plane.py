@@ -112,6 +112,7 @@ class DataPlane:
         # for it, and is answered with a failure of the service where it comes too late.
         self._connectors.update({name: it.connector for name, it in opened.items()})
         self._snapshot = snapshot
+        self.counters.revision_adopted(snapshot.revision)
         for connector in retired:
             task = asyncio.get_running_loop().create_task(_retire(connector))
             self._retiring.add(task)

@@ -1,4 +1,4 @@
-"""How soon what is stopped is refused: the figures that each worker keeps of its stop-list."""
+"""What each worker enforces: its revision, how old its stop-list is, and how fast stops are."""
 
 from __future__ import annotations
 
@@ -20,20 +20,23 @@ FAMILIES: Final[Mapping[str, tuple[str, ...]]] = {
     "stop_effect_slowest_us": ("",),
     "stop_list_read_at_us": ("",),
     "process_id": ("",),
+    "revision": ("",),
 }
 """The counters that these figures are kept in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerFigures:
-    """What one live worker says of its stop-list.
+    """What one live worker enforces.
 
-    `read_at_us` is the monotonic time at which the list that it decides by was asked for, 0 before
-    the first; `slowest_us` is the longest that a stop took from its writing to this worker's
-    refusing, 0 where none has come since the worker started. Both are microseconds.
+    `revision` is that of the configuration whose Snapshot is in force. `read_at_us` is the
+    monotonic time at which the list that it decides by was asked for, 0 before the first;
+    `slowest_us` is the longest that a stop took from its writing to this worker's refusing, 0
+    where none has come since the worker started. Both are microseconds.
     """
 
     pid: int
+    revision: int
     read_at_us: int
     slowest_us: int
 
@@ -80,8 +83,15 @@ def stop_metrics(
         "Longest time that a stop took to take effect on each worker since it started.",
         labels=["worker"],
     )
+    revision = GaugeMetricFamily(
+        "concordat_worker_revision",
+        "Revision of the configuration that each worker enforces.",
+        labels=["worker"],
+    )
     for worker in workers:
+        revision.add_metric([str(worker.pid)], worker.revision)
         age.add_metric([str(worker.pid)], (now_us - worker.read_at_us) / 1_000_000)
         slowest.add_metric([str(worker.pid)], worker.slowest_us / 1_000_000)
+    yield revision
     yield age
     yield slowest

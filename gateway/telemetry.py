@@ -99,6 +99,7 @@ _STOP_EFFECT: Final = slot("stop_effect", stop_figures.FAMILIES["stop_effect"][0
 _STOP_EFFECT_SUM: Final = slot("stop_effect_sum_us")
 _STOP_EFFECT_SLOWEST: Final = slot("stop_effect_slowest_us")
 _PROCESS_ID: Final = slot("process_id")
+_REVISION: Final = slot("revision")
 
 
 class Counters:
@@ -135,6 +136,10 @@ class Counters:
         """Add one exchange's duration to the histogram."""
         self._slots[_DURATION + bisect_left(DURATION_BOUNDS_US, duration_us)] += 1
         self._slots[_DURATION_SUM] += duration_us
+
+    def revision_adopted(self, revision: int) -> None:
+        """Note which revision of the configuration is in force."""
+        self._slots[_REVISION] = revision
 
     def stop_list_read(self, asked_us: int | None = None) -> None:
         """Note that the stop-list in use was asked for at `asked_us` (monotonic), or just now."""
@@ -182,13 +187,14 @@ def render_metrics(directory: Path) -> bytes:
 
 
 def live_workers(directory: Path) -> tuple[WorkerFigures, ...]:
-    """Return what each process that counts, and lives, says of its stop-list; by process id."""
+    """Return what each process that counts, and lives, enforces; by process id."""
     found = []
     for path in directory.glob(_FILE_PATTERN):
         values = _read_values(path)
         if values is not None and _is_live(path):
             figures = WorkerFigures(
                 pid=values[_PROCESS_ID],
+                revision=values[_REVISION],
                 read_at_us=values[_STOP_LIST_READ_AT],
                 slowest_us=values[_STOP_EFFECT_SLOWEST],
             )

@@ -23,7 +23,9 @@ from gateway.database import open_engine, upgrade
 from gateway.processes import run_gateway
 from gateway.registry.configuration import read_directory
 from gateway.registry.store import Registry
-from gateway.settings import load_settings
+from gateway.settings import Settings, load_settings
+from gateway.stop_figures import WorkerFigures
+from gateway.telemetry import live_workers
 from tests.tokens import SigningKey, make_token
 
 PACK: Final = Path(__file__).parents[1] / "gateway" / "demo" / "pack"
@@ -58,19 +60,32 @@ class Running:
         assert self.process.pid is not None
         return [self.process.pid, *self.workers]
 
-    def token(self, key: SigningKey) -> str:
-        """Make a bearer token for the one agreement that matters, issued now."""
-        details = {"type": "data_exchange", "agreement": AGREEMENT, "purpose": PURPOSE}
-        return make_token(
-            key,
-            at=datetime.now(UTC),
-            iss=ISSUER,
-            org=CONSUMER,
-            client_id=CLIENT,
-            sub=CLIENT,
-            aud=f"{self.base_url}/{SERVICE}",
-            authorization_details=[details],
-        ).decode()
+    def token(
+        self, key: SigningKey, *, service: str = SERVICE, agreement: str = AGREEMENT, **claims: Any
+    ) -> str:
+        """Make a bearer token, issued now; unless told, for the one agreement that matters."""
+        details = {"type": "data_exchange", "agreement": agreement, "purpose": PURPOSE}
+        said = {
+            "iss": ISSUER,
+            "org": CONSUMER,
+            "client_id": CLIENT,
+            "sub": CLIENT,
+            "aud": f"{self.base_url}/{service}",
+            "authorization_details": [details],
+            **claims,
+        }
+        return make_token(key, at=datetime.now(UTC), **said).decode()
+
+    @property
+    def settings(self) -> Settings:
+        """Return the settings, as a command on the same home would read them."""
+        return load_settings(self.home, organisation=PROVIDER, public_base_url=self.base_url)
+
+    @property
+    def figures(self) -> dict[int, WorkerFigures]:
+        """Return what each worker that lives enforces, by its process id."""
+        found = live_workers(self.settings.run_directory)
+        return {worker.pid: worker for worker in found}
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Tests of the figures that tell how soon a stop takes effect."""
+"""Tests of the figures that tell what each worker enforces, and since when."""
 
 from __future__ import annotations
 
@@ -32,12 +32,13 @@ def test_every_worker_is_told_by_its_process_id() -> None:
     """Age and slowest effect are each worker's own; the oldest list is told by itself as well."""
     counts = [1] + [0] * (len(EFFECT_BOUNDS_US) - 1) + [2]
     workers = [
-        WorkerFigures(pid=7, read_at_us=NOW_US - 250_000, slowest_us=40_000),
-        WorkerFigures(pid=8, read_at_us=NOW_US - 500_000, slowest_us=0),
+        WorkerFigures(pid=7, revision=3, read_at_us=NOW_US - 250_000, slowest_us=40_000),
+        WorkerFigures(pid=8, revision=4, read_at_us=NOW_US - 500_000, slowest_us=0),
     ]
     found = samples(list(stop_metrics(counts, 12_000_000, workers, NOW_US)))
 
     assert found["concordat_stop_list_age_seconds"] == 0.5
+    assert found["concordat_worker_revision[8]"] == 4
     assert found["concordat_worker_stop_list_age_seconds[7]"] == 0.25
     assert found["concordat_worker_stop_effect_seconds[7]"] == 0.04
     assert found["concordat_stop_effect_seconds_bucket[0.05]"] == 1

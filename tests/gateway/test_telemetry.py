@@ -81,6 +81,8 @@ def test_each_worker_tells_how_old_its_stop_list_is_and_how_slow_a_stop_was(
     tmp_path: Path, counters: Counters
 ) -> None:
     """The slowest stop is told, however fast those after it were."""
+    counters.revision_adopted(6)
+    counters.revision_adopted(7)
     counters.stop_list_read(asked_us=1)
     counters.stop_took_effect(400_000)
     counters.stop_took_effect(20_000)
@@ -88,6 +90,7 @@ def test_each_worker_tells_how_old_its_stop_list_is_and_how_slow_a_stop_was(
     (worker,) = live_workers(tmp_path)
     found = metrics(tmp_path)
 
+    assert worker.revision == 7
     assert (worker.pid, worker.read_at_us, worker.slowest_us) == (os.getpid(), 1, 400_000)
     assert found[f'concordat_worker_stop_effect_seconds{{worker="{os.getpid()}"}}'] == 0.4
     assert found["concordat_stop_effect_seconds_count"] == 2

@@ -225,6 +225,7 @@ def test_a_token_on_an_unknown_path_is_a_decision(tmp_path: Path) -> None:
         (("client", "northvale-warm-homes"), 401),
         (("issuer", "https://idp.northvale.example"), 401),
         (("service", "dwp-eligibility"), 502),
+        (("key", "key-1"), 401),
     ],
 )
 def test_what_is_stopped_stops_at_the_next_call(
@@ -238,6 +239,18 @@ def test_what_is_stopped_stops_at_the_next_call(
             world.stops.add(entry)
             assert (await world.send(world.match_request())).status == status
             assert len(world.service.requests) == 1
+
+    asyncio.run(play())
+
+
+def test_one_token_can_be_stopped(tmp_path: Path) -> None:
+    """Its holder's next token is as good as ever."""
+
+    async def play() -> None:
+        async with open_world(tmp_path, [ONE_MATCH]) as world:
+            world.stops.add(("token", "lost"))
+            assert (await world.send(world.match_request(jti="lost"))).status == 401
+            assert (await world.send(world.match_request(jti="new"))).status == 200
 
     asyncio.run(play())
 
