@@ -5,15 +5,19 @@ from __future__ import annotations
 import typer
 
 from gateway import __version__
+from gateway.cli.agreement import agreement
 from gateway.cli.audit import audit
 from gateway.cli.client import call, token
+from gateway.cli.config import config, diff
 from gateway.cli.demo import demo
 from gateway.cli.doctor import doctor
 from gateway.cli.options import Json
 from gateway.cli.output import Stop, complain, line, show_json
 from gateway.cli.policy import policy
 from gateway.cli.serve import serve
+from gateway.cli.service import service
 from gateway.cli.setup import apply, database, init
+from gateway.cli.stop import client, stop
 from gateway.files import keep_private
 
 app = typer.Typer(
@@ -32,6 +36,12 @@ app.command()(demo)
 app.command()(serve)
 app.command()(init)
 app.command()(apply)
+app.command()(diff)
+app.add_typer(config, name="config")
+app.add_typer(agreement, name="agreement")
+app.add_typer(service, name="service")
+app.add_typer(client, name="client")
+app.add_typer(stop, name="stop")
 app.add_typer(policy, name="policy")
 app.add_typer(audit, name="audit")
 app.add_typer(token, name="token")

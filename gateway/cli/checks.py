@@ -234,7 +234,7 @@ def _fetched(channel: Channel, url: str) -> Mapping[str, object]:
 async def _services(configuration: Configuration, *, loopback: bool) -> list[Finding]:
     findings = []
     for connector, document in configuration.services.items():
-        health = await _probe(str(document.get("base_url") or ""), loopback=loopback)
+        health = await probe(str(document.get("base_url") or ""), loopback=loopback)
         if health.healthy:
             findings.append(_ok("service", f"{connector}: {health.detail}"))
         else:
@@ -243,7 +243,8 @@ async def _services(configuration: Configuration, *, loopback: bool) -> list[Fin
     return findings
 
 
-async def _probe(base_url: str, *, loopback: bool) -> Health:
+async def probe(base_url: str, *, loopback: bool) -> Health:
+    """Try whether a service can be reached; `loopback` allows plain HTTP on this host."""
     try:
         settings = HttpSettings(base_url=base_url, allow_loopback=loopback)
         async with open_http(settings) as connector:

@@ -27,7 +27,7 @@ def rules_of(pack: Path | None, home: Path | None) -> Rulebook:
     Raises Stop with everything that is wrong.
     """
     try:
-        return compile_rules(_configuration(pack, home))
+        return compile_rules(configuration_of(pack, home))
     except ConfigurationInvalid as invalid:
         raise Stop("\n".join(map(str, invalid.faults))) from None
     except SnapshotRefused as refused:
@@ -52,7 +52,8 @@ def agreement_named(name: str, home: Path | None) -> Agreement:
     raise Stop(f"{name} is no file, and no agreement of the registry", mend=mend)
 
 
-def _configuration(pack: Path | None, home: Path | None) -> Configuration:
+def configuration_of(pack: Path | None, home: Path | None) -> Configuration:
+    """Return the present configuration of `home`, else that of `pack`, else the built-in one."""
     if home is None:
         return read_directory(pack or BUILT_IN)
     engine = open_engine(settings_of(home).database_url, create=False)

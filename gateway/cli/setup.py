@@ -72,8 +72,10 @@ def apply(
     """Make the configuration in DIR the present one, whole or not at all.
 
     Every fault is told with its file, line and column. What DIR lacks is no longer present
-    afterwards. A running gateway takes the change up within seconds.
+    afterwards. The change is on record in the audit log before it is in force, and a running
+    gateway takes it up within seconds. See what would change first: `concordat diff DIR`.
     """
+    from gateway.cli.changes import applied_sentences
     from gateway.cli.configuration import apply_directory, check_directory
 
     settings = settings_of(home)
@@ -89,10 +91,8 @@ def apply(
     if as_json:
         show_json(changes)
         return
-    line(f"Revision {changes['revision']}")
-    for word in ("added", "changed", "removed"):
-        for name in changes[word]:
-            line(f"  {word:8} {name}")
+    for sentence in applied_sentences(changes):
+        line(sentence)
 
 
 @database.command("upgrade")
