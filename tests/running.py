@@ -64,17 +64,7 @@ class Running:
         self, key: SigningKey, *, service: str = SERVICE, agreement: str = AGREEMENT, **claims: Any
     ) -> str:
         """Make a bearer token, issued now; unless told, for the one agreement that matters."""
-        details = {"type": "data_exchange", "agreement": agreement, "purpose": PURPOSE}
-        said = {
-            "iss": ISSUER,
-            "org": CONSUMER,
-            "client_id": CLIENT,
-            "sub": CLIENT,
-            "aud": f"{self.base_url}/{service}",
-            "authorization_details": [details],
-            **claims,
-        }
-        return make_token(key, at=datetime.now(UTC), **said).decode()
+        return item_token(key, self.base_url, service=service, agreement=agreement, **claims)
 
     @property
     def settings(self) -> Settings:
@@ -86,6 +76,29 @@ class Running:
         """Return what each worker that lives enforces, by its process id."""
         found = live_workers(self.settings.run_directory)
         return {worker.pid: worker for worker in found}
+
+
+def item_token(
+    key: SigningKey,
+    base_url: str,
+    client: str = CLIENT,
+    *,
+    service: str = SERVICE,
+    agreement: str = AGREEMENT,
+    **claims: Any,
+) -> str:
+    """Make a client's bearer token at a gateway, issued now; unless told, for its one agreement."""
+    details = {"type": "data_exchange", "agreement": agreement, "purpose": PURPOSE}
+    said = {
+        "iss": ISSUER,
+        "org": CONSUMER,
+        "client_id": client,
+        "sub": client,
+        "aud": f"{base_url}/{service}",
+        "authorization_details": [details],
+        **claims,
+    }
+    return make_token(key, at=datetime.now(UTC), **said).decode()
 
 
 @contextmanager

@@ -3,72 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from connectors.fetch import FetchFailed, open_client
 from gateway.audit.entry import Kind
 from gateway.audit.keys import LogKeys
 from gateway.audit.reader import find_log, verify_log
-from gateway.audit.search import show
-from gateway.audit.sqlite import open_database, open_for_reading
-from tests.issuing import METADATA_PATH, IssuerServer
-from tests.running import (
-    FIELDS,
-    ISSUER,
-    ITEM,
-    Running,
-    free_port,
-    kill_all,
-    running_gateway,
-    write_configuration,
-)
-from tests.tokens import SigningKey, make_key
+from gateway.audit.sqlite import open_database
+from tests.faults.journals import Journal, kinds_of, open_exchanges, open_stage
+from tests.running import ITEM, Running, free_port, kill_all, running_gateway
+from tests.tokens import SigningKey
 
 CLIENTS = 8
 LOAD_S = 1.0
 WORKER_ROUNDS = 3
 """Deaths of a worker in one run; each is at an instant of its own."""
-
-
-@dataclass
-class Journal:
-    """What the caller and the service saw, kept where no gateway's crash can reach it."""
-
-    acknowledged: list[str] = field(default_factory=list)
-    served: list[str] = field(default_factory=list)
-    answered: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def acknowledge(self, exchange_id: str) -> None:
-        """Note that a caller has the whole answer of an exchange."""
-        self.acknowledged.append(exchange_id)
-        self.answered.set()
-
-
-@asynccontextmanager
-async def open_service(journal: Journal) -> AsyncIterator[str]:
-    """Serve one record to everybody, and keep the id of every exchange that was asked for."""
-    body = json.dumps({"records": [dict.fromkeys(FIELDS, "x" * 40)]}).encode()
-    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-    answer = head % len(body) + body
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                request = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-                journal.served.append(request.partition("x-request-id: ")[2].partition("\r")[0])
-                writer.write(answer)
-        except (asyncio.IncompleteReadError, OSError):
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 async def call_on(running: Running, key: SigningKey, journal: Journal, stop: asyncio.Event) -> None:
@@ -96,35 +49,10 @@ async def load(running: Running, key: SigningKey, journal: Journal) -> AsyncIter
         stop.set()
 
 
-@asynccontextmanager
-async def open_stage(directory: Path, journal: Journal) -> AsyncIterator[SigningKey]:
-    """Open an issuer and a service, and write the configuration that names them."""
-    key = make_key()
-    async with IssuerServer(key) as issuer, open_service(journal) as service_url:
-        keys_url = f"{issuer.issuer}/jwks.json"
-        issuer.documents[METADATA_PATH] = {"issuer": ISSUER, "jwks_uri": keys_url}
-        write_configuration(
-            directory / "configuration",
-            service_url=service_url,
-            metadata_url=issuer.issuer + METADATA_PATH,
-        )
-        yield key
-
-
 async def served_again(journal: Journal) -> None:
     """Wait until another exchange has been answered."""
     journal.answered.clear()
     await journal.answered.wait()
-
-
-def open_exchanges(home: Path) -> int:
-    """Return how many intents have no terminal record yet."""
-    database = open_for_reading(find_log(home / "audit"))
-    try:
-        count: int = database.execute("SELECT count(*) FROM audit_open").fetchone()[0]
-        return count
-    finally:
-        database.close()
 
 
 async def all_closed(home: Path) -> None:
@@ -141,14 +69,11 @@ def judge(home: Path, journal: Journal) -> None:
     assert report.ok, report.faults
     assert len(journal.acknowledged) > CLIENTS
     for identifier in {*journal.acknowledged, *journal.served}:
-        view = show(path, bytes.fromhex(identifier.replace("-", "")))
-        assert view is not None, "an exchange is missing from the log"
-        entries = view["entries"]
-        assert isinstance(entries, list)
-        kinds = [entry["kind"] for entry in entries]
+        kinds = kinds_of(path, identifier)
+        assert kinds, "an exchange is missing from the log"
         assert kinds[0] == Kind.INTENT
         if identifier in journal.acknowledged:
-            assert kinds[1:] == [Kind.OUTCOME]
+            assert kinds[1:] == (Kind.OUTCOME,)
         else:
             assert len(kinds) == 2
 

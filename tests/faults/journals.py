@@ -1,0 +1,98 @@
+"""What callers and services saw, kept where no gateway's crash reaches it, and held to the log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.audit.reader import find_log
+from gateway.audit.search import show
+from gateway.audit.sqlite import open_for_reading
+from tests.issuing import METADATA_PATH, IssuerServer
+from tests.running import FIELDS, ISSUER, write_configuration
+from tests.tokens import SigningKey, make_key
+
+
+@dataclass
+class Journal:
+    """Exchange ids as callers got them with whole answers, and as the service was asked."""
+
+    acknowledged: list[str] = field(default_factory=list)
+    served: list[str] = field(default_factory=list)
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def acknowledge(self, exchange_id: str) -> None:
+        """Note that a caller has the whole answer of an exchange."""
+        self.acknowledged.append(exchange_id)
+        self.answered.set()
+
+
+def go_on() -> bool:
+    """Let the service answer; the other thing that it can do is to stay silent."""
+    return True
+
+
+@asynccontextmanager
+async def open_service(journal: Journal, answers: Callable[[], bool] = go_on) -> AsyncIterator[str]:
+    """Serve one record to everybody, and keep the id of every exchange that was asked for.
+
+    `answers` is asked once a request is here whole, and tells whether it is to be answered.
+    """
+    body = json.dumps({"records": [dict.fromkeys(FIELDS, "x" * 40)]}).encode()
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    answer = head % len(body) + body
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                request = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+                journal.served.append(request.partition("x-request-id: ")[2].partition("\r")[0])
+                if answers():
+                    writer.write(answer)
+        except (asyncio.IncompleteReadError, OSError):
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@asynccontextmanager
+async def open_stage(
+    directory: Path, journal: Journal, answers: Callable[[], bool] = go_on
+) -> AsyncIterator[SigningKey]:
+    """Open an issuer and a service, and write the configuration that names them."""
+    key = make_key()
+    async with IssuerServer(key) as issuer, open_service(journal, answers) as service_url:
+        keys_url = f"{issuer.issuer}/jwks.json"
+        issuer.documents[METADATA_PATH] = {"issuer": ISSUER, "jwks_uri": keys_url}
+        write_configuration(
+            directory / "configuration",
+            service_url=service_url,
+            metadata_url=issuer.issuer + METADATA_PATH,
+        )
+        yield key
+
+
+def kinds_of(path: Path, exchange_id: str) -> tuple[str, ...]:
+    """Return the kinds of the records that the log at `path` holds of an exchange, in order."""
+    view = show(path, bytes.fromhex(exchange_id.replace("-", "")))
+    if view is None:
+        return ()
+    entries = view["entries"]
+    assert isinstance(entries, list)
+    return tuple(str(entry["kind"]) for entry in entries)
+
+
+def open_exchanges(home: Path) -> int:
+    """Return how many intents have no terminal record yet."""
+    database = open_for_reading(find_log(home / "audit"))
+    try:
+        count: int = database.execute("SELECT count(*) FROM audit_open").fetchone()[0]
+        return count
+    finally:
+        database.close()
