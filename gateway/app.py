@@ -193,7 +193,7 @@ def _readiness(log: AuditLog, keeper: SnapshotKeeper, troubles: Troubles) -> Rea
 async def _keeping_the_log(
     settings: Settings, log: AuditLog, troubles: Troubles
 ) -> AsyncIterator[None]:
-    """Integrate the log, publish its heads and close orphans; a last head is signed at the end."""
+    """Integrate the log, publish its heads and close orphans; all of it a last time at the end."""
 
     def report(part: str, failure: LogUnavailable | None) -> None:
         if failure is not None and not troubles.knows(part):
@@ -203,18 +203,17 @@ async def _keeping_the_log(
     keys = LogKeys(settings.keys_directory)
     integrator = Integrator(settings.audit_directory, origin=log_origin(settings), keys=keys)
     sweeper = Sweeper(log)
-    stop = asyncio.Event()
-    tasks = [
-        asyncio.get_running_loop().create_task(work)
-        for work in (
-            integrator.run(stop, partial(report, "integrator")),
-            sweeper.run(stop, partial(report, "sweeper")),
-        )
-    ]
+    loop = asyncio.get_running_loop()
+    stop_sweeping, stop_integrating = asyncio.Event(), asyncio.Event()
+    sweeping = loop.create_task(sweeper.run(stop_sweeping, partial(report, "sweeper")))
+    integrating = loop.create_task(integrator.run(stop_integrating, partial(report, "integrator")))
     try:
         yield
     finally:
-        stop.set()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # In this order, so that the last head covers what the last sweep has closed.
+        stop_sweeping.set()
+        await asyncio.gather(sweeping, return_exceptions=True)
+        stop_integrating.set()
+        await asyncio.gather(integrating, return_exceptions=True)
         integrator.close()
         sweeper.close()

@@ -28,12 +28,16 @@ from gateway.files import keep_private
 from gateway.logs import Event, event
 from gateway.presence import Role, check_alone, present
 from gateway.settings import Settings
-from gateway.worker import DRAIN_S, QuietServer, Said, on_signals, run_worker
+from gateway.worker import CLOSING_S, DRAIN_S, QuietServer, Said, on_signals, run_worker
 
 WORKER_START_S: Final = 30.0
 """Time for a worker to open its log and its listener."""
-RESTART_PAUSE_S: Final = 1.0
-"""Pause before a worker that died is started again."""
+RESTART_PAUSE_S: Final = 0.5
+"""Pause before a worker that died is started again; it doubles with every death after the first."""
+RESTART_PAUSE_S_MAX: Final = 30.0
+"""The longest pause: what keeps a worker from living may be mended at any time."""
+STEADY_S: Final = 60.0
+"""A worker that has lived this long has started well: its next death counts as the first."""
 WATCH_S: Final = 0.5
 """How often the control process looks for a new configuration and for dead workers."""
 
@@ -121,11 +125,17 @@ async def _supervise(composition: Composition, ready: Connection | None) -> None
 
 @dataclass(slots=True)
 class _Worker:
+    """One place among the workers: who fills it now, and how often that has gone wrong lately."""
+
     process: BaseProcess
     channel: Connection
     revision: int
     """The revision of the Snapshot that it was last given."""
+    part: str
+    started_s: float
+    deaths: int = 0
     sending: asyncio.Task[None] | None = None
+    restarting: asyncio.Task[None] | None = None
 
 
 class Workers:
@@ -144,10 +154,14 @@ class Workers:
 
     async def start(self) -> None:
         """Start every worker and wait until all of them listen."""
-        for _ in range(self._composition.settings.workers):
-            self._workers.append(self._spawn())
+        for number in range(1, self._composition.settings.workers + 1):
+            process, channel, revision = self._spawn()
+            part = f"worker {number}"
+            self._workers.append(
+                _Worker(process, channel, revision, part=part, started_s=monotonic_s())
+            )
         for worker in self._workers:
-            await asyncio.to_thread(_await_ready, worker)
+            await asyncio.to_thread(_await_ready, worker.channel)
 
     async def hand_over(self) -> None:
         """Give the newest Snapshot, whole, to every worker that has not been given it yet.
@@ -168,40 +182,63 @@ class Workers:
             )
 
     async def look_after(self) -> None:
-        """Hear what the workers say, and start again whatever has died.
+        """Hear what the workers say, and begin to start again whatever has died.
 
         The open exchanges of a dead worker are closed by the sweeper. A worker that does not come
-        up is tried again, and `/readyz` tells.
+        up is tried again, ever more seldom, and `/readyz` tells; the others know nothing of it.
         """
-        for position, worker in enumerate(self._workers):
-            part = f"worker {position + 1}"
+        for worker in self._workers:
+            if worker.restarting is not None and not worker.restarting.done():
+                continue
             if worker.process.is_alive():
                 for said in _heard(worker.channel):
-                    self._plane.troubles.report(part, said.trouble and f"{part}: {said.trouble}")
+                    trouble = said.trouble and f"{worker.part}: {said.trouble}"
+                    self._plane.troubles.report(worker.part, trouble)
                 continue
-            event(Event.WORKER_DIED, exit_code=worker.process.exitcode or 0)
-            worker.channel.close()
-            await asyncio.sleep(RESTART_PAUSE_S)
-            self._workers[position] = self._spawn()
-            try:
-                await asyncio.to_thread(_await_ready, self._workers[position])
-                self._plane.troubles.report(part, None)
-                event(Event.WORKER_RESTARTED, pid=self._workers[position].process.pid or 0)
-            except WorkerFailed as failure:
-                self._plane.troubles.report(part, f"{part}: {failure}.")
+            worker.restarting = asyncio.get_running_loop().create_task(self._restart(worker))
 
     async def stop(self) -> None:
-        """Let the exchanges under way end, then end the processes."""
+        """Let the exchanges under way end, then end the processes.
+
+        Our own copy of the listener goes first: who calls now is to be refused at once and go
+        elsewhere, not to wait for workers that take nobody any more.
+        """
+        self._listener.close()
+        restarting = [worker.restarting for worker in self._workers if worker.restarting]
+        for task in restarting:
+            task.cancel()
         for worker in self._workers:
             worker.process.terminate()
-        deadline_s = monotonic_s() + DRAIN_S
+        await asyncio.gather(*restarting, return_exceptions=True)
+        deadline_s = monotonic_s() + DRAIN_S + CLOSING_S
         for worker in self._workers:
             await asyncio.to_thread(worker.process.join, max(0.0, deadline_s - monotonic_s()))
             if worker.process.is_alive():
                 worker.process.kill()
+                await asyncio.to_thread(worker.process.join)
             worker.channel.close()
 
-    def _spawn(self) -> _Worker:
+    async def _restart(self, worker: _Worker) -> None:
+        """Fill the place of a worker that has died, after a pause that grows with its deaths."""
+        lived_s = monotonic_s() - worker.started_s
+        worker.deaths = 1 if lived_s >= STEADY_S else worker.deaths + 1
+        event(Event.WORKER_DIED, exit_code=worker.process.exitcode or 0)
+        worker.channel.close()
+        if worker.deaths > 1 and not self._plane.troubles.knows(worker.part):
+            sentence = f"{worker.part}: it has died {worker.deaths} times in a row."
+            self._plane.troubles.report(worker.part, sentence)
+        await asyncio.sleep(restart_pause_s(worker.deaths))
+        worker.process, worker.channel, worker.revision = self._spawn()
+        worker.started_s = monotonic_s()
+        try:
+            await asyncio.to_thread(_await_ready, worker.channel)
+        except WorkerFailed as failure:
+            self._plane.troubles.report(worker.part, f"{worker.part}: {failure}.")
+            return
+        self._plane.troubles.report(worker.part, None)
+        event(Event.WORKER_RESTARTED, pid=worker.process.pid or 0)
+
+    def _spawn(self) -> tuple[BaseProcess, Connection, int]:
         ours, theirs = _SPAWN.Pipe()
         snapshot = self._plane.snapshot
         process = _SPAWN.Process(
@@ -211,7 +248,13 @@ class Workers:
         )
         process.start()
         theirs.close()
-        return _Worker(process=process, channel=ours, revision=snapshot.revision)
+        return process, ours, snapshot.revision
+
+
+def restart_pause_s(deaths: int) -> float:
+    """Return the pause before a worker is started again that died `deaths` times in a row."""
+    # Beyond some doublings the pause is the longest anyway.
+    return min(RESTART_PAUSE_S * 2.0 ** min(deaths - 1, 16), RESTART_PAUSE_S_MAX)
 
 
 def _send(channel: Connection, snapshot: memoryview) -> None:
@@ -229,12 +272,12 @@ def _heard(channel: Connection) -> Iterator[Said]:
         return  # it has just died
 
 
-def _await_ready(worker: _Worker) -> None:
+def _await_ready(channel: Connection) -> None:
     trouble: str | None = f"it did not listen within {WORKER_START_S:.0f} s"
-    if worker.channel.poll(WORKER_START_S):
+    if channel.poll(WORKER_START_S):
         try:
-            trouble = worker.channel.recv().trouble
-        except EOFError:
+            trouble = channel.recv().trouble
+        except (EOFError, OSError):
             trouble = "it ended before it listened"
     if trouble is not None:
         raise WorkerFailed(f"a worker could not start: {trouble}")

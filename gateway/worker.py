@@ -38,6 +38,8 @@ FAILURE_WATCH_S: Final = 1.0
 """How often a worker looks whether its log has failed."""
 DRAIN_S: Final = 35.0
 """Time for the exchanges under way to end after SIGTERM: a call's deadline, and its outcome."""
+CLOSING_S: Final = 10.0
+"""Time for a worker that serves nobody any more to commit its last records and close its files."""
 
 
 GC_THRESHOLDS: Final = (20_000, 20, 50)

@@ -39,7 +39,7 @@ AGREEMENT: Final = "DSA-2026-1000"
 PURPOSE: Final = "POPULATION_HEALTH_PLANNING"
 FIELDS: Final = tuple(f"field_{number:02}" for number in range(19))
 START_S_MAX: Final = 60.0
-STOP_S_MAX: Final = 40.0
+STOP_S_MAX: Final = 50.0
 
 _SPAWN: Final = multiprocessing.get_context("spawn")
 

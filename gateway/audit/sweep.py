@@ -36,15 +36,21 @@ class Sweeper:
     async def run(
         self, stop: asyncio.Event, report: Callable[[LogUnavailable | None], None]
     ) -> None:
-        """Sweep every two seconds until `stop` is set; `report` is told whether it failed."""
-        while not stop.is_set():
+        """Sweep every two seconds until `stop` is set, and a last time then.
+
+        `report` is told whether it failed.
+        """
+        while True:
+            stopping = stop.is_set()
             try:
                 await self.sweep()
                 report(None)
             except LogUnavailable as failure:
                 report(failure)
-            except sqlite.Error as broken:
+            except (sqlite.Error, OSError) as broken:
                 report(LogUnavailable(f"orphaned exchanges cannot be looked for: {broken}"))
+            if stopping:
+                return
             try:
                 await asyncio.wait_for(stop.wait(), INTERVAL_S)
             except TimeoutError:

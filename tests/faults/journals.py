@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,17 +31,18 @@ class Journal:
         self.answered.set()
 
 
-def go_on() -> bool:
-    """Let the service answer; the other thing that it can do is to stay silent."""
+Answers = Callable[[], Awaitable[bool]]
+"""Asked by the service once a request is here whole: whether it is to be answered."""
+
+
+async def at_once() -> bool:
+    """Let the service answer, without waiting for anything."""
     return True
 
 
 @asynccontextmanager
-async def open_service(journal: Journal, answers: Callable[[], bool] = go_on) -> AsyncIterator[str]:
-    """Serve one record to everybody, and keep the id of every exchange that was asked for.
-
-    `answers` is asked once a request is here whole, and tells whether it is to be answered.
-    """
+async def open_service(journal: Journal, answers: Answers = at_once) -> AsyncIterator[str]:
+    """Serve one record to everybody, and keep the id of every exchange that was asked for."""
     body = json.dumps({"records": [dict.fromkeys(FIELDS, "x" * 40)]}).encode()
     head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
     answer = head % len(body) + body
@@ -51,7 +52,7 @@ async def open_service(journal: Journal, answers: Callable[[], bool] = go_on) ->
             while True:
                 request = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
                 journal.served.append(request.partition("x-request-id: ")[2].partition("\r")[0])
-                if answers():
+                if await answers():
                     writer.write(answer)
         except (asyncio.IncompleteReadError, OSError):
             writer.close()
@@ -63,7 +64,7 @@ async def open_service(journal: Journal, answers: Callable[[], bool] = go_on) ->
 
 @asynccontextmanager
 async def open_stage(
-    directory: Path, journal: Journal, answers: Callable[[], bool] = go_on
+    directory: Path, journal: Journal, answers: Answers = at_once
 ) -> AsyncIterator[SigningKey]:
     """Open an issuer and a service, and write the configuration that names them."""
     key = make_key()

@@ -51,7 +51,7 @@ class Fuse:
     calls_left: int = 0
     worker_pid: int = 0
 
-    def answers(self) -> bool:
+    async def answers(self) -> bool:
         """Tell whether the service answers the call that has just come."""
         self.calls_left -= 1
         if self.calls_left:

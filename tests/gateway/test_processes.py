@@ -18,7 +18,13 @@ from connectors.scripted import open_scripted
 from gateway.audit.reader import find_log, verify_log
 from gateway.database import open_engine
 from gateway.presence import GatewayRuns
-from gateway.processes import AddressTaken, run_gateway
+from gateway.processes import (
+    RESTART_PAUSE_S,
+    RESTART_PAUSE_S_MAX,
+    AddressTaken,
+    restart_pause_s,
+    run_gateway,
+)
 from gateway.registry.store import Registry, StopKind
 from gateway.settings import load_settings
 from tests.issuing import METADATA_PATH, IssuerServer
@@ -158,3 +164,13 @@ def test_a_listener_that_is_taken_is_an_error_at_once(tmp_path: Path) -> None:
         with pytest.raises(AddressTaken, match="in use by another program"):
             run_gateway(settings.model_copy(update={"data_listen": address}))
     assert not settings.audit_directory.exists()
+
+
+def test_what_dies_again_and_again_is_started_ever_more_seldom() -> None:
+    """The pause doubles up to its bound, however often a worker has died."""
+    pauses = [restart_pause_s(deaths) for deaths in range(1, 10)]
+
+    assert pauses[0] == RESTART_PAUSE_S
+    assert pauses[1] == 2 * RESTART_PAUSE_S
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == restart_pause_s(1_000_000) == RESTART_PAUSE_S_MAX

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import sys
 from pathlib import Path
 
 from gateway.audit.log import AuditLog
-from gateway.audit.store import Claim
+from gateway.audit.store import Claim, LogUnavailable
 from gateway.audit.sweep import Sweeper
 from gateway.clock import new_uuid7, system_time_us
 from tests.gateway.audit.records import intent, outcome, provisioned, selected, using
@@ -43,6 +44,43 @@ def test_exchanges_of_a_killed_process_become_indeterminate(tmp_path: Path) -> N
         }
         assert len(list((log.directory / "instances").iterdir())) == 1
         await log.append(outcome(alive))
+
+    using(tmp_path, use)
+
+
+def test_a_sweeper_that_is_stopped_sweeps_a_last_time(tmp_path: Path) -> None:
+    """What the last workers left open is closed before the gateway has ended (I8)."""
+    provisioned(tmp_path)
+
+    async def begin(log: AuditLog) -> None:
+        await log.append(intent())
+
+    async def use(log: AuditLog) -> None:
+        reported: list[object] = []
+        sweeper, stop = Sweeper(log), asyncio.Event()
+        stop.set()
+        await sweeper.run(stop, reported.append)
+        sweeper.close()
+        assert reported == [None]
+        assert selected(log.path, "SELECT count(*) FROM audit_open") == [(0,)]
+
+    using(tmp_path, begin)
+    using(tmp_path, use)
+
+
+def test_a_sweeper_goes_on_after_whatever_fails(tmp_path: Path) -> None:
+    """A folder that cannot be read is reported, and does not end the sweeper."""
+
+    async def use(log: AuditLog) -> None:
+        reported: list[LogUnavailable | None] = []
+        sweeper, stop = Sweeper(log), asyncio.Event()
+        stop.set()
+        instances = log.directory / "instances"
+        instances.rename(instances.with_name("mislaid"))
+        await sweeper.run(stop, reported.append)
+        sweeper.close()
+        instances.with_name("mislaid").rename(instances)
+        assert "cannot be looked for" in str(reported[0])
 
     using(tmp_path, use)
 
