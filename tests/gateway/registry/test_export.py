@@ -47,8 +47,8 @@ def test_an_export_is_canonical(tmp_path: Path) -> None:
     backwards = replace(
         configuration,
         agreements={
-            key: dict(reversed(document.items()))
-            for key, document in reversed(configuration.agreements.items())
+            key: dict(reversed(list(document.items())))
+            for key, document in reversed(list(configuration.agreements.items()))
         },
     )
     again = read_directory(write(configuration, tmp_path))
