@@ -38,6 +38,11 @@ class LogKeys:
         seed = self._read_or_create(_SIGNING)
         return Signer(origin, Ed25519PrivateKey.from_private_bytes(seed))
 
+    def find_signer(self, origin: str) -> Signer | None:
+        """Return the key that signs this log's checkpoints, or None where there is none yet."""
+        seed = self._read(self._directory / _SIGNING)
+        return Signer(origin, Ed25519PrivateKey.from_private_bytes(seed)) if seed else None
+
     def day_key(self, day: int) -> bytes:
         """Return the key-encryption key of a day (days since 1970), made at the first call."""
         return self._read_or_create(_KEY_ENCRYPTION.format(day=day))

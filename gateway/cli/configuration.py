@@ -44,7 +44,7 @@ def read_checked(directory: Path) -> Configuration:
 def check_directory(directory: Path, settings: Settings) -> Configuration:
     """Return what could be applied: everything in `directory` reads and compiles."""
     configuration = read_checked(directory)
-    faults = _compile_faults(configuration, settings)
+    faults = compile_faults(configuration, settings)
     if faults:
         mend = "nothing was changed; correct the places above"
         raise Stop("\n".join(faults), mend=mend, code=Exit.FAILED)
@@ -76,7 +76,7 @@ def check_present(settings: Settings) -> tuple[int, Configuration]:
     """
     with open_registry(settings) as registry:
         revision, configuration = registry.load()
-    faults = list(_compile_faults(configuration, settings))
+    faults = list(compile_faults(configuration, settings))
     if not faults:
         examiner, now = Examiner.of(configuration), SystemClock().now()
         for key, document in configuration.agreements.items():
@@ -130,7 +130,8 @@ def summary_of(settings: Settings) -> Mapping[str, Any]:
     return {"revision": revision, "digest": digest, **counts, "stops": len(stops)}
 
 
-def _compile_faults(configuration: Configuration, settings: Settings) -> tuple[str, ...]:
+def compile_faults(configuration: Configuration, settings: Settings) -> tuple[str, ...]:
+    """Return why a configuration cannot be enforced by the gateway of `settings`, if so."""
     try:
         compile_snapshot(
             configuration,

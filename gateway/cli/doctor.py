@@ -9,10 +9,11 @@ from gateway.cli.output import Exit, line, show_json
 
 
 def doctor(home: Home = None, as_json: Json = False) -> None:
-    """Check settings, file modes, keys, database, audit log, clock, disk, issuers and services.
+    """Check everything that a gateway needs, and say what mends what is wrong.
 
-    Every line says ok, failed or unknown, and the lines that failed are followed by what mends
-    them. Changes nothing. Exit 1 if a check failed, 2 if one could not be made.
+    Settings, file modes, keys, database and its schema, audit log, clock, disk, stop-list,
+    configuration, issuers and services. Every line says ok, failed or unknown, and those that
+    failed are followed by the command that mends them. Changes nothing. Exit 1 if a check failed, 2 if one could not be made.
     """
     from gateway.cli.checks import State, examine
 

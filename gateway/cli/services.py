@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
-from gateway.cli.checks import probe
 from gateway.cli.configuration import open_registry
+from gateway.cli.neighbours import probe
 from gateway.cli.output import Stop
 from gateway.demo.state import is_demo
 from gateway.registry.documents import Configuration, Kind
