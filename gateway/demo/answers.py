@@ -11,6 +11,7 @@ from gateway.demo.channel import Answer
 
 DEFAULT_RECORDS_AT: Final = "/records"
 _CSV: Final = "text/csv"
+_PARQUET: Final = "application/vnd.apache.parquet"
 _YES: Final = frozenset({"true", "True"})
 _ELIGIBLE: Final = "eligible"
 
@@ -22,6 +23,8 @@ def records_of(answer: Answer, records_at: str = DEFAULT_RECORDS_AT) -> list[Map
     """
     if answer.media_type == _CSV:
         return list(csv.DictReader(io.StringIO(answer.body.decode("utf-8"))))
+    if answer.media_type == _PARQUET:
+        return _rows_of_parquet(answer.body)
     if not answer.media_type.endswith("json"):
         return []
     try:
@@ -31,6 +34,14 @@ def records_of(answer: Answer, records_at: str = DEFAULT_RECORDS_AT) -> list[Map
     found = _at(value, records_at)
     records = found if isinstance(found, list) else value if isinstance(value, list) else [value]
     return [record for record in records if isinstance(record, Mapping)]
+
+
+def _rows_of_parquet(body: bytes) -> list[Mapping[str, object]]:
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    rows: list[Mapping[str, object]] = parquet.read_table(pa.BufferReader(body)).to_pylist()
+    return rows
 
 
 def fields_of(records: Sequence[Mapping[str, object]]) -> frozenset[str] | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from gateway.demo.departments import Serving
 from gateway.demo.packs import Pack
 from gateway.demo.scenario import ScenarioCall
 
@@ -31,14 +30,8 @@ def _uses_decision_form(call: ScenarioCall, pack: Pack) -> bool:
     return limited and _DECISION_REFERENCE in call.token.context
 
 
-def _uses_parquet(call: ScenarioCall, pack: Pack) -> bool:
-    operation = pack.operation_of(call)
-    return operation is not None and operation.serving is Serving.PARQUET_OF
-
-
 _MISSING: Final[dict[str, Callable[[ScenarioCall, Pack], bool]]] = {
     "break-glass grants": _uses_break_glass,
     "recorded decision forms": _uses_decision_form,
-    "Parquet answers": _uses_parquet,
 }
 """Each feature that is still missing, and how a call is seen to need it."""

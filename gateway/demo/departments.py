@@ -6,7 +6,9 @@ What each path does is said in the `department` section of the pack's `services.
 from __future__ import annotations
 
 import csv
+import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -122,6 +124,9 @@ class Replacements:
         return note.get(path)
 
 
+_MEDIA_TYPES: Final = {Serving.PARQUET_OF: "application/vnd.apache.parquet"}
+"""Media types that need not be named."""
+_WHOLE_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _OPERATION_WORDS: Final = frozenset({"method", "path", "on", "media_type", *Serving})
 
 
@@ -142,7 +147,7 @@ def _read_operation(connector: str, value: object) -> DepartmentOperation:
         serving=servings[0],
         file=file,
         on=tuple(str(column) for column in value.get("on", ())),
-        media_type=str(value.get("media_type", "application/json")),
+        media_type=str(value.get("media_type", _MEDIA_TYPES.get(servings[0], "application/json"))),
     )
 
 
@@ -174,7 +179,7 @@ class _Endpoint:
             case Serving.FILE:
                 return Response(file.read_bytes(), media_type=self._operation.media_type)
             case Serving.PARQUET_OF:
-                return Response(status_code=HTTPStatus.NOT_IMPLEMENTED)
+                return Response(_parquet(_rows(file)), media_type=self._operation.media_type)
 
 
 def _path_parameters(request: Request) -> list[tuple[str, str]]:
@@ -184,6 +189,21 @@ def _path_parameters(request: Request) -> list[tuple[str, str]]:
 def _rows(file: Path) -> list[Row]:
     with file.open(newline="", encoding="utf-8") as lines:
         return list(csv.DictReader(lines))
+
+
+def _parquet(rows: Sequence[Row]) -> bytes:
+    """Write rows as Parquet: a column of whole numbers is one, any other is text."""
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    columns: dict[str, list[int] | list[str]] = {}
+    for name in rows[0] if rows else ():
+        cells = [row[name] for row in rows]
+        whole = all(map(_WHOLE_NUMBER.fullmatch, cells))
+        columns[name] = [int(cell) for cell in cells] if whole else cells
+    file = io.BytesIO()
+    parquet.write_table(pa.table(columns), file)
+    return file.getvalue()
 
 
 def _narrowed(rows: Sequence[Row], wanted: Sequence[tuple[str, str]]) -> list[Row]:

@@ -8,6 +8,7 @@ from connectors.base import Call, CallFailed, Connector, Failure, Reply
 from gateway.clock import uuid_text
 from gateway.errors import ProblemCode
 from gateway.exchange.duties.apply import Applied, Shape, Withheld, apply_duties, has_body_duties
+from gateway.exchange.duties.duty_processes import DutyProcesses, is_off_loop
 from gateway.exchange.facts import Ending, Exchange
 from gateway.exchange.messages import Headers, Target
 from gateway.exchange.records import request_subjects, request_values
@@ -66,7 +67,7 @@ _PASSED_ON: Final = frozenset({404, 405, 406, 409, 410, 412, 415, 422, 428, 429}
 """Client errors of a service that the consumer can do something about; its other errors are 502."""
 
 
-async def deliver(exchange: Exchange, connector: Connector) -> Ending:
+async def deliver(exchange: Exchange, connector: Connector, processes: DutyProcesses) -> Ending:
     """Call the service and return what may be released; never raises.
 
     Whatever happens here, the intent is on record, so that an outcome has to follow it.
@@ -74,7 +75,7 @@ async def deliver(exchange: Exchange, connector: Connector) -> Ending:
     try:
         reply = await connector.call(upstream_call(exchange))
         try:
-            return await _read(exchange, reply)
+            return await _read(exchange, reply, processes)
         finally:
             await reply.release()
     except CallFailed as failed:
@@ -108,7 +109,7 @@ def upstream_call(exchange: Exchange) -> Call:
     )
 
 
-async def _read(exchange: Exchange, reply: Reply) -> Ending:
+async def _read(exchange: Exchange, reply: Reply, processes: DutyProcesses) -> Ending:
     if reply.status >= 300 and reply.status != 304:
         return _service_error(reply.status)
     if reply.status == 206 and has_body_duties(exchange.decision.duties):
@@ -120,15 +121,45 @@ async def _read(exchange: Exchange, reply: Reply) -> Ending:
             reply.status,
         )
     body = await reply.read(ANSWER_BYTES_MAX)
-    return released(exchange, reply.status, reply.headers, body)
+    off_loop = is_off_loop(_media_type(reply.headers), len(body))
+    if not off_loop or not has_body_duties(exchange.decision.duties):
+        return released(exchange, reply.status, reply.headers, body)
+    return await _released_off_loop(exchange, reply, body, processes)
 
 
 def released(exchange: Exchange, status: int, headers: Headers, body: bytes) -> Ending:
     """Apply the decision's duties to an answer and return what is left of it to release."""
-    duties = exchange.decision.duties
-    fields = dict(headers)
-    known = request_subjects(exchange)
+    unread = _without_reading(exchange, status, headers, body)
+    if unread is not None:
+        return unread
+    applied = apply_duties(
+        exchange.decision.duties, _shape(exchange), media_type=_media_type(headers), body=body
+    )
+    return _applied(exchange, status, headers, applied)
+
+
+async def _released_off_loop(
+    exchange: Exchange, reply: Reply, body: bytes, processes: DutyProcesses
+) -> Ending:
+    """Do as `released` does, where the duties would hold up the loop or put the worker at risk."""
+    unread = _without_reading(exchange, reply.status, reply.headers, body)
+    if unread is not None:
+        return unread
+    applied = await processes.apply(
+        exchange.decision.duties,
+        _shape(exchange),
+        media_type=_media_type(reply.headers),
+        body=body,
+    )
+    return _applied(exchange, reply.status, reply.headers, applied)
+
+
+def _without_reading(
+    exchange: Exchange, status: int, headers: Headers, body: bytes
+) -> Ending | None:
+    """Return the ending of an answer that is empty, or that no duty can read; else None."""
     if not body:
+        known = request_subjects(exchange)
         return Ending(
             status=status,
             headers=_release_headers(headers, _RELEASED_WHOLE),
@@ -136,8 +167,8 @@ def released(exchange: Exchange, status: int, headers: Headers, body: bytes) -> 
             subjects=known,
             subjects_counted=len(known),
         )
-    coded = fields.get(b"content-encoding", b"identity") != b"identity"
-    if coded and has_body_duties(duties):
+    coded = any(name == b"content-encoding" and value != b"identity" for name, value in headers)
+    if coded and has_body_duties(exchange.decision.duties):
         return _withheld(
             Withheld(
                 reason=ReasonCode.DUTY_NOT_APPLICABLE,
@@ -145,18 +176,19 @@ def released(exchange: Exchange, status: int, headers: Headers, body: bytes) -> 
             ),
             status,
         )
-    applied = apply_duties(
-        duties,
-        _shape(exchange, known),
-        media_type=fields.get(b"content-type", b"").decode("latin-1"),
-        body=body,
-    )
-    if isinstance(applied, Withheld):
-        return _withheld(applied, status)
-    return _applied(exchange, status, headers, applied)
+    return None
 
 
-def _shape(exchange: Exchange, known: frozenset[str]) -> Shape:
+def _media_type(headers: Headers) -> str:
+    """Return the answer's media type; empty where none or more than one is stated.
+
+    Which of two a consumer would believe is not known, so that no duty can be applied.
+    """
+    found = [value for name, value in headers if name == b"content-type"]
+    return found[0].decode("latin-1") if len(found) == 1 else ""
+
+
+def _shape(exchange: Exchange) -> Shape:
     assert exchange.service is not None, "a permitted exchange has one"  # noqa: S101 - programmer's error
     facts = exchange.service.facts
     # Only where people are protected does it matter what the request chose its records by.
@@ -164,7 +196,7 @@ def _shape(exchange: Exchange, known: frozenset[str]) -> Shape:
     return Shape(
         records_at=facts.records_at,
         count_at=facts.count_at,
-        known_subjects=known,
+        known_subjects=request_subjects(exchange),
         filtered_on=(
             frozenset([name for name, _ in request_values(exchange)]) if protects else _NOTHING
         ),
@@ -174,7 +206,11 @@ def _shape(exchange: Exchange, known: frozenset[str]) -> Shape:
 _NOTHING: Final[frozenset[str]] = frozenset()
 
 
-def _applied(exchange: Exchange, status: int, headers: Headers, applied: Applied) -> Ending:
+def _applied(
+    exchange: Exchange, status: int, headers: Headers, applied: Applied | Withheld
+) -> Ending:
+    if isinstance(applied, Withheld):
+        return _withheld(applied, status)
     names = RELEASED if has_body_duties(exchange.decision.duties) else _RELEASED_WHOLE
     return Ending(
         status=status,

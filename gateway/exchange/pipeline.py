@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from connectors.base import Connector
@@ -21,6 +21,7 @@ from gateway.exchange import records
 from gateway.exchange.answers import ErrorAnswer, answer, refusal
 from gateway.exchange.conclude import calls_today, claims_of, conclude
 from gateway.exchange.deliver import deliver, exchange_headers
+from gateway.exchange.duties.duty_processes import DutyProcesses
 from gateway.exchange.facts import Ending, Exchange
 from gateway.exchange.inquiry import Opened, inquire, open_exchange
 from gateway.exchange.limits import RateLimiter
@@ -51,6 +52,7 @@ class Ports:
     refused: RefusedTraffic
     telemetry: Telemetry
     instance: str
+    duty_processes: DutyProcesses = field(default_factory=DutyProcesses)
 
 
 async def exchange(request: Request, now: Snapshot, ports: Ports) -> Response:
@@ -86,7 +88,7 @@ async def exchange(request: Request, now: Snapshot, ports: Ports) -> Response:
     # The call, and the duties on its answer (step 6).
     assert subject.service is not None  # noqa: S101 - a permitted exchange has a service
     connector = ports.connectors[subject.service.facts.connector]
-    ending = await deliver(subject, connector)
+    ending = await deliver(subject, connector, ports.duty_processes)
 
     # Outcome (step 7): durable before the consumer has the whole answer (invariant I2).
     if ending.failure is not None:

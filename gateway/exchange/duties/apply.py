@@ -6,6 +6,7 @@ from gateway.exchange.duties.applied import Applied, Shape, Withheld, not_applic
 from gateway.exchange.duties.csv_duties import apply_to_csv
 from gateway.exchange.duties.json_duties import apply_to_json
 from gateway.exchange.duties.media import Format, read_media
+from gateway.exchange.duties.parquet_duties import apply_to_parquet
 from gateway.exchange.duties.small_numbers import small_numbers_withheld
 from policies.decision import Duties
 
@@ -43,4 +44,6 @@ def apply_duties(
         return apply_to_json(duties, shape, body, fhir=media.fhir)
     if media.format is Format.CSV:
         return apply_to_csv(duties, shape, body)
+    if media.format is Format.PARQUET:
+        return apply_to_parquet(duties, shape, body)
     return not_applicable("The service answered in a media type to which no duty can be applied.")

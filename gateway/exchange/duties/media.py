@@ -18,6 +18,7 @@ class Format(Enum):
 
     JSON = "json"
     CSV = "csv"
+    PARQUET = "parquet"
     OTHER = "other"
 
 
@@ -37,8 +38,9 @@ def read_media(media_type: str) -> Media:
     """Read a ``Content-Type`` value (RFC 9110 §8.3.1); total.
 
     JSON is ``application/json`` or any ``application/*+json`` (RFC 6839 §3.1), CSV is ``text/csv``
-    (RFC 7111). A charset other than UTF-8 or its subset US-ASCII, a charset given twice, or CSV
-    that says it has no header row (RFC 4180 §3) is OTHER.
+    (RFC 7111), Parquet ``application/vnd.apache.parquet``, as registered. A charset other than
+    UTF-8 or its subset US-ASCII, a charset given twice, or CSV that says it has no header row (RFC
+    4180 §3) is OTHER.
     """
     essence, *parameters = media_type.split(";")
     essence = essence.strip().lower()
@@ -48,6 +50,8 @@ def read_media(media_type: str) -> Media:
         return _OTHER
     if essence == "text/csv":
         return _OTHER if ("header", "absent") in read else Media(format=Format.CSV)
+    if essence == "application/vnd.apache.parquet":
+        return Media(format=Format.PARQUET)
     if essence == "application/json" or (
         essence.startswith("application/") and essence.endswith("+json")
     ):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from gateway.demo.answers import eligible_among, fields_of, hint_of, reason_of, records_of
@@ -40,6 +43,18 @@ def test_rows_of_a_table_are_its_records() -> None:
         {"a": "3", "b": "4"},
     ]
     assert records_of(_answer(b"\x00\x01", "application/octet-stream")) == []
+
+
+def test_rows_of_parquet_are_its_records() -> None:
+    """A Parquet answer has typed rows."""
+    file = io.BytesIO()
+    pq.write_table(pa.table({"a": [1, None], "b": ["x", "y"]}), file)
+    answer = Answer(
+        status=200,
+        headers={"content-type": "application/vnd.apache.parquet"},
+        body=file.getvalue(),
+    )
+    assert records_of(answer) == [{"a": 1, "b": "x"}, {"a": None, "b": "y"}]
 
 
 def test_fields_are_those_of_every_record() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
@@ -77,11 +79,21 @@ def test_append_accepts_anything(http: TestClient) -> None:
 
 
 def test_a_file_is_served_byte_for_byte(http: TestClient) -> None:
-    """A file has its bytes and its media type; Parquet is not there yet and says so."""
+    """A file has its bytes and its media type."""
     answer = http.get("/file.csv")
     assert answer.text == TABLE
     assert answer.headers["content-type"].startswith("text/csv")
-    assert http.get("/file.parquet").status_code == 501
+
+
+def test_a_table_is_served_as_parquet(http: TestClient) -> None:
+    """The same rows: whole numbers as numbers, everything else as text."""
+    answer = http.get("/file.parquet")
+    rows = pq.read_table(pa.BufferReader(answer.content)).to_pylist()
+    assert answer.headers["content-type"] == "application/vnd.apache.parquet"
+    assert rows == [
+        {"nhs_number": 9990000018, "area": "E06999001"},
+        {"nhs_number": 9990000026, "area": "E06999002"},
+    ]
 
 
 def test_a_replacement_stands_in_at_its_path_alone(

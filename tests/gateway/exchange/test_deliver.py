@@ -10,6 +10,7 @@ import pytest
 
 from connectors.base import Call, CallFailed, Failure, Health, Reply
 from gateway.exchange.deliver import deliver, exchange_headers, released, upstream_call
+from gateway.exchange.duties.duty_processes import DutyProcesses
 from gateway.exchange.facts import Exchange
 from policies.decision import Duties, ReasonCode
 from tests.world import ask, json_answer, open_world
@@ -54,7 +55,7 @@ def test_every_failure_ends_the_exchange_in_order(
 
     async def play() -> None:
         async with open_world(tmp_path) as world:
-            ending = await deliver((await ask(world)).exchange, Failing(error))
+            ending = await deliver((await ask(world)).exchange, Failing(error), DutyProcesses())
 
             assert (ending.status, ending.problem, ending.sent) == (status, code, sent)
             assert ending.body == b""
@@ -92,7 +93,7 @@ def test_a_status_that_is_not_the_caller_s_business_is_a_bad_gateway(
         )
         async with open_world(tmp_path, [script]) as world:
             connector = world.ports.connectors["dwp-eligibility"]
-            ending = await deliver((await ask(world)).exchange, connector)
+            ending = await deliver((await ask(world)).exchange, connector, DutyProcesses())
 
             assert ending.status == 502
             assert ending.headers == ()
@@ -129,7 +130,7 @@ def test_a_part_of_the_data_cannot_be_checked(tmp_path: Path) -> None:
     async def play() -> None:
         async with open_world(tmp_path, [json_answer({}, status="206 Partial")]) as world:
             connector = world.ports.connectors["dwp-eligibility"]
-            ending = await deliver((await ask(world)).exchange, connector)
+            ending = await deliver((await ask(world)).exchange, connector, DutyProcesses())
 
             assert ending.reason is ReasonCode.DUTY_NOT_APPLICABLE
 

@@ -11,6 +11,7 @@ from gateway.exchange.duties.media import Format, Media, read_media
 JSON = Media(format=Format.JSON)
 FHIR = Media(format=Format.JSON, fhir=True)
 CSV = Media(format=Format.CSV)
+PARQUET = Media(format=Format.PARQUET)
 OTHER = Media(format=Format.OTHER)
 
 
@@ -31,13 +32,19 @@ OTHER = Media(format=Format.OTHER)
         ("application/json, text/csv", OTHER),
         ("application/x-ndjson", OTHER),
         ("application/json-seq", OTHER),
-        ("application/vnd.apache.parquet", OTHER),
+        ("application/vnd.apache.parquet", PARQUET),
+        ("application/octet-stream", OTHER),
+        ("application/x-parquet", OTHER),
+        ("application/fhir+xml", OTHER),
+        ("application/json+fhir", OTHER),
+        ("application/gzip", OTHER),
+        ("multipart/byteranges; boundary=x", OTHER),
         ("text/json", OTHER),
         ("", OTHER),
     ],
 )
 def test_a_media_type_is_read_or_it_is_other(media_type: str, expected: Media) -> None:
-    """Only JSON and CSV in UTF-8 are readable; everything else is OTHER."""
+    """JSON and CSV in UTF-8, and Parquet, are readable; everything else is OTHER."""
     assert read_media(media_type) == expected
 
 

@@ -1,0 +1,137 @@
+"""Duties that are applied off the event loop: each answer in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from os import pathsep
+from typing import Final
+
+from gateway.exchange.duties import duty_process
+from gateway.exchange.duties.applied import Applied, Shape, Withheld, not_applicable
+from gateway.exchange.duties.duty_process import DutyTask, ResultBroken, decode_result
+from gateway.exchange.duties.media import Format, read_media
+from policies.decision import Duties
+
+PROCESSES_MAX: Final = 2
+"""Processes of one worker at once; further answers wait."""
+WAITING_MAX: Final = 16
+"""Answers that wait for a process; one more is withheld at once."""
+APPLY_S_MAX: Final = 30.0
+"""Time for one answer, its wait for a turn included."""
+ON_LOOP_BYTES_MAX: Final = 1024 * 1024
+"""Longer CSV and FHIR answers would hold up every other exchange of the worker."""
+RESULT_BYTES_MAX: Final = 64 * 1024 * 1024
+"""The longest result; a Parquet file that was packed more tightly may grow when written anew."""
+PIPE_BYTES: Final = 1024 * 1024
+
+_PROGRAM: Final = f"import {duty_process.__name__} as process; process.main()"
+
+_LOST: Final = not_applicable("The gateway could not read the service's answer within its bounds.")
+_CROWDED: Final = not_applicable("Too many answers wait to be read by the gateway.")
+
+
+def is_off_loop(media_type: str, bytes_read: int) -> bool:
+    """Whether duties on an answer of this type and length are applied in a process of its own."""
+    media = read_media(media_type)
+    if media.format is Format.PARQUET:
+        return True
+    slow = media.format is Format.CSV or media.fhir
+    return slow and bytes_read > ON_LOOP_BYTES_MAX
+
+
+class DutyProcesses:
+    """Starts a process for each answer, in turn, and outlives whatever becomes of it.
+
+    A process that has seen one answer never sees another, so that a file that takes it over can
+    reach nobody else's data. Nothing of it is left when `apply` returns.
+    """
+
+    __slots__ = ("_turns", "_waiting")
+
+    def __init__(self) -> None:
+        """Start none yet; use it in one event loop."""
+        self._turns: Final = asyncio.Semaphore(PROCESSES_MAX)
+        self._waiting = 0
+
+    async def apply(
+        self, duties: Duties, shape: Shape, *, media_type: str, body: bytes
+    ) -> Applied | Withheld:
+        """Apply `duties` as `apply_duties` would; an answer that fells its process is withheld.
+
+        Raises:
+            OSError: the system starts no process.
+        """
+        task = DutyTask(duties=duties, shape=shape, media_type=media_type, body=body)
+        try:
+            async with asyncio.timeout(APPLY_S_MAX):
+                return await self._take_turn(task)
+        except TimeoutError:
+            return _LOST
+
+    async def _take_turn(self, task: DutyTask) -> Applied | Withheld:
+        if self._waiting >= WAITING_MAX:
+            return _CROWDED
+        self._waiting += 1
+        try:
+            await self._turns.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            return await _apply_in_process(task)
+        finally:
+            self._turns.release()
+
+
+async def _apply_in_process(task: DutyTask) -> Applied | Withheld:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-P", "-c", _PROGRAM),
+        stdin=PIPE,
+        stdout=PIPE,
+        # What a library says of a broken file may quote it.
+        stderr=DEVNULL,
+        limit=PIPE_BYTES,
+        # Nothing of the gateway's own environment: it may hold secrets.
+        env={
+            "PYTHONPATH": pathsep.join(sys.path),
+            "ARROW_DEFAULT_MEMORY_POOL": "system",
+            "MALLOC_ARENA_MAX": "1",
+        },
+    )
+    try:
+        return decode_result(await _exchange(process, pickle.dumps(task)))
+    except (ConnectionError, ResultBroken):
+        return _LOST
+    finally:
+        await _end(process)
+
+
+async def _exchange(process: Process, task: bytes) -> bytes:
+    assert process.stdin is not None  # noqa: S101 - it was asked for
+    assert process.stdout is not None  # noqa: S101 - it was asked for
+    process.stdin.write(task)
+    await process.stdin.drain()
+    process.stdin.close()
+    result = bytearray()
+    while piece := await process.stdout.read(PIPE_BYTES):
+        result += piece
+        if len(result) > RESULT_BYTES_MAX:
+            raise ResultBroken("too long")
+    if await process.wait() != 0:
+        raise ResultBroken("it failed")
+    return bytes(result)
+
+
+async def _end(process: Process) -> None:
+    """End `process` if it has not ended, and take in what is left, so that its pipes close."""
+    assert process.stdin is not None  # noqa: S101 - it was asked for
+    assert process.stdout is not None  # noqa: S101 - it was asked for
+    if process.returncode is None:
+        process.kill()
+    process.stdin.close()
+    while await process.stdout.read(PIPE_BYTES):
+        pass
+    await process.wait()

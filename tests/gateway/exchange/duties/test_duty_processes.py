@@ -1,0 +1,172 @@
+"""Duties in processes of their own: whatever a file does to its process, the gateway goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import subprocess
+import sys
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gateway.exchange.duties import duty_processes
+from gateway.exchange.duties.applied import Applied, Shape, Withheld
+from gateway.exchange.duties.apply import apply_duties
+from gateway.exchange.duties.duty_processes import (
+    ON_LOOP_BYTES_MAX,
+    DutyProcesses,
+    is_off_loop,
+)
+from policies.decision import Duties, ReasonCode
+
+PARQUET = "application/vnd.apache.parquet"
+DUTIES = Duties(allowed=frozenset({"kept"}), subject_field="id")
+BOMB_ROWS = 200_000
+
+
+def parquet(columns: dict[str, Any], **options: Any) -> bytes:
+    """Write columns as a service would."""
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink, **options)
+    return sink.getvalue()
+
+
+GOOD = parquet({"kept": ["open"], "id": [9991000011]})
+
+
+def bomb() -> bytes:
+    """Write a small file whose one value of a megabyte is repeated until no memory holds it."""
+    indices = pa.array([0] * BOMB_ROWS, pa.int32())
+    repeated = pa.DictionaryArray.from_arrays(indices, pa.array(["x" * 1_000_000]))
+    return parquet({"kept": repeated, "id": range(BOMB_ROWS)}, compression="zstd")
+
+
+def abort() -> bytes:
+    """Write a file with a compression codec that nobody knows; the library aborts over it."""
+    snappy, unknown = b"\x02", b"\x36"
+    column = b"\x19\x18\x04kept\x15"
+    assert column + snappy in GOOD
+    return GOOD.replace(column + snappy, column + unknown)
+
+
+async def apply(processes: DutyProcesses, body: bytes, media_type: str = PARQUET) -> Any:
+    """Apply the duties in a process."""
+    return await processes.apply(DUTIES, Shape(), media_type=media_type, body=body)
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body"),
+    [(PARQUET, GOOD), ("text/csv", b"kept,id\nopen,1\n"), ("text/html", b"<p>")],
+)
+def test_a_process_gives_what_the_duties_give(media_type: str, body: bytes) -> None:
+    """Where they are applied makes no difference."""
+    result = asyncio.run(apply(DutyProcesses(), body, media_type))
+
+    assert result == apply_duties(DUTIES, Shape(), media_type=media_type, body=body)
+
+
+@pytest.mark.parametrize("hostile", [bomb, abort], ids=["bomb", "abort"])
+def test_a_file_that_fells_its_process_is_withheld(hostile: Any) -> None:
+    """Memory is bounded, an abort is not ours, and the next answer is read as ever."""
+
+    async def play() -> None:
+        processes = DutyProcesses()
+        body = hostile()
+        assert len(body) < 2_000_000
+        withheld = await apply(processes, body)
+
+        assert isinstance(withheld, Withheld)
+        assert withheld.reason is ReasonCode.DUTY_NOT_APPLICABLE
+        assert isinstance(await apply(processes, GOOD), Applied)
+
+    asyncio.run(play())
+
+
+def test_a_process_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for a file without end, and nothing of its process is left."""
+    monkeypatch.setattr(duty_processes, "APPLY_S_MAX", 0.01)
+    withheld = asyncio.run(apply(DutyProcesses(), GOOD))
+
+    assert isinstance(withheld, Withheld)
+
+
+def test_a_result_that_is_too_long_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process cannot fill the gateway's memory either."""
+    monkeypatch.setattr(duty_processes, "RESULT_BYTES_MAX", 10)
+    withheld = asyncio.run(apply(DutyProcesses(), GOOD))
+
+    assert isinstance(withheld, Withheld)
+
+
+def test_an_exchange_that_is_given_up_ends_its_process() -> None:
+    """Whoever stops waiting leaves no process behind, and its turn goes to the next."""
+
+    async def play() -> None:
+        processes = DutyProcesses()
+        for _ in range(duty_processes.PROCESSES_MAX):
+            given_up = asyncio.get_running_loop().create_task(apply(processes, GOOD))
+            await asyncio.sleep(0.01)
+            given_up.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await given_up
+        assert isinstance(await apply(processes, GOOD), Applied)
+
+    asyncio.run(play())
+
+
+def test_answers_take_turns_and_too_many_are_withheld(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flood of files costs so many processes at once and no more."""
+    monkeypatch.setattr(duty_processes, "WAITING_MAX", 2)
+
+    async def play() -> list[Any]:
+        processes = DutyProcesses()
+        return await asyncio.gather(*[apply(processes, GOOD) for _ in range(6)])
+
+    results = asyncio.run(play())
+
+    assert [type(result) for result in results].count(Applied) == duty_processes.PROCESSES_MAX + 2
+    assert [type(result) for result in results].count(Withheld) == 2
+
+
+def test_a_process_sees_nothing_of_the_gateways_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Secrets of the gateway are not where hostile files are read."""
+    monkeypatch.setenv("CONCORDAT_SECRET", "MARKER")
+    show = "import os, sys; sys.stdout.write('W' + repr(dict(os.environ)))"
+    monkeypatch.setattr(duty_processes, "_PROGRAM", show)
+    seen: list[bytes] = []
+    monkeypatch.setattr(duty_processes, "decode_result", seen.append)
+    asyncio.run(apply(DutyProcesses(), GOOD))
+
+    assert b"ARROW_DEFAULT_MEMORY_POOL" in seen[0]
+    assert b"MARKER" not in seen[0]
+
+
+@pytest.mark.parametrize(
+    ("media_type", "size", "expected"),
+    [
+        (PARQUET, 1, True),
+        ("application/json", 2**30, False),
+        ("application/fhir+json", ON_LOOP_BYTES_MAX, False),
+        ("application/fhir+json", ON_LOOP_BYTES_MAX + 1, True),
+        ("text/csv", ON_LOOP_BYTES_MAX, False),
+        ("text/csv", ON_LOOP_BYTES_MAX + 1, True),
+        ("image/png", 2**30, False),
+    ],
+)
+def test_what_is_dangerous_or_slow_leaves_the_loop(
+    media_type: str, size: int, expected: bool
+) -> None:
+    """Parquet always does; what Python reads piece by piece does when it is long."""
+    assert is_off_loop(media_type, size) is expected
+
+
+def test_the_library_is_not_loaded_into_the_gateway() -> None:
+    """It costs 50 MB and is used by few: a worker starts without it."""
+    loaded = "import gateway.worker, sys; sys.exit('pyarrow' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", loaded]).returncode == 0
