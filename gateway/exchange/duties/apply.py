@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.exchange.duties.applied import Applied, Shape, Withheld, not_applicable
 from gateway.exchange.duties.csv_duties import apply_to_csv
+from gateway.exchange.duties.fhir_duties import apply_to_fhir
 from gateway.exchange.duties.json_duties import apply_to_json
 from gateway.exchange.duties.media import Format, read_media
 from gateway.exchange.duties.parquet_duties import apply_to_parquet
@@ -40,6 +41,8 @@ def apply_duties(
     media = read_media(media_type)
     if duties.small_number_guard and (media.format is Format.OTHER or not shape.count_at):
         return small_numbers_withheld()
+    if media.fhir and duties.allowed is not None and not duties.aggregate:
+        return apply_to_fhir(duties, shape, body)
     if media.format is Format.JSON:
         return apply_to_json(duties, shape, body, fhir=media.fhir)
     if media.format is Format.CSV:

@@ -22,6 +22,7 @@ from gateway.exchange.duties.record_layouts import Layout, Row, layout_of
 from gateway.exchange.duties.returned_names import NameReader, name_reader
 from gateway.exchange.duties.row_rules import Fate, RowRules, people, row_rules
 from gateway.exchange.duties.small_numbers import (
+    counts_are_safe,
     counts_in,
     is_safe_count,
     pointer_parts,
@@ -56,7 +57,9 @@ def apply_to_json(duties: Duties, shape: Shape, body: bytes, *, fhir: bool) -> A
         whole = fhir and duties.aggregate
         if whole:
             return _pass_whole(duties, shape, body)
-        if duties.small_number_guard and not _counts_are_safe(read_json(body), shape):
+        if duties.small_number_guard and not counts_are_safe(
+            read_json(body), shape.records_at, shape.count_at
+        ):
             return small_numbers_withheld()
         return _filter(duties, shape, body)
     except (msgspec.DecodeError, JsonUnreadable, ValueError, RecursionError):
@@ -78,21 +81,6 @@ def _pass_whole(duties: Duties, shape: Shape, body: bytes) -> Applied | Withheld
     return volume_exceeded(duties, records) or Applied(
         body=body, records=records, subjects=known, subjects_counted=len(known)
     )
-
-
-def _counts_are_safe(document: object, shape: Shape) -> bool:
-    """Whether every count is safe; of records without a count nobody can tell."""
-    counts = counts_in(document, shape.count_at)
-    if not counts:
-        return not _records_in(document, shape.records_at)
-    return all(map(is_safe_count, counts))
-
-
-def _records_in(document: object, records_at: str) -> int:
-    if not isinstance(document, list):
-        for part in pointer_parts(records_at):
-            document = document.get(part) if isinstance(document, dict) else None
-    return len(document) if isinstance(document, list) else 1
 
 
 def _filter(duties: Duties, shape: Shape, body: bytes) -> Applied | Withheld:

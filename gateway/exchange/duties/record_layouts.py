@@ -80,7 +80,7 @@ class _StructLayout:
         self._unsent = tuple(attributes[name] for name in columns if name not in allowed)
 
     def values(self, row: Row) -> Sequence[str | None]:
-        return [_text(getattr(row, attribute)) for attribute in self._columns]
+        return [text_of(getattr(row, attribute)) for attribute in self._columns]
 
     def redact(self, row: Row, names: frozenset[str]) -> None:
         for name in names & self._allowed.keys():
@@ -127,7 +127,7 @@ class _MemberLayout:
         return read_members(record)
 
     def values(self, row: Row) -> Sequence[str | None]:
-        return [_text(row.get(name, _ABSENT)) for name in self._columns]
+        return [text_of(row.get(name, _ABSENT)) for name in self._columns]
 
     def redact(self, row: Row, names: frozenset[str]) -> None:
         for name in names & row.keys():
@@ -144,8 +144,8 @@ class _MemberLayout:
         return tuple(name for name in sorted(self._allowed) if any(name in row for row in rows))
 
 
-def _text(value: msgspec.Raw | msgspec.UnsetType) -> str | None:
-    """A scalar as text: a string's content, a number's own digits, ``true`` or ``false``."""
+def text_of(value: msgspec.Raw | msgspec.UnsetType) -> str | None:
+    """Return a scalar as text: a string's content, a number's own digits, ``true`` or ``false``."""
     if value is _ABSENT:
         return None
     token = bytes(value)

@@ -52,6 +52,23 @@ def counts_in(document: object, count_at: Iterable[str]) -> list[object]:
     return [*at_pointers, *_named(document, names)]
 
 
+def counts_are_safe(document: object, records_at: str, count_at: Iterable[str]) -> bool:
+    """Whether every count in a parsed JSON document is safe; of records without a count nobody can
+    tell.
+    """
+    counts = counts_in(document, count_at)
+    if not counts:
+        return not _records_in(document, records_at)
+    return all(map(is_safe_count, counts))
+
+
+def _records_in(document: object, records_at: str) -> int:
+    if not isinstance(document, list):
+        for part in pointer_parts(records_at):
+            document = document.get(part) if isinstance(document, dict) else None
+    return len(document) if isinstance(document, list) else 1
+
+
 def small_numbers_withheld() -> Withheld:
     """Withhold an answer that the guard does not let pass."""
     return Withheld(
