@@ -38,7 +38,6 @@ FORWARDED_UNTOUCHED: Final = frozenset({b"accept-encoding", b"range", b"if-range
 """Fields that go upstream only where no duty has to read the answer."""
 RELEASED: Final = frozenset(
     {
-        b"content-disposition",
         b"content-language",
         b"content-type",
         b"data-as-of",
@@ -48,9 +47,10 @@ RELEASED: Final = frozenset(
 )
 """Response fields of a service that a consumer may see."""
 RELEASED_UNTOUCHED: Final = frozenset(
-    {b"accept-ranges", b"content-encoding", b"content-range", b"etag"}
+    {b"accept-ranges", b"content-disposition", b"content-encoding", b"content-range", b"etag"}
 )
-"""Response fields that are true only of a body that no duty has changed."""
+"""Response fields that are true only of a body that no duty has changed. An entity tag may be a
+hash of what is withheld, and a file's name may say whom it is about."""
 
 _FORWARDED_WHOLE: Final = FORWARDED | FORWARDED_UNTOUCHED
 _RELEASED_WHOLE: Final = RELEASED | RELEASED_UNTOUCHED
@@ -162,7 +162,7 @@ def _without_reading(
         known = request_subjects(exchange)
         return Ending(
             status=status,
-            headers=_release_headers(headers, _RELEASED_WHOLE),
+            headers=_release_headers(headers, _released_names(exchange)),
             service_status=status,
             subjects=known,
             subjects_counted=len(known),
@@ -211,10 +211,9 @@ def _applied(
 ) -> Ending:
     if isinstance(applied, Withheld):
         return _withheld(applied, status)
-    names = RELEASED if has_body_duties(exchange.decision.duties) else _RELEASED_WHOLE
     return Ending(
         status=status,
-        headers=_release_headers(headers, names),
+        headers=_release_headers(headers, _released_names(exchange)),
         body=applied.body,
         service_status=status,
         records=applied.records,
@@ -236,6 +235,10 @@ def exchange_headers(exchange: Exchange) -> Headers:
     if exchange.decision.duties.onward_not_permitted:
         headers.append((b"onward-sharing", b"not-permitted"))
     return tuple(headers)
+
+
+def _released_names(exchange: Exchange) -> frozenset[bytes]:
+    return RELEASED if has_body_duties(exchange.decision.duties) else _RELEASED_WHOLE
 
 
 def _release_headers(headers: Headers, names: frozenset[bytes]) -> Headers:
