@@ -121,43 +121,19 @@ async def _read(exchange: Exchange, reply: Reply, processes: DutyProcesses) -> E
             reply.status,
         )
     body = await reply.read(ANSWER_BYTES_MAX)
-    off_loop = is_off_loop(_media_type(reply.headers), len(body))
+    media_type, coded = _described(reply.headers)
+    off_loop = is_off_loop(media_type, len(body)) and not coded
     if not off_loop or not has_body_duties(exchange.decision.duties):
         return released(exchange, reply.status, reply.headers, body)
-    return await _released_off_loop(exchange, reply, body, processes)
-
-
-def released(exchange: Exchange, status: int, headers: Headers, body: bytes) -> Ending:
-    """Apply the decision's duties to an answer and return what is left of it to release."""
-    unread = _without_reading(exchange, status, headers, body)
-    if unread is not None:
-        return unread
-    applied = apply_duties(
-        exchange.decision.duties, _shape(exchange), media_type=_media_type(headers), body=body
-    )
-    return _applied(exchange, status, headers, applied)
-
-
-async def _released_off_loop(
-    exchange: Exchange, reply: Reply, body: bytes, processes: DutyProcesses
-) -> Ending:
-    """Do as `released` does, where the duties would hold up the loop or put the worker at risk."""
-    unread = _without_reading(exchange, reply.status, reply.headers, body)
-    if unread is not None:
-        return unread
     applied = await processes.apply(
-        exchange.decision.duties,
-        _shape(exchange),
-        media_type=_media_type(reply.headers),
-        body=body,
+        exchange.decision.duties, _shape(exchange), media_type=media_type, body=body
     )
     return _applied(exchange, reply.status, reply.headers, applied)
 
 
-def _without_reading(
-    exchange: Exchange, status: int, headers: Headers, body: bytes
-) -> Ending | None:
-    """Return the ending of an answer that is empty, or that no duty can read; else None."""
+def released(exchange: Exchange, status: int, headers: Headers, body: bytes) -> Ending:
+    """Apply the decision's duties to an answer and return what is left of it to release."""
+    duties = exchange.decision.duties
     if not body:
         known = request_subjects(exchange)
         return Ending(
@@ -167,8 +143,8 @@ def _without_reading(
             subjects=known,
             subjects_counted=len(known),
         )
-    coded = any(name == b"content-encoding" and value != b"identity" for name, value in headers)
-    if coded and has_body_duties(exchange.decision.duties):
+    media_type, coded = _described(headers)
+    if coded and has_body_duties(duties):
         return _withheld(
             Withheld(
                 reason=ReasonCode.DUTY_NOT_APPLICABLE,
@@ -176,16 +152,23 @@ def _without_reading(
             ),
             status,
         )
-    return None
+    applied = apply_duties(duties, _shape(exchange), media_type=media_type, body=body)
+    return _applied(exchange, status, headers, applied)
 
 
-def _media_type(headers: Headers) -> str:
-    """Return the answer's media type; empty where none or more than one is stated.
+def _described(headers: Headers) -> tuple[str, bool]:
+    """Return an answer's media type, and whether it is encoded.
 
-    Which of two a consumer would believe is not known, so that no duty can be applied.
+    The type is empty where none or more than one is stated: which of two a consumer would believe
+    is not known, so no duty can be applied.
     """
-    found = [value for name, value in headers if name == b"content-type"]
-    return found[0].decode("latin-1") if len(found) == 1 else ""
+    media_types, coded = [], False
+    for name, value in headers:
+        if name == b"content-type":
+            media_types.append(value)
+        elif name == b"content-encoding":
+            coded = coded or value != b"identity"
+    return media_types[0].decode("latin-1") if len(media_types) == 1 else "", coded
 
 
 def _shape(exchange: Exchange) -> Shape:

@@ -6,13 +6,14 @@ import asyncio
 import pickle
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from functools import lru_cache
 from os import pathsep
 from typing import Final
 
 from gateway.exchange.duties import duty_process
 from gateway.exchange.duties.applied import Applied, Shape, Withheld, not_applicable
 from gateway.exchange.duties.duty_process import DutyTask, ResultBroken, decode_result
-from gateway.exchange.duties.media import Format, read_media
+from gateway.exchange.duties.media import MEDIA_TYPES_REMEMBERED_MAX, Format, read_media
 from policies.decision import Duties
 
 PROCESSES_MAX: Final = 2
@@ -35,11 +36,15 @@ _CROWDED: Final = not_applicable("Too many answers wait to be read by the gatewa
 
 def is_off_loop(media_type: str, bytes_read: int) -> bool:
     """Whether duties on an answer of this type and length are applied in a process of its own."""
+    return bytes_read > _on_loop_bytes_max(media_type)
+
+
+@lru_cache(maxsize=MEDIA_TYPES_REMEMBERED_MAX)
+def _on_loop_bytes_max(media_type: str) -> int:
     media = read_media(media_type)
     if media.format is Format.PARQUET:
-        return True
-    slow = media.format is Format.CSV or media.fhir
-    return slow and bytes_read > ON_LOOP_BYTES_MAX
+        return 0
+    return ON_LOOP_BYTES_MAX if media.format is Format.CSV or media.fhir else sys.maxsize
 
 
 class DutyProcesses:
