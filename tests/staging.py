@@ -116,8 +116,10 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def open_stage(directory: Path, *, workers: int = 2) -> AsyncIterator[Stage]:
-    """Open an issuer, two services and a gateway with an agreement for each of them."""
+async def open_stage(
+    directory: Path, *, workers: int = 2, agreements: int = 2
+) -> AsyncIterator[Stage]:
+    """Open an issuer, two services and a gateway with an agreement for each of them, or more."""
     key, configuration = make_key(), directory / "configuration"
     async with AsyncExitStack() as stack:
         issuer = await stack.enter_async_context(IssuerServer(key))
@@ -129,7 +131,7 @@ async def open_stage(directory: Path, *, workers: int = 2) -> AsyncIterator[Stag
             configuration,
             service_url=plain.base_url,
             metadata_url=issuer.issuer + METADATA_PATH,
-            agreements=2,
+            agreements=agreements,
         )
         _add_moving(configuration, moving.base_url)
         # The gateway blocks while it starts and stops; the services must go on answering.

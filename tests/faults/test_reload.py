@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from tests.running import ITEM
 from tests.staging import BODY, MOVING, WAIT_S_MAX, Stage, open_stage, until
 from tests.steady import open_steady
 
+MANY = 160
 CALLS_MIN = 100
 """Calls of the untouched service that the load makes at least while everything changes."""
 
@@ -20,6 +23,14 @@ async def busy(stage: Stage) -> None:
     """Wait until the load has been answered again, so that every state was under load."""
     answered = len(stage.seen)
     await until(lambda: len(stage.seen) >= answered + CALLS_MIN // 4)
+
+
+async def new_version(stage: Stage, version: int, worker: int) -> int:
+    """Apply a new version of an agreement; return its revision once a worker enforces it."""
+    stage.edit("agreements/0000.yaml", lambda document: document.update(version=version))
+    revision = (await stage.apply()).revision
+    await until(lambda: stage.running.figures[worker].revision == revision)
+    return revision
 
 
 def test_no_request_fails_while_the_configuration_changes(tmp_path: Path) -> None:
@@ -91,6 +102,25 @@ def test_what_cannot_be_enforced_leaves_everything_as_it_was(tmp_path: Path) -> 
                 await busy(stage)
             assert {seen.status for seen in stage.seen} == {200}
             assert (await stage.call(client, ITEM)).status == 200
+
+    asyncio.run(asyncio.wait_for(play(), 100))
+
+
+def test_a_worker_that_takes_nothing_gets_the_newest_as_soon_as_it_does(tmp_path: Path) -> None:
+    """It holds up nobody, and is not left behind: what came while it was stuck comes after."""
+
+    async def play() -> None:
+        # With so many agreements a Snapshot is longer than what a pipe takes in unread.
+        async with open_stage(tmp_path, agreements=MANY) as stage:
+            stuck, other = stage.running.workers
+            os.kill(stuck, signal.SIGSTOP)
+            try:
+                await new_version(stage, 2, other)
+                newest = await new_version(stage, 3, other)
+                assert stage.running.figures[stuck].revision < newest - 1
+            finally:
+                os.kill(stuck, signal.SIGCONT)
+            await stage.everywhere(newest)
 
     asyncio.run(asyncio.wait_for(play(), 100))
 
