@@ -87,6 +87,11 @@ def _identifier(view: Mapping[str, Any]) -> object:
 
 def _request(view: Mapping[str, Any]) -> str:
     """Return method and route, or what a record of another kind is about."""
+    if view.get("verb") == "apply":
+        return f"apply: revision {view.get('revision')}"
+    what = view.get("what")  # an administrator's stop, or its end; names of clients are sealed
+    if what:
+        return f"{view.get('verb')} {what} {view.get(str(what), '')}".strip()
     place = view.get("route") or view.get("service") or ""
     asked = f"{view.get('method') or view.get('verb') or ''} {place}".strip()
     return asked or str(view.get("kind", ""))

@@ -85,3 +85,15 @@ def test_no_time_is_nothing() -> None:
     """What is no time does not become one."""
     assert instant(None) == ""
     assert instant("soon") == ""
+
+
+def test_an_administrator_s_change_is_told_with_what_it_changed() -> None:
+    """Which revision, or which agreement; the name of a client is not in a list."""
+    entry = {"index": 1, "kind": "admin.change", "leaf_hash": "00", "record_id": "0199a3c4-aa"}
+    seen = {"kind": "admin.change", "entries": [entry]}
+    applied = {**seen, "verb": "apply", "revision": 7}
+    stopped = {**seen, "verb": "stop", "what": "agreement", "agreement": "DSA-2026-0003"}
+    text = _text(exchanges_table([applied, stopped, {**seen, "verb": "stop", "what": "client"}]))
+
+    for fact in ("apply: revision 7", "stop agreement DSA-2026-0003", "stop client"):
+        assert fact in text
