@@ -22,7 +22,8 @@ def list_services(home: Home = None, as_json: Json = False) -> None:
         show_json({"services": found})
         return
     for one in found:
-        state = "stopped" if one["stopped"] else f"{one['agreements']} agreements"
+        used = one["agreements"]
+        state = "stopped" if one["stopped"] else f"{used} agreement{'s' * (used != 1)}"
         line(f"{one['connector']:24}{one['kind']:8}{state:16}{one['base_url']}")
     if not found:
         line("There are no services.")
