@@ -82,7 +82,37 @@ async def fetch_json(
     media_type = response.headers.get("content-type", "").partition(";")[0].strip()
     if _JSON_TYPE.fullmatch(media_type) is None:
         raise FetchFailed("the answer is not JSON by its media type")
-    return Fetched(value=_parse(body), max_age_s=_max_age_s(response.headers.get("cache-control")))
+    return Fetched(
+        value=parse_json(body), max_age_s=_max_age_s(response.headers.get("cache-control"))
+    )
+
+
+async def post_form(
+    url: str,
+    form: str,
+    headers: Mapping[str, str],
+    *,
+    allow_loopback_http: bool,
+    rule: EgressRule,
+    tls: ssl.SSLContext | None = None,
+) -> Answer:
+    """Post a form to where `fetch_json` may get from, and return the whole answer.
+
+    `rule` judges the connected address; `tls` verifies the server instead of the system's
+    authorities, and may show it a certificate.
+
+    Raises:
+        FetchFailed: without an answer of at most `JSON_BYTES_MAX` in `FETCH_TIMEOUT_S`.
+    """
+    named = {**headers, **_JSON_WANTED, "content-type": "application/x-www-form-urlencoded"}
+    try:
+        checked = _checked(url, allow_loopback_http)
+        request = httpx2.Request("POST", checked, headers=named, content=form.encode("ascii"))
+    except (httpx2.InvalidURL, UnicodeError):
+        raise FetchFailed("the URL cannot be read") from None
+    response, body = await _exchange(request, rule, JSON_BYTES_MAX, FETCH_TIMEOUT_S, tls)
+    answered = tuple((name.lower(), value) for name, value in response.headers.raw)
+    return Answer(status=response.status_code, headers=answered, body=body)
 
 
 class Caller:
@@ -136,7 +166,11 @@ def _checked(url: str, allow_loopback_http: bool) -> str:
 
 
 async def _exchange(
-    request: httpx2.Request, rule: EgressRule, bytes_max: int, timeout_s: float
+    request: httpx2.Request,
+    rule: EgressRule,
+    bytes_max: int,
+    timeout_s: float,
+    tls: ssl.SSLContext | None = None,
 ) -> tuple[httpx2.Response, bytes]:
     async def judge_address(event: str, info: Mapping[str, Any]) -> None:
         if event == _CONNECTED:
@@ -149,7 +183,7 @@ async def _exchange(
     try:
         async with (
             asyncio.timeout(timeout_s),
-            httpx2.AsyncClient(timeout=timeout_s, trust_env=False, verify=_tls()) as client,
+            httpx2.AsyncClient(timeout=timeout_s, trust_env=False, verify=tls or _tls()) as client,
         ):
             response = await client.send(request, stream=True)
             try:
@@ -169,8 +203,12 @@ async def _read(response: httpx2.Response, bytes_max: int) -> bytes:
     return bytes(parts)
 
 
-def _parse(body: bytes) -> object:
-    """Return the value of a JSON text (RFC 8259) whose objects name each member once."""
+def parse_json(body: bytes) -> object:
+    """Return the value of a JSON text (RFC 8259) whose objects name each member once.
+
+    Raises:
+        FetchFailed: for anything else.
+    """
     try:
         value: object = json.loads(
             body.decode("utf-8"), object_pairs_hook=_once_each, parse_constant=_no_constant

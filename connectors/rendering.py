@@ -54,13 +54,26 @@ _LINES_OF_REQUEST: Final = 3
 class HeadWriter:
     """Writes heads of requests to one authority, below one path prefix."""
 
-    __slots__ = ("_after_target", "_leads", "_prefix")
+    __slots__ = ("_after_target", "_leads", "_lines", "_own_name", "_prefix", "_start")
 
     def __init__(self, authority: bytes, prefix: bytes) -> None:
         """`authority` is the Host to send; `prefix` goes before every target, without end slash."""
         self._prefix = prefix
-        self._after_target = b" HTTP/1.1\r\nhost: " + authority + b"\r\n"
+        self._start = self._after_target = b" HTTP/1.1\r\nhost: " + authority + b"\r\n"
+        self._lines = _LINES_OF_REQUEST
+        self._own_name = b""
         self._leads: dict[bytes, bytes] = {}
+
+    def authorize(self, name: bytes, value: bytes) -> None:
+        """Send the gateway's own credential as one field of every request from now on.
+
+        No call can bring a field of this `name` then. It costs a request nothing: it is part of
+        what stands between its target and its own fields.
+        """
+        self._after_target = self._start + name + b": " + value + b"\r\n"
+        self._lines = _LINES_OF_REQUEST + 1
+        self._own_name = name
+        self._leads.pop(name, None)
 
     def render(self, call: Call) -> bytes:
         """Return the head; raises CallFailed (REFUSED, nothing sent) where the call cannot be."""
@@ -71,7 +84,7 @@ class HeadWriter:
         leads = self._leads
         for name, value in call.headers:
             parts += (leads.get(name) or self._admit(name), value, b"\r\n")
-        lines = _LINES_OF_REQUEST + len(call.headers)
+        lines = self._lines + len(call.headers)
         if call.body is None:
             parts.append(method[1])
             lines += len(method[1]) > 2
@@ -85,7 +98,7 @@ class HeadWriter:
         return head
 
     def _admit(self, name: bytes) -> bytes:
-        if _NAME.fullmatch(name) is None or name in NOT_SENT:
+        if _NAME.fullmatch(name) is None or name in NOT_SENT or name == self._own_name:
             raise CallFailed(Failure.REFUSED, "a header field cannot be sent", sent=False)
         lead = name + b": "
         if len(self._leads) < _NAMES_KEPT_MAX:

@@ -27,6 +27,7 @@ _OK: Final = b"HTTP/1.1 200 OK\r\n"
 _ABC: Final = _OK + b"content-length: 3\r\n\r\nabc"
 _CHUNKED: Final = _OK + b"transfer-encoding: chunked\r\n\r\n"
 _SECOND: Final = _OK + b"content-length: 6\r\n\r\nsecond"
+_REQUEST_ID: Final = b"0199e2a4-0000-7000-8000-000000000001"
 _TARGET: Final = b"/a%2fb/..;/c?x=%20&y=%00"
 
 
@@ -47,7 +48,9 @@ class Answered:
 class Case:
     """One misbehaviour: what the service sends, and the only verdict that is right.
 
-    `id` begins with the number in the catalogue of upstream misbehaviour (U-01 to U-17).
+    `id` begins with the number in the catalogue of upstream misbehaviour (U-01 to U-17). Where
+    `base_url` is set, the connector is opened there instead of at the scripted service, and the
+    call must fail unsent.
     """
 
     id: str
@@ -55,6 +58,7 @@ class Case:
     verdict: Failure | Answered
     method: str = "GET"
     deadline_s: float = PATIENCE_S
+    base_url: str | None = None
 
     def __str__(self) -> str:
         """Return the id, which test frameworks show."""
@@ -62,17 +66,24 @@ class Case:
 
 
 OpenAt = Callable[[str], AbstractAsyncContextManager[Connector]]
-"""Opens the connector under test at a base URL on loopback, over plain HTTP."""
+"""Opens the connector under test at a base URL: plain HTTP on loopback, which it has to allow, or
+https at an address that it must not reach."""
+
+
+CATALOGUE: Final = tuple(f"U-{number:02}" for number in range(1, 18))
+"""Every kind of upstream misbehaviour that the suite has cases of."""
 
 
 def conformance_cases() -> tuple[Case, ...]:
-    """Return every case, in the order of the catalogue."""
+    """Return every case."""
     return (
         *_connections_and_time(),
         *_framing(),
         *_heads(),
         *_after_the_answer(),
         *_bodies(),
+        *_addresses(),
+        *_mixed_up(),
     )
 
 
@@ -82,11 +93,20 @@ async def check(case: Case, open_at: OpenAt) -> None:
     Raises:
         Breach: saying what the connector did instead.
     """
+    call = Call(
+        method=case.method,
+        target=_TARGET,
+        headers=((b"x-request-id", _REQUEST_ID),),
+        deadline_s=case.deadline_s,
+    )
+    if case.base_url is not None:
+        async with open_at(case.base_url) as connector:
+            _compare(case, await _verdict(connector, call, sent=False))
+        return
     async with (
         open_scripted((case.script, (_SECOND,))) as service,
         open_at(service.base_url) as connector,
     ):
-        call = Call(method=case.method, target=_TARGET, deadline_s=case.deadline_s)
         _compare(case, await _verdict(connector, call))
         if len(service.requests) != 1:
             raise Breach(f"{case}: the service was asked {len(service.requests)} times")
@@ -104,7 +124,7 @@ class _Seen:
     fields: frozenset[bytes]
 
 
-async def _verdict(connector: Connector, call: Call) -> Failure | _Seen:
+async def _verdict(connector: Connector, call: Call, *, sent: bool = True) -> Failure | _Seen:
     try:
         reply = await connector.call(call)
         try:
@@ -112,8 +132,9 @@ async def _verdict(connector: Connector, call: Call) -> Failure | _Seen:
         finally:
             await reply.release()
     except CallFailed as failed:
-        if not failed.sent:
-            raise Breach("a call that reached the service says that it did not") from None
+        if failed.sent != sent:
+            reached = "reached the service" if sent else "could not reach the service"
+            raise Breach(f"a call that {reached} says otherwise ({failed.detail})") from None
         return failed.failure
     fields = frozenset(name for name, _ in reply.headers)
     return _Seen(status=reply.status, body=body, fields=fields)
@@ -144,10 +165,15 @@ def _late(name: str, *script: bytes | Act | Repeat) -> Case:
     return Case(id=name, script=script, verdict=Failure.TIMED_OUT, deadline_s=DEADLINE_S)
 
 
+def _unsent(name: str, base_url: str, verdict: Failure) -> Case:
+    return Case(id=name, script=(), base_url=base_url, verdict=verdict)
+
+
 def _connections_and_time() -> tuple[Case, ...]:
     return (
         Case(id="U-01-closes-unanswered", script=(Act.CLOSE,), verdict=Failure.UNREACHABLE),
         Case(id="U-01-resets-unanswered", script=(Act.RESET,), verdict=Failure.UNREACHABLE),
+        _unsent("U-01-refuses", "http://127.0.0.1:1", Failure.UNREACHABLE),
         _late("U-02-never-answers", Act.STALL),
         _late("U-02-stalls-in-head", _OK + b"content-le", Act.STALL),
         _late("U-02-stalls-in-body", _OK + b"content-length: 9\r\n\r\nabc", Act.STALL),
@@ -210,10 +236,19 @@ def _heads() -> tuple[Case, ...]:
         _bad("U-07-fields-10000", _OK + b"a: b\r\n" * 10_000 + end),
         _bad("U-07-fields-200", _OK + b"a: b\r\n" * 200 + end),
         _good("U-07-hop-by-hop", Answered(fields_absent=gone), _OK + hop + end),
-        _good(
-            "U-08-redirect-to-metadata",
-            Answered(status=302, body=b""),
-            b"HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n",
+        *(
+            _good(
+                f"U-08-redirect-{status}-{name}",
+                Answered(status=status, body=b""),
+                b"HTTP/1.1 %d Found\r\nlocation: %s\r\n" % (status, location)
+                + b"content-length: 0\r\n\r\n",
+            )
+            for status, name, location in (
+                (301, "to-itself", _TARGET),
+                (302, "to-metadata", b"http://169.254.169.254/"),
+                (307, "to-internal-host", b"https://10.0.0.1/"),
+                (308, "to-plain-http", b"http://service.example/"),
+            )
         ),
     )
 
@@ -250,6 +285,13 @@ def _after_the_answer() -> tuple[Case, ...]:
         Case(id="U-13-head-no-length", method="HEAD", verdict=head, script=(_OK + b"\r\n",)),
         Case(id="U-13-head-with-body", method="HEAD", verdict=head, script=(_ABC,)),
         Case(
+            id="U-13-connect",
+            method="CONNECT",
+            base_url="http://127.0.0.1:1",
+            script=(),
+            verdict=Failure.REFUSED,
+        ),
+        Case(
             id="U-13-head-with-chunks",
             method="HEAD",
             verdict=head,
@@ -282,4 +324,33 @@ def _bodies() -> tuple[Case, ...]:
         _bad("U-17-declared-10-gb", _OK + b"content-length: 10000000000\r\n\r\n", Act.STALL),
         _bad("U-17-endless-chunks", _CHUNKED, Repeat(part=b"400\r\n" + b"a" * 1024 + b"\r\n")),
         _bad("U-17-endless-body", _OK + b"\r\n", Repeat(part=b"a" * 1024)),
+    )
+
+
+def _addresses() -> tuple[Case, ...]:
+    """Spellings of addresses that no service has; those of loopback are the tests' own."""
+    return tuple(
+        _unsent(f"U-09-{name}", f"https://{host}", Failure.REFUSED)
+        for name, host in (
+            ("metadata", "169.254.169.254"),
+            ("metadata-decimal", "2852039166"),
+            ("metadata-hexadecimal", "0xa9fea9fe"),
+            ("metadata-in-ipv6", "[::ffff:169.254.169.254]"),
+            ("metadata-behind-nat64", "[64:ff9b::a9fe:a9fe]"),
+            ("link-local", "[fe80::1]"),
+            ("unique-local", "[fd00::1]"),
+            ("private", "10.0.0.1"),
+            ("unspecified", "0.0.0.0"),  # noqa: S104 - called, not listened on
+            ("multicast", "224.0.0.1"),
+        )
+    )
+
+
+def _mixed_up() -> tuple[Case, ...]:
+    own, other = (b"x-request-id: %s\r\n" % one for one in (_REQUEST_ID, b"somebody-else"))
+    rest = b"content-length: 3\r\n\r\nabc"
+    return (
+        _good("U-15-own-answer", Answered(), _OK + own + rest),
+        _bad("U-15-another-requests-answer", _OK + other + rest),
+        _bad("U-15-two-requests-answer", _OK + own + other + rest),
     )

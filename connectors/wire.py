@@ -77,6 +77,15 @@ class Pool:
         """Seconds for which an unused connection is kept."""
         return self._limits.idle_s
 
+    def authorize(self, name: bytes, value: bytes) -> None:
+        """Send the gateway's credential with every request (`HeadWriter.authorize`)."""
+        self._writer.authorize(name, value)
+
+    def verify_with(self, tls: ssl.SSLContext) -> None:
+        """Use `tls` for connections from now on; those that are open stay."""
+        if self._tls is not None:
+            self._tls = tls
+
     async def request(self, call: Call) -> WireReply:
         """Send `call` and return the head of its answer.
 

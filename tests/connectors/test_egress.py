@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 
@@ -63,6 +64,61 @@ def test_denied_addresses_are_not_even_connected_to(host: str) -> None:
             return service.connections
 
     assert asyncio.run(run()) == 0
+
+
+class Resolving(asyncio.SelectorEventLoop):
+    """An event loop whose resolver gives one name several addresses, others at each asking."""
+
+    def __init__(self, *answers: list[str]) -> None:
+        """Resolve every name to each of `answers` in turn, the last for ever."""
+        super().__init__()
+        self.answers = list(answers)
+
+    async def getaddrinfo(self, host: Any, port: Any, **_: Any) -> Any:
+        """Return the addresses of the next answer."""
+        addresses = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        family = socket.AF_INET
+        return [(family, socket.SOCK_STREAM, 0, "", (one, port)) for one in addresses]
+
+
+def resolved(*answers: list[str], rule: EgressRule) -> str:
+    """Connect to a name that resolves to `answers`; return the connected address."""
+
+    async def run() -> str:
+        async with open_scripted(()) as service:
+            with await connect("rebound.test", service.port, rule) as connection:
+                return str(connection.getpeername()[0])
+
+    with asyncio.Runner(loop_factory=lambda: Resolving(*answers)) as runner:
+        return runner.run(run())
+
+
+def test_of_several_addresses_only_the_allowed_are_tried() -> None:
+    """U-09: a name with a public and an internal address leads to no internal one."""
+    rule = EgressRule(allow_loopback=True)
+    denied = ["169.254.169.254", "10.0.0.1", "0.0.0.0"]
+    assert resolved([*denied, "127.0.0.1"], rule=rule) == "127.0.0.1"
+    with pytest.raises(EgressDenied):
+        resolved(denied, rule=rule)
+
+
+def test_the_next_address_is_tried_where_one_does_not_answer() -> None:
+    """A service with two addresses is reached while one of its hosts is down."""
+    assert resolved(["127.0.0.2", "127.0.0.1"], rule=EVERYTHING) == "127.0.0.1"
+
+
+def test_a_name_that_resolves_to_something_else_later_is_judged_anew() -> None:
+    """U-09: DNS rebinding; each connection judges the addresses that it is about to use."""
+    rule = EgressRule(allow_loopback=True)
+
+    async def run() -> None:
+        async with open_scripted(()) as service:
+            (await connect("rebound.test", service.port, rule)).close()
+            with pytest.raises(EgressDenied):
+                await connect("rebound.test", service.port, rule)
+
+    with asyncio.Runner(loop_factory=lambda: Resolving(["127.0.0.1"], ["10.0.0.1"])) as runner:
+        runner.run(run())
 
 
 def test_a_refused_connection_is_an_os_error() -> None:

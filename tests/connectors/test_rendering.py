@@ -59,6 +59,20 @@ def test_framing_credentials_and_bad_names_are_not_sent(name: bytes) -> None:
         WRITER.render(Call(method="GET", target=b"/", headers=((name, b"x"),)))
 
 
+def test_the_gateway_s_credential_is_a_field_of_every_request() -> None:
+    """It can be replaced, comes once, and no call can bring a field of its name."""
+    writer = HeadWriter(b"example.test", b"")
+    call = Call(method="GET", target=b"/", headers=((b"x-api-key", b"forged"),))
+    assert b"x-api-key: forged" in writer.render(call)
+    for secret in (b"k1", b"k2"):
+        writer.authorize(b"x-api-key", secret)
+        assert writer.render(Call(method="GET", target=b"/")) == (
+            b"GET / HTTP/1.1\r\nhost: example.test\r\nx-api-key: %s\r\n\r\n" % secret
+        )
+        with pytest.raises(CallFailed):
+            writer.render(call)
+
+
 @given(
     headers=st.lists(
         st.tuples(st.sampled_from([b"accept", b"x-a"]), st.binary(max_size=20)), max_size=4

@@ -10,7 +10,7 @@ import pytest
 
 from connectors.base import Call, CallFailed, Connector, Failure, Health, Reply
 from connectors.http import HttpSettings, open_http
-from connectors.testing import Breach, Case, check, conformance_cases
+from connectors.testing import CATALOGUE, Breach, Case, check, conformance_cases
 
 
 def open_at(base_url: str) -> AbstractAsyncContextManager[Connector]:
@@ -22,6 +22,18 @@ def open_at(base_url: str) -> AbstractAsyncContextManager[Connector]:
 def test_the_http_kind_conforms(case: Case) -> None:
     """Whatever the service sends, the verdict is the promised one and the next call is clean."""
     asyncio.run(check(case, open_at))
+
+
+@pytest.mark.parametrize("misbehaviour", CATALOGUE)
+def test_every_misbehaviour_of_the_catalogue_has_a_case(misbehaviour: str) -> None:
+    """The catalogue is `reference/gateways-oauth-security.md`, section 4.8: U-01 to U-17."""
+    assert [case for case in conformance_cases() if case.id.startswith(f"{misbehaviour}-")]
+
+
+def test_no_case_is_outside_the_catalogue() -> None:
+    """A case can be looked up by its number, and the catalogue has all of them."""
+    assert {case.id[:4] for case in conformance_cases()} == set(CATALOGUE)
+    assert (CATALOGUE[0], CATALOGUE[-1], len(CATALOGUE)) == ("U-01", "U-17", 17)
 
 
 def test_case_ids_are_unique() -> None:
@@ -51,3 +63,15 @@ def test_a_connector_that_is_wrong_is_found_out() -> None:
 
     with pytest.raises(Breach, match="U-01-closes-unanswered: overloaded instead of unreachable"):
         asyncio.run(check(conformance_cases()[0], open_deaf))
+
+
+def test_a_connector_that_reaches_what_it_must_not_is_found_out() -> None:
+    """Saying that nothing was sent is part of the promise."""
+    (case,) = (case for case in conformance_cases() if case.id == "U-09-metadata")
+
+    @asynccontextmanager
+    async def open_deaf(base_url: str) -> AsyncIterator[Deaf]:
+        yield Deaf()
+
+    with pytest.raises(Breach, match="could not reach the service says otherwise"):
+        asyncio.run(check(case, open_deaf))

@@ -1,0 +1,58 @@
+"""How services are verified, and how the gateway shows a certificate to those that ask for one."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from connectors.credentials import CredentialUnavailable
+from connectors.secrets import SecretReference, SecretStore
+
+TLS_VERSION_MIN: Final = ssl.TLSVersion.TLSv1_2
+"""NCSC's guidance on TLS, and the least that departments may offer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCertificate:
+    """The gateway's certificate for one service, its chain behind it, and the key, all PEM."""
+
+    certificate: SecretReference
+    key: SecretReference
+
+
+def verifying_context(ca_file: Path | None = None) -> ssl.SSLContext:
+    """Return a context that verifies chain and host name, by the system's authorities or a file's.
+
+    Reads from disk.
+
+    Raises:
+        OSError: the file cannot be read, or holds no certificate (ssl.SSLError).
+    """
+    context = ssl.create_default_context(cafile=ca_file)
+    context.minimum_version = TLS_VERSION_MIN
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def show_certificate(
+    context: ssl.SSLContext, client: ClientCertificate, store: SecretStore
+) -> None:
+    """Let `context` show the gateway's certificate. Reads from disk.
+
+    Raises:
+        SecretUnavailable: a file cannot be read, or others may use the key.
+        CredentialUnavailable: the files hold no certificate with its key, or the key is encrypted.
+    """
+    key = store.private_path_of(client.key)
+    certificate = store.path_of(client.certificate)
+    try:
+        # Without a password given, OpenSSL would ask for one at the terminal.
+        context.load_cert_chain(certificate, key, password=b"")
+    except FileNotFoundError:
+        raise CredentialUnavailable(f"{client.certificate} is not there") from None
+    except (OSError, ValueError):
+        raise CredentialUnavailable(
+            f"{client.certificate} and {client.key} are not a certificate with its key in PEM"
+        ) from None
