@@ -105,7 +105,8 @@ async def open_http(settings: HttpSettings) -> AsyncIterator[HttpConnector]:
             keeper = Keeper(source.obtain, lambda material: material.hand_to(pools))
             closing.push_async_callback(keeper.close)
             await closing.enter_async_context(_running(keeper.run()))
-        await closing.enter_async_context(_running(targets.watch()))
+        ready = (lambda: keeper.usable) if keeper else (lambda: True)
+        await closing.enter_async_context(_running(targets.watch(ready)))
         yield HttpConnector(targets, keeper, settings.request_id)
 
 
@@ -129,18 +130,23 @@ async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 class HttpConnector:
     """A Connector to one HTTP service. It follows no redirect, keeps no cookie, decodes nothing."""
 
-    __slots__ = ("_echo", "_keeper", "_targets")
+    __slots__ = ("_id_checked", "_id_required", "_keeper", "_now", "_only", "_targets")
 
     def __init__(
         self,
         targets: Targets,
         keeper: Keeper[Material] | None = None,
-        echo: RequestIdEcho = RequestIdEcho.CHECKED,
+        request_id: RequestIdEcho = RequestIdEcho.CHECKED,
     ) -> None:
         """Use `targets` and `keeper`, which whoever opened them closes."""
         self._targets = targets
         self._keeper = keeper
-        self._echo = echo
+        # Looking up a member of an enumeration costs more than all of what is checked with it.
+        self._id_checked = request_id is not RequestIdEcho.IGNORED
+        self._id_required = request_id is RequestIdEcho.REQUIRED
+        self._now = asyncio.get_running_loop().time
+        # With one target and nothing to renew, a call goes straight to its pool.
+        self._only = targets.only if keeper is None else None
 
     async def call(self, call: Call) -> Reply:
         """Carry out `call` (`Connector.call`).
@@ -149,12 +155,18 @@ class HttpConnector:
         credentials, and would mislead the caller about its own (RFC 9110, 15.5.2). MALFORMED where
         the answer names another request than this one: it may be somebody else's.
         """
-        keeper = self._keeper
-        reply = (
-            await self._targets.request(call)
-            if keeper is None
-            else await self._request_with(keeper, call)
-        )
+        only = self._only
+        if only is not None and only.breaker.closed:
+            try:
+                reply = await only.pool.request(call)
+            except CallFailed as failed:
+                only.note_failure(failed, self._now())
+                raise
+            only.answered = True
+            if only.breaker.failures:
+                only.breaker.succeeded()
+        else:
+            reply = await self._request(call)
         if reply.status in _CREDENTIALS_REFUSED:
             await reply.release()
             raise CallFailed(
@@ -162,7 +174,7 @@ class HttpConnector:
                 f"the service does not accept the gateway's credentials ({reply.status})",
                 sent=True,
             )
-        if self._echo is not RequestIdEcho.IGNORED and _names_another(call, reply, self._echo):
+        if self._id_checked and not self._is_answer_to(call, reply):
             await reply.release()
             raise CallFailed(
                 Failure.MALFORMED,
@@ -189,40 +201,41 @@ class HttpConnector:
         """Return the state of every target, the preferred one first."""
         return self._targets.states()
 
-    async def _request_with(self, keeper: Keeper[Material], call: Call) -> WireReply:
+    async def _request(self, call: Call) -> WireReply:
         """Send a call with the gateway's credentials, renewed once where the service refuses them.
 
         A call that a service refused had no effect, yet only one that may be repeated anyway is:
         a 401 may come from something in front of it.
         """
-        loop = asyncio.get_running_loop()
-        ends_s = loop.time() + call.deadline_s
+        keeper = self._keeper
+        if keeper is None:
+            return await self._targets.request(call)
+        ends_s = self._now() + call.deadline_s
         if not keeper.usable:
             if not await keeper.ensure(call.deadline_s):
                 detail = f"the gateway has no credentials for the service: {keeper.why_not}"
                 raise CallFailed(Failure.REFUSED, detail, sent=False)
-            call = replace(call, deadline_s=ends_s - loop.time())
+            call = replace(call, deadline_s=ends_s - self._now())
         generation = keeper.generation
         reply = await self._targets.request(call)
         if reply.status != _UNAUTHORIZED:
             return reply
-        renewed = await keeper.refused(generation, ends_s - loop.time())
+        renewed = await keeper.refused(generation, ends_s - self._now())
         if not renewed or not may_repeat(call):
             return reply
         await reply.release()
-        return await self._targets.request(replace(call, deadline_s=ends_s - loop.time()))
+        return await self._targets.request(replace(call, deadline_s=ends_s - self._now()))
+
+    def _is_answer_to(self, call: Call, reply: WireReply) -> bool:
+        """Tell whether an answer is to `call`, as far as its X-Request-ID tells."""
+        named = False
+        for pair in reply.headers:
+            if pair[0] == REQUEST_ID:
+                named = True
+                if pair not in call.headers and _has_id(call):
+                    return False
+        return named or not self._id_required or not _has_id(call)
 
 
-def _names_another(call: Call, reply: WireReply, echo: RequestIdEcho) -> bool:
-    """Tell whether an answer is to another request than `call`, as far as its id tells."""
-    named = False
-    for field_of_reply in reply.headers:
-        if field_of_reply[0] == REQUEST_ID:
-            named = True
-            if field_of_reply not in call.headers and _names_itself(call):
-                return True
-    return not named and echo is RequestIdEcho.REQUIRED and _names_itself(call)
-
-
-def _names_itself(call: Call) -> bool:
+def _has_id(call: Call) -> bool:
     return any(name == REQUEST_ID for name, _ in call.headers)

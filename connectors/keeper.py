@@ -40,9 +40,7 @@ class Keeper(Generic[K]):
     `generation` counts what was adopted; `why_not` says why there is nothing to use.
     """
 
-    def __init__(
-        self, obtain: Callable[[], Awaitable[K]], adopt: Callable[[K], None]
-    ) -> None:
+    def __init__(self, obtain: Callable[[], Awaitable[K]], adopt: Callable[[K], None]) -> None:
         """Let `obtain` say why it cannot by SecretUnavailable or CredentialUnavailable."""
         self._obtain = obtain
         self._adopt = adopt

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -57,6 +57,16 @@ class Target:
         self.breaker = Breaker()
         self.answered = False
 
+    def note_answer(self) -> None:
+        """Note that a call was answered; a call that asks `closed` first may do it in place."""
+        self.answered = True
+        self.breaker.succeeded()
+
+    def note_failure(self, failed: CallFailed, now_s: float) -> None:
+        """Count a failed call, if its failure tells anything about the target."""
+        if failed.failure in _TELLS_ON_TARGET:
+            self.breaker.failed(now_s)
+
 
 def may_repeat(call: Call) -> bool:
     """Tell whether a call that a service may have taken can be sent again (RFC 9110, 9.2.2)."""
@@ -72,8 +82,7 @@ class Targets:
     def __init__(self, targets: Sequence[Target]) -> None:
         """Use one to `TARGETS_MAX` targets."""
         self.all: Final = tuple(targets)
-        self._first = self.all[0]
-        self._several = len(self.all) > 1
+        self.only: Final = self.all[0] if len(self.all) == 1 else None
         self._budget = RetryBudget()
         self._now = asyncio.get_running_loop().time
 
@@ -83,36 +92,51 @@ class Targets:
         Raises:
             CallFailed: `sent` tells of all attempts together.
         """
-        target = self._first
         began_s = self._now()
-        if self._several:
-            self._budget.count(began_s)
-        if not target.breaker.closed:
-            return await self._request_somewhere(call, began_s, None, self.all)
-        try:
-            reply = await target.pool.request(call)
-        except CallFailed as failed:
-            self._note(target, failed)
-            return await self._request_somewhere(call, began_s, failed, self.all[1:])
-        target.answered = True
-        if target.breaker.failures:
-            target.breaker.succeeded()
-        return reply
+        self._budget.count(began_s)
+        failed: CallFailed | None = None
+        for target in self.all:
+            now_s = self._now()
+            remaining_s = began_s + call.deadline_s - now_s
+            if failed is not None and not self._goes_on(failed, call, remaining_s):
+                raise failed
+            if not target.breaker.admits(now_s):
+                continue
+            if failed is not None and failed.sent and not self._budget.take(now_s):
+                target.breaker.undecided()
+                raise failed
+            try:
+                return await self._attempt(target, replace(call, deadline_s=remaining_s))
+            except CallFailed as again:
+                sent = again.sent or (failed is not None and failed.sent)
+                failed = CallFailed(again.failure, again.detail, sent=sent)
+        raise failed or CallFailed(
+            Failure.UNREACHABLE,
+            "the service failed several times in a row and is spared for some seconds",
+            sent=False,
+        )
 
     async def probe_all(self) -> tuple[str | None, ...]:
         """Connect to every target; say why it failed, or None, in their order."""
         return tuple([await self._probe(target) for target in self.all])
 
     async def watch(
-        self, every_s: float = PROBE_EVERY_S, open_every_s: float = PROBE_OPEN_EVERY_S
+        self,
+        ready: Callable[[], bool] = lambda: True,
+        *,
+        every_s: float = PROBE_EVERY_S,
+        open_every_s: float = PROBE_OPEN_EVERY_S,
     ) -> None:
-        """Probe the targets that answer no calls, one after the other, until cancelled."""
+        """Probe the targets that answer no calls, one after the other, until cancelled.
+
+        While the connector is not `ready`, nothing could be learned about them.
+        """
         while True:
             open_now = any(not target.breaker.closed for target in self.all)
             pause_s = open_every_s if open_now else every_s
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
             for target in self.all:
-                if not target.answered:
+                if not target.answered and ready():
                     await self._probe(target)
                 target.answered = False
 
@@ -134,35 +158,6 @@ class Targets:
         """Close every pool; calls in flight fail."""
         await asyncio.gather(*(target.pool.close() for target in self.all))
 
-    async def _request_somewhere(
-        self,
-        call: Call,
-        began_s: float,
-        failed: CallFailed | None,
-        candidates: Sequence[Target],
-    ) -> WireReply:
-        """Try `candidates` in turn, as far as the call may go on after `failed`."""
-        for target in candidates:
-            now_s = self._now()
-            remaining_s = began_s + call.deadline_s - now_s
-            if failed is not None and not self._goes_on(failed, call, remaining_s):
-                raise failed
-            if not target.breaker.admits(now_s):
-                continue
-            if failed is not None and failed.sent and not self._budget.take(now_s):
-                target.breaker.undecided()
-                raise failed
-            try:
-                return await self._attempt(target, replace(call, deadline_s=remaining_s))
-            except CallFailed as again:
-                sent = again.sent or (failed is not None and failed.sent)
-                failed = CallFailed(again.failure, again.detail, sent=sent)
-        raise failed or CallFailed(
-            Failure.UNREACHABLE,
-            "the service failed several times in a row and is spared for some seconds",
-            sent=False,
-        )
-
     @staticmethod
     def _goes_on(failed: CallFailed, call: Call, remaining_s: float) -> bool:
         """Tell whether a call that has `failed` may be tried elsewhere."""
@@ -172,23 +167,17 @@ class Targets:
         return not failed.sent or (failed.failure is Failure.UNREACHABLE and may_repeat(call))
 
     async def _attempt(self, target: Target, call: Call) -> WireReply:
+        trial = not target.breaker.closed
         try:
             reply = await target.pool.request(call)
-        except CallFailed as failed:
-            self._note(target, failed)
+        except BaseException as error:
+            if trial:
+                target.breaker.undecided()
+            if isinstance(error, CallFailed):
+                target.note_failure(error, self._now())
             raise
-        except BaseException:
-            target.breaker.undecided()
-            raise
-        target.answered = True
-        target.breaker.succeeded()
+        target.note_answer()
         return reply
-
-    def _note(self, target: Target, failed: CallFailed) -> None:
-        if failed.failure in _TELLS_ON_TARGET:
-            target.breaker.failed(self._now())
-        else:
-            target.breaker.undecided()
 
     async def _probe(self, target: Target) -> str | None:
         try:
@@ -196,5 +185,8 @@ class Targets:
         except CallFailed as failed:
             target.breaker.failed(self._now())
             return failed.detail
+        except Exception as error:  # noqa: BLE001 - the watch goes on, whatever a resolver raises
+            target.breaker.failed(self._now())
+            return type(error).__name__
         target.breaker.reachable()
         return None
