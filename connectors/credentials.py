@@ -24,6 +24,9 @@ FORBIDDEN_HEADERS: Final = frozenset(name.decode() for name in NOT_SENT) - {AUTH
 HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 """A header's name (RFC 9110, 5.1)."""
 
+AUTHENTICATIONS: Final = ("client_secret_basic", "client_secret_post")
+"""How the gateway proves itself to a token endpoint (RFC 6749, 2.3.1)."""
+
 _FIELD_VALUE: Final = re.compile(rb"[!-~]([ !-~]*[!-~])?")
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import NoReturn
 
 from connectors.base import Call, CallFailed, Connector, Failure, Headers, Health, Reply
+from connectors.targets import TargetState
 
 
 class GuardedConnector:
@@ -42,6 +43,16 @@ class GuardedConnector:
             if not handed_out:
                 self.calls_open -= 1
         raise CallFailed(Failure.MALFORMED, "a status that is not 200 to 599", sent=True)
+
+    def targets(self) -> tuple[TargetState, ...]:
+        """Return the state of every target, or nothing where the connector does not tell."""
+        tell = getattr(self._connector, "targets", None)
+        if tell is None:
+            return ()
+        try:
+            return tuple(tell())
+        except Exception:  # noqa: BLE001 - what is only shown must not end who shows it
+            return ()
 
     async def probe(self) -> Health:
         """Tell whether the service can be reached (`Connector.probe`)."""

@@ -17,7 +17,6 @@ from connectors.credentials import (
     read_static,
 )
 from connectors.egress import EgressRule
-from connectors.oauth import fetch_token
 from connectors.secrets import SecretStore
 from connectors.tls import ClientCertificate, show_certificate, verifying_context
 from connectors.wire import Pool
@@ -75,6 +74,9 @@ class MaterialSource:
         await asyncio.to_thread(self._load_tls)
         credential = None
         if isinstance(self._credentials, ClientCredentials):
+            # Authlib and the HTTP client are for those who need them: settings are read everywhere.
+            from connectors.oauth import fetch_token
+
             credential = await fetch_token(
                 self._credentials, self._store, rule=self._rule, tls=self._tls
             )

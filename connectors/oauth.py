@@ -31,9 +31,6 @@ MARGIN: Final = 0.1
 RENEW_AT: Final = 0.75
 """The part of its lifetime after which a new token is fetched, while the old one still serves."""
 
-AUTHENTICATIONS: Final = ("client_secret_basic", "client_secret_post")
-"""How the gateway proves itself to a token endpoint (RFC 6749, 2.3.1)."""
-
 _DIGITS: Final = re.compile(r"[0-9]{1,9}")
 _ERRORS: Final = frozenset(
     {

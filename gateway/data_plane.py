@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from connectors.base import Connector
 from connectors.discovery import open_connector
 from connectors.guard import GuardedConnector
-from connectors.http import HttpSettings
+from connectors.secrets import SecretStore
 from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog, open_log
 from gateway.audit.store import LogUnavailable
@@ -29,6 +30,7 @@ from gateway.identity.authenticate import Authenticator
 from gateway.refresh import StopListReader
 from gateway.registry.store import Registry
 from gateway.settings import Settings
+from gateway.targets import States, write_states
 from gateway.telemetry import (
     AUDIT_BATCHES,
     AUDIT_RECORDS,
@@ -70,12 +72,20 @@ class _Opened:
 class DataPlane:
     """All that a worker needs to carry out exchanges; its Snapshot is swapped whole."""
 
-    def __init__(self, ports: Ports, connectors: dict[str, Connector], loopback: bool) -> None:
+    def __init__(
+        self,
+        ports: Ports,
+        connectors: dict[str, Connector],
+        *,
+        loopback: bool,
+        secrets: SecretStore,
+    ) -> None:
         """Use `open_data_plane`."""
         self.counters = ports.telemetry.counters
         self._ports = ports
         self._connectors = connectors
         self._loopback = loopback
+        self._secrets = secrets
         self._opened: dict[str, _Opened] = {}
         self._snapshot: Snapshot | None = None
         self._retiring: set[asyncio.Task[None]] = set()
@@ -96,7 +106,7 @@ class DataPlane:
         opened: dict[str, _Opened] = {}
         try:
             for name, service in snapshot.services.items():
-                if name not in self._opened or self._opened[name].service != service:
+                if name not in self._opened or not _alike(self._opened[name].service, service):
                     opened[name] = await self._open(service)
         except BaseException:
             for one in opened.values():
@@ -118,6 +128,10 @@ class DataPlane:
             self._retiring.add(task)
             task.add_done_callback(self._retiring.discard)
 
+    def states(self) -> States:
+        """Return what this process sees of the services' targets."""
+        return {name: opened.connector.targets() for name, opened in self._opened.items()}
+
     @property
     def failure(self) -> LogUnavailable | None:
         """Why this process can carry out no exchange any more, until it is started again."""
@@ -133,9 +147,14 @@ class DataPlane:
 
     async def _open(self, service: Service) -> _Opened:
         closing = AsyncExitStack()
-        settings = HttpSettings(base_url=service.base_url, allow_loopback=self._loopback)
+        settings = replace(service.reach, allow_loopback=self._loopback, secrets=self._secrets)
         connector = await closing.enter_async_context(open_connector(service.kind, settings))
         return _Opened(service=service, connector=connector, closing=closing)
+
+
+def _alike(one: Service, other: Service) -> bool:
+    """Tell whether a connector that is open for `one` serves `other`, whatever its facts are."""
+    return (one.kind, one.reach) == (other.kind, other.reach)
 
 
 def not_adopted(snapshot: Snapshot, failure: Exception) -> str:
@@ -194,10 +213,15 @@ async def open_data_plane(
             telemetry=telemetry,
             instance=instance,
         )
-        plane = DataPlane(ports, connectors, composition.allow_loopback_http)
+        plane = DataPlane(
+            ports,
+            connectors,
+            loopback=composition.allow_loopback_http,
+            secrets=settings.secret_store(),
+        )
         stack.push_async_callback(plane.close)
         await plane.adopt(snapshot)
-        async with _housekeeping(ports):
+        async with _housekeeping(ports, plane, settings.run_directory):
             yield plane
 
 
@@ -225,11 +249,12 @@ def log_origin(settings: Settings) -> str:
 
 
 @asynccontextmanager
-async def _housekeeping(ports: Ports) -> AsyncIterator[None]:
+async def _housekeeping(ports: Ports, plane: DataPlane, run_directory: Path) -> AsyncIterator[None]:
     """Do a worker's small periodic tasks for as long as it runs."""
 
     async def keep_house() -> None:
         figures, counted_records, counted_commits = ports.log.figures, 0, 0
+        told: States | None = None
         while True:
             await asyncio.sleep(HOUSEKEEPING_S)
             ports.refused.tick()
@@ -237,6 +262,11 @@ async def _housekeeping(ports: Ports) -> AsyncIterator[None]:
             counters.add(AUDIT_RECORDS, figures.records - counted_records)
             counters.add(AUDIT_BATCHES, figures.commits - counted_commits)
             counted_records, counted_commits = figures.records, figures.commits
+            states = plane.states()
+            if states != told:
+                with suppress(OSError):  # a full disk is told by the audit log
+                    await asyncio.to_thread(write_states, run_directory, ports.instance, states)
+                    told = states
 
     async with running(keep_house()):
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 from collections.abc import Iterable
@@ -43,3 +44,15 @@ def make_private(directory: Path) -> None:
 def open_to_others(paths: Iterable[Path]) -> tuple[Path, ...]:
     """Return those of `paths` that are there and give anything to anybody but their owner."""
     return tuple(path for path in paths if path.exists() and path.stat().st_mode & _OTHERS)
+
+
+def is_locked(path: Path) -> bool:
+    """Tell whether a process that lives holds the lock of a file."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

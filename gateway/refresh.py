@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 from urllib.parse import urlsplit
 
+from connectors.credentials import ClientCredentials
 from connectors.discovery import kinds
+from connectors.http import HttpSettings
 from connectors.origin import BaseUrlInvalid, Origin
 from gateway.clock import monotonic_s, system_time_us
 from gateway.exchange.routes import Route, RouteConflict, RouteTable
@@ -18,9 +20,10 @@ from gateway.exchange.snapshot import Service, Snapshot, StopList
 from gateway.identity.caller import IssuerProfile
 from gateway.registry.compiled import AgreementCompiler
 from gateway.registry.configuration import Configuration
+from gateway.registry.reach import read_reach
 from gateway.registry.store import RegistryUnavailable
 from policies.law import Law, read_instruments
-from policies.reading import DocumentInvalid, place
+from policies.reading import DocumentInvalid, Fault, place
 from policies.select import AgreementIndex
 from policies.service import ServiceFacts, read_services
 
@@ -107,14 +110,15 @@ def compile_snapshot(
         rules = compile_rules(configuration, compiler)
     except SnapshotRefused as refused:
         rules, faults = None, list(refused.faults)
-    faults += _address_faults(configuration, allow_loopback)
+    reaches = dict(_reaches(configuration, faults))
+    faults += _address_faults(configuration, reaches, allow_loopback)
     if faults or rules is None:
         raise SnapshotRefused(tuple(faults))
     services = {
         connector: Service(
             facts=facts,
             audiences=frozenset({f"{public_base_url}/{connector}"}),
-            base_url=str(configuration.services[connector]["base_url"]),
+            reach=reaches[connector],
             kind=str(configuration.services[connector].get("kind", "http")),
         )
         for connector, facts in rules.services.items()
@@ -300,12 +304,26 @@ def _profile(document: Mapping[str, object]) -> IssuerProfile:
     return IssuerProfile(**cast("dict[str, Any]", said))
 
 
-def _address_faults(configuration: Configuration, allow_loopback: bool) -> Iterator[str]:
+def _reaches(configuration: Configuration, faults: list[str]) -> Iterator[tuple[str, HttpSettings]]:
     for connector, document in configuration.services.items():
-        address = str(document.get("base_url") or "")
-        name = f"service {connector}: base_url"
-        faults = list(_check_address(name, address, allow_loopback))
-        yield from faults or _check_base_url(name, address, allow_loopback)
+        found: list[Fault] = []
+        yield connector, read_reach(document, found, ())
+        if found:
+            faults += _sentences(f"service {connector}", DocumentInvalid(found))
+
+
+def _address_faults(
+    configuration: Configuration, reaches: Mapping[str, HttpSettings], allow_loopback: bool
+) -> Iterator[str]:
+    for connector, document in configuration.services.items():
+        reach = reaches[connector]
+        for address in (reach.base_url, *reach.further_urls):
+            name = f"service {connector}: base_url"
+            faults = list(_check_address(name, address, allow_loopback))
+            yield from faults or _check_base_url(name, address, allow_loopback)
+        if isinstance(reach.credentials, ClientCredentials):
+            address = reach.credentials.token_url.partition("?")[0]
+            yield from _check_address(f"service {connector}: token_url", address, allow_loopback)
         kind = str(document.get("kind", "http"))
         if kind not in kinds():
             known = ", ".join(sorted(kinds()))

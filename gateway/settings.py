@@ -20,6 +20,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from connectors.secrets import ENVIRONMENT_PREFIX, SecretStore
+
 FILE_NAME: Final = "concordat.yaml"
 """The settings file, inside the home directory."""
 FILE_BYTES_MAX: Final = 64 * 1024
@@ -74,6 +76,10 @@ def _check_organisation(value: str) -> str:
     return value
 
 
+def _absolute(path: Path | None) -> Path | None:
+    return path.absolute() if path is not None else None
+
+
 Listener = Annotated[str, AfterValidator(_check_listener)]
 
 
@@ -121,6 +127,12 @@ class Settings(BaseSettings):
         description="Traces URL of an OpenTelemetry collector; no span is made unless it is set.",
     )
 
+    secrets_path: Annotated[Path | None, AfterValidator(_absolute)] = Field(
+        default=None,
+        description="Directory of the secrets for services, named as file:NAME in services.yaml; "
+        "secrets in the home unless set.",
+    )
+
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @property
@@ -132,6 +144,18 @@ class Settings(BaseSettings):
     def keys_directory(self) -> Path:
         """Directory of the key files."""
         return self.home / "keys"
+
+    @property
+    def secrets_directory(self) -> Path:
+        """Directory of the secrets for services."""
+        return self.secrets_path or self.home / "secrets"
+
+    def secret_store(self) -> SecretStore:
+        """Return the places where this host keeps the secrets for services."""
+        environment = {
+            name: value for name, value in os.environ.items() if name.startswith(ENVIRONMENT_PREFIX)
+        }
+        return SecretStore(directory=self.secrets_directory, environment=environment)
 
     @property
     def run_directory(self) -> Path:

@@ -2,7 +2,7 @@
 
 Every worker counts in a small file of its own that it maps into memory, so that counting costs
 one addition and the control process can add the files up whenever it is asked. The names and the
-label values are closed lists: no identifier, token, path or query can become one of them.
+label values are closed lists, or configured: no identifier, token, path or query becomes one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ from connectors.base import Failure
 from gateway import __version__, stop_figures
 from gateway.clock import monotonic_us
 from gateway.errors import ProblemCode
+from gateway.files import is_locked
 from gateway.stop_figures import WorkerFigures, stop_metrics
+from gateway.targets import TargetsCollector, clear_states, read_states
 from policies.decision import ReasonCode, Verdict
 
 METRICS_MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -167,8 +169,15 @@ class Counters:
 def clear_metrics(directory: Path) -> None:
     """Remove the files of processes that have ended: a new service starts counting at zero."""
     for path in directory.glob(_FILE_PATTERN):
-        if not _is_live(path):
+        if not is_locked(path):
             path.unlink()
+    clear_states(directory, live_instances(directory))
+
+
+def live_instances(directory: Path) -> tuple[str, ...]:
+    """Return the names of the processes that count now, workers and others."""
+    live = (path for path in sorted(directory.glob(_FILE_PATTERN)) if is_locked(path))
+    return tuple(path.stem.removeprefix("metrics-") for path in live)
 
 
 def render_metrics(directory: Path) -> bytes:
@@ -183,6 +192,7 @@ def render_metrics(directory: Path) -> bytes:
             totals = [total + value for total, value in zip(totals, values, strict=True)]
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Totals(totals, live_workers(directory)))
+    registry.register(TargetsCollector(read_states(directory, live_instances(directory))))
     return generate_latest(registry)
 
 
@@ -191,7 +201,7 @@ def live_workers(directory: Path) -> tuple[WorkerFigures, ...]:
     found = []
     for path in directory.glob(_FILE_PATTERN):
         values = _read_values(path)
-        if values is not None and _is_live(path):
+        if values is not None and is_locked(path):
             figures = WorkerFigures(
                 pid=values[_PROCESS_ID],
                 revision=values[_REVISION],
@@ -207,18 +217,6 @@ def _read_values(path: Path) -> tuple[int, ...] | None:
     if len(content) != _FILE_BYTES or not content.startswith(_LAYOUT):
         return None  # written by another version of the gateway
     return tuple(memoryview(content)[len(_LAYOUT) :].cast("Q"))
-
-
-def _is_live(path: Path) -> bool:
-    """Tell whether the process that made the file still holds its lock."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 class _Totals(Collector):

@@ -11,9 +11,13 @@ from policies.reading import DocumentInvalid, Fault, Section
 
 ERROR_FORMATS: Final = ("problem", "operation-outcome")
 
+REACH_MEMBERS: Final = ("base_url", "base_urls", "networks", "tls", "credentials", "request_id")
+"""Members that say how a service is reached: known here, read by whoever reaches it."""
+
 _OPTIONAL: Final = (
     *("kind", "title", "datasets", "scope_columns", "restricted_when", "restricted_redacts"),
-    *("identifiers", "records_at", "count_at", "error_format", "base_url"),
+    *("identifiers", "records_at", "count_at", "error_format"),
+    *REACH_MEMBERS,
 )
 
 
@@ -44,7 +48,7 @@ class ServiceFacts:
 def read_services(document: object) -> tuple[ServiceFacts, ...]:
     """Read ``services.yaml``: ``{"services": [...]}``; ``department`` is the demo's and left alone.
 
-    `kind` and `base_url` say how a service is reached; they are known here and read elsewhere.
+    `kind` and `REACH_MEMBERS` say how a service is reached; they are known here and read elsewhere.
 
     Raises:
         DocumentInvalid: with every fault of the document.

@@ -29,7 +29,11 @@ def make_settings(home: Path) -> Settings:
 def apply_pack(settings: Settings, service_url: str) -> Configuration:
     """Apply the packaged scenarios, every service at one address."""
     overlay = Overlay(base_urls=dict.fromkeys(CONNECTORS, service_url))
-    configuration = read_directory(PACK, overlay=overlay)
+    return apply(settings, read_directory(PACK, overlay=overlay))
+
+
+def apply(settings: Settings, configuration: Configuration) -> Configuration:
+    """Apply a configuration as it stands."""
     engine = open_engine(settings.database_url)
     Registry(engine).apply(configuration, by="tests")
     engine.dispose()

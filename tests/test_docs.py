@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import yaml
 
+from gateway.registry.reach import CREDENTIAL_KINDS, check_reaches
 from gateway.settings import Settings
+from policies.service import REACH_MEMBERS, read_services
 from tests.test_tidy import ROOT, named, tracked
 
 README: Final = ROOT / "README.md"
@@ -86,6 +89,22 @@ def test_every_setting_is_documented() -> None:
     described = {name: field.description for name, field in Settings.model_fields.items()}
 
     assert rows == described
+
+
+def test_how_services_are_reached_is_documented() -> None:
+    """The operator's tables have each member and each kind of credential, and the example reads."""
+    text = RUNNING.read_text().split("## Reaching services")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([\w-]+)` \| (.*) \|$", text, re.MULTILINE)
+    example = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[0]
+    cells = dict(rows)
+
+    assert set(cells) == {*REACH_MEMBERS, *CREDENTIAL_KINDS}
+    for kind, (required, optional) in CREDENTIAL_KINDS.items():
+        assert {f"`{name}`" for name in (*required, *optional)} <= set(
+            re.findall(r"`\w+`", cells[kind])
+        )
+    assert list(check_reaches(yaml.safe_load(example)["services"])) == []
+    assert read_services(yaml.safe_load(example))
 
 
 @pytest.mark.parametrize("path", [pytest.param(p, id=named(p)) for p in tracked("*.md")])

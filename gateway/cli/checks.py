@@ -68,7 +68,8 @@ def _files(settings: Settings) -> Finding:
     """Check what is in the home, keys excepted: most of it names people."""
     home, log = settings.home, settings.audit_directory
     paths = [home, home / FILE_NAME, *sorted(home.glob("registry.db*"))]
-    exposed = open_to_others([*paths, log, *sorted(log.glob("*")), settings.run_directory])
+    paths += [log, *sorted(log.glob("*")), home / "secrets", settings.run_directory]
+    exposed = open_to_others(paths)
     if exposed:
         return _exposed("files", exposed)
     return ok("files", "settings, registry and audit log are their owner's alone")

@@ -38,6 +38,7 @@ def create_home(home: Path, **values: str) -> NewHome:
     except OSError as failure:
         raise Stop(f"{home} cannot be made: {failure.strerror}") from None
     settings.audit_directory.mkdir(mode=0o700, exist_ok=True)
+    settings.secrets_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     # The log's signing key is made now, so that its public half can be handed out before the start.
     LogKeys(settings.keys_directory).signer(log_origin(settings))
     engine = open_engine(settings.database_url)

@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
 from connectors.base import Health
-from connectors.http import HttpSettings, open_http
+from connectors.discovery import UnknownKind, open_connector
 from gateway.cli.finding import Finding, failed, ok
 from gateway.clock import SystemClock
 from gateway.demo.channel import Answer, Channel, ChannelFailed
 from gateway.demo.state import is_demo
 from gateway.identity.tokens import CLOCK_SKEW_S_MAX
-from gateway.registry.documents import Configuration
+from gateway.registry.documents import Configuration, PlainDocument
+from gateway.registry.reach import read_reach
 from gateway.settings import Settings
+from policies.reading import DocumentInvalid, Fault
 
 PROBE_TIMEOUT_S: Final = 5.0
 NTP: Final = "timedatectl set-ntp true, and wait until `timedatectl` says that it is synchronised"
@@ -33,13 +36,17 @@ def examine_neighbours(configuration: Configuration, settings: Settings) -> Iter
     yield from asyncio.run(_services(configuration, settings))
 
 
-async def probe(base_url: str, *, loopback: bool) -> Health:
-    """Try whether a service can be reached; `loopback` allows plain HTTP on this host."""
+async def probe(document: PlainDocument, settings: Settings) -> Health:
+    """Reach every place of a service with the gateway's own credentials, asking for nothing."""
+    faults: list[Fault] = []
+    reach = read_reach(document, faults, ())
+    if faults:
+        return Health(healthy=False, detail=str(DocumentInvalid(faults)))
+    opened = replace(reach, allow_loopback=is_demo(settings.home), secrets=settings.secret_store())
     try:
-        settings = HttpSettings(base_url=base_url, allow_loopback=loopback)
-        async with open_http(settings) as connector:
+        async with open_connector(str(document.get("kind", "http")), opened) as connector:
             return await connector.probe()
-    except (OSError, ValueError) as failure:
+    except (OSError, ValueError, UnknownKind) as failure:
         return Health(healthy=False, detail=str(failure))
 
 
@@ -96,12 +103,11 @@ def _members(answer: Answer) -> Mapping[str, object]:
 async def _services(configuration: Configuration, settings: Settings) -> list[Finding]:
     findings = []
     for connector, document in configuration.services.items():
-        base_url = str(document.get("base_url") or "")
-        health = await probe(base_url, loopback=is_demo(settings.home))
+        health = await probe(document, settings)
         if health.healthy:
             findings.append(ok("service", f"{connector}: {health.detail}"))
         else:
             mend = f"concordat service test {shlex.quote(connector)} --home {settings.home}"
-            mend += ", once it runs and its base_url is right"
+            mend += ", once it runs, and its address and secrets are right"
             findings.append(failed("service", f"{connector}: {health.detail}", mend))
     return findings

@@ -14,7 +14,11 @@ service = typer.Typer(no_args_is_help=True, help="Look after services.")
 
 @service.command("list")
 def list_services(home: Home = None, as_json: Json = False) -> None:
-    """List the services of the present configuration, with how many agreements use each."""
+    """List the services of the present configuration, with how many agreements use each.
+
+    A place that workers spare is shown: it failed several times in a row, and each of them tries it
+    again within seconds.
+    """
     from gateway.cli.services import listed
 
     found = listed(settings_of(home))
@@ -25,6 +29,10 @@ def list_services(home: Home = None, as_json: Json = False) -> None:
         used = one["agreements"]
         state = "stopped" if one["stopped"] else f"{used} agreement{'s' * (used != 1)}"
         line(f"{one['connector']:24}{one['kind']:8}{state:16}{one['base_url']}")
+        for place in one["targets"]:
+            if place["spared_by"]:
+                spared = f"spared by {place['spared_by']} of {place['workers']} workers"
+                line(f"{'':32}{spared:16}{place['base_url']}")
     if not found:
         line("There are no services.")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from connectors.http import HttpSettings
 from gateway.exchange.routes import RouteTable
 from gateway.identity.caller import IssuerProfile
 from policies.law import Law
@@ -17,13 +18,19 @@ class Service:
     """A group of operations behind one connector.
 
     `audiences` holds the resource URI that access tokens must name as their audience (RFC 8707),
-    ``<public base URL>/<connector>``; `base_url` is where the connector finds the service.
+    ``<public base URL>/<connector>``; `reach` is how the connector finds the service, without the
+    secrets and permissions of the host that it is opened on.
     """
 
     facts: ServiceFacts
     audiences: frozenset[str]
-    base_url: str
+    reach: HttpSettings
     kind: str = "http"
+
+    @property
+    def base_url(self) -> str:
+        """Where the service is, or the preferred one of its places."""
+        return self.reach.base_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

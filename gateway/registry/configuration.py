@@ -35,6 +35,7 @@ from gateway.registry.lawbooks import (
     with_product_lists,
 )
 from gateway.registry.parties import overlay_issuers, read_issuers, read_parties
+from gateway.registry.reach import check_reaches
 from policies.agreement import Agreement
 from policies.compile import compile_policy
 from policies.document import read_agreement
@@ -217,12 +218,20 @@ def _services(
     if document is None or found is None:
         return {}, {}
     directory.note(document, check_services(found, parties))
+    directory.note(document, check_reaches(_entries(document, "services")))
     facts = {service.connector: service for service in found}
     plain: dict[str, PlainDocument] = {}
     for connector, entry in zip(facts, _entries(document, "services"), strict=True):
-        base_url = overlay.base_urls.get(connector)
-        plain[connector] = {**entry, "base_url": base_url} if base_url else entry
+        plain[connector] = _reached_at(entry, overlay.base_urls.get(connector))
     return facts, plain
+
+
+def _reached_at(entry: PlainDocument, base_url: str | None) -> PlainDocument:
+    """Return a service's document with the one address that whoever runs it gives, if any."""
+    if base_url is None:
+        return entry
+    kept = {name: value for name, value in entry.items() if name != "base_urls"}
+    return {**kept, "base_url": base_url}
 
 
 def _instruments(directory: _Directory, purposes: frozenset[str]) -> dict[str, PlainDocument]:

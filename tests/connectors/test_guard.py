@@ -11,6 +11,7 @@ from connectors.base import Call, CallFailed, Connector, Failure, Health, Reply
 from connectors.guard import GuardedConnector
 from connectors.http import HttpSettings, open_http
 from connectors.scripted import open_scripted
+from connectors.targets import TargetState
 
 CALL = Call(method="GET", target=b"/")
 
@@ -144,3 +145,20 @@ def test_a_call_is_open_until_it_fails_or_is_released() -> None:
         assert answering.calls_open == 0
 
     asyncio.run(play())
+
+
+def test_a_connector_need_not_tell_of_targets() -> None:
+    """One that does not has none to show, and one that breaks while it tells is no error."""
+
+    class Forgetful(Careless):
+        def targets(self) -> tuple[TargetState, ...]:
+            raise LookupError("secret")
+
+    async def told() -> list[str]:
+        settings = HttpSettings(base_url="http://127.0.0.1:1", allow_loopback=True)
+        async with open_http(settings) as connector:
+            return [target.base_url for target in GuardedConnector(connector).targets()]
+
+    assert GuardedConnector(Careless()).targets() == ()
+    assert GuardedConnector(Forgetful()).targets() == ()
+    assert asyncio.run(told()) == ["http://127.0.0.1:1"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from connectors.discovery import UnknownKind
 from connectors.scripted import open_scripted
 from gateway.app import open_control_plane
 from gateway.data_plane import Composition, log_origin, open_data_plane
-from tests.homes import apply_pack, make_settings
+from gateway.registry.configuration import Configuration
+from gateway.targets import read_states
+from tests.homes import apply, apply_pack, make_settings
 from tests.steady import open_steady
 from tests.world import CSV_PATH, make_request, text_answer
 
@@ -83,7 +86,9 @@ def test_a_snapshot_of_which_a_part_cannot_be_opened_changes_nothing(tmp_path: P
                 good = control.snapshot
                 async with open_data_plane(composition, good, instance="one") as data:
                     services = {
-                        name: replace(service, base_url="http://127.0.0.1:9")
+                        name: replace(
+                            service, reach=replace(service.reach, base_url="http://127.0.0.1:9")
+                        )
                         for name, service in good.services.items()
                     }
                     last = list(services)[-1]
@@ -93,6 +98,119 @@ def test_a_snapshot_of_which_a_part_cannot_be_opened_changes_nothing(tmp_path: P
                     assert (await data.handle(make_request("GET", CSV_PATH))).body == OLD
 
     asyncio.run(play())
+
+
+def test_what_a_worker_sees_of_its_targets_is_left_for_others(tmp_path: Path) -> None:
+    """A standby takes over from a main place that is down, and both show."""
+
+    async def play() -> None:
+        async with open_scripted([PUBLISHED]) as standby:
+            settings = make_settings(tmp_path)
+            places = ["http://127.0.0.1:1", standby.base_url]
+            apply(settings, placed(apply_pack(settings, places[0]), places))
+            composition = Composition(settings=settings, allow_loopback_http=True)
+            async with open_control_plane(composition) as control:
+                snapshot = control.snapshot
+                async with open_data_plane(composition, snapshot, instance="one") as data:
+                    response = await data.handle(make_request("GET", CSV_PATH))
+                    assert response.status == 200
+                    connector = data.states()["r9z-open"]
+                    assert [place.failures for place in connector] == [1, 0]
+                    await until(
+                        lambda: (
+                            read_states(settings.run_directory, ["one"]) == {"one": data.states()}
+                        )
+                    )
+
+    asyncio.run(play())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until the condition holds."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - housekeeping tells nobody
+            await asyncio.sleep(0.05)
+
+
+def retitled(configuration: Configuration) -> Configuration:
+    """Return the configuration with another title for every service."""
+    services = {name: {**one, "title": "New"} for name, one in configuration.services.items()}
+    return replace(configuration, services=services)
+
+
+def placed(configuration: Configuration, places: list[str]) -> Configuration:
+    """Return the configuration with every service at `places`."""
+    services = {
+        name: {**{k: v for k, v in service.items() if k != "base_url"}, "base_urls": places}
+        for name, service in configuration.services.items()
+    }
+    return replace(configuration, services=services)
+
+
+def test_a_connector_stays_open_while_only_a_service_s_facts_change(tmp_path: Path) -> None:
+    """A new title costs no connection, token or breaker's memory."""
+
+    async def play() -> None:
+        async with open_scripted([PUBLISHED]) as service:
+            settings = make_settings(tmp_path)
+            configuration = apply_pack(settings, service.base_url)
+            composition = Composition(settings=settings, allow_loopback_http=True)
+            async with open_control_plane(composition) as control:
+                snapshot = control.snapshot
+                async with open_data_plane(composition, snapshot, instance="one") as data:
+                    before = dict(data._connectors)
+                    services = {
+                        name: {**one, "title": "New"}
+                        for name, one in configuration.services.items()
+                    }
+                    apply(settings, replace(configuration, services=services))
+                    assert await asyncio.to_thread(control.refresh)
+                    await data.adopt(control.snapshot)
+                    assert data._connectors == before
+
+    asyncio.run(play())
+
+
+MARKER = "SYNTHETIC-key-hunter2"
+
+
+def keyed(configuration: Configuration, secret: str) -> Configuration:
+    """Return the configuration with an API key for every service."""
+    key = {"kind": "api-key", "header": "X-Api-Key", "secret": secret}
+    services = {
+        name: {**service, "credentials": key} for name, service in configuration.services.items()
+    }
+    return replace(configuration, services=services)
+
+
+@pytest.mark.parametrize("secret", ["file:key", "env:CONCORDAT_SECRET_KEY"])
+def test_a_service_gets_the_gateway_s_key_and_nobody_else_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    """The key is in the request upstream, and in nothing that the gateway writes."""
+
+    async def play() -> None:
+        async with open_scripted([PUBLISHED]) as service:
+            settings = make_settings(tmp_path)
+            monkeypatch.setenv("CONCORDAT_SECRET_KEY", MARKER)
+            settings.secrets_directory.mkdir()
+            kept = settings.secrets_directory / "key"
+            kept.touch(0o600)
+            kept.write_text(MARKER)
+            apply(settings, keyed(apply_pack(settings, service.base_url), secret))
+            composition = Composition(settings=settings, allow_loopback_http=True)
+            async with open_control_plane(composition) as control:
+                snapshot = control.snapshot
+                async with open_data_plane(composition, snapshot, instance="one") as data:
+                    response = await data.handle(make_request("GET", CSV_PATH))
+            assert b"x-api-key: " + MARKER.encode() in service.requests[0]
+            assert response.status == 200
+            kept.unlink()
+
+    asyncio.run(play())
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(written) > 3
+    assert not [path for path in written if MARKER.encode() in path.read_bytes()]
 
 
 def test_the_log_keeps_its_name_over_the_turn_of_the_year(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def compiled(
     )
 
 
-def with_service(configuration: Configuration, **members: str) -> Configuration:
+def with_service(configuration: Configuration, **members: object) -> Configuration:
     """Return the configuration with other members of one service."""
     service = {**configuration.services["nhse-spl"], **members}
     return replace(configuration, services={**configuration.services, "nhse-spl": service})
@@ -114,6 +114,30 @@ def test_plain_http_is_for_loopback_and_only_where_told(host: str) -> None:
     assert compiled(local, allow_loopback=True).services["nhse-spl"].base_url == f"http://{host}"
     with pytest.raises(SnapshotRefused):
         compiled(with_service(local, base_url="http://10.0.0.1:9"), allow_loopback=True)
+
+
+def test_every_place_of_a_service_is_judged() -> None:
+    """The second address and a token endpoint are as safe as the first address, or refused."""
+    plain = pack_configuration()
+    service = dict(plain.services["nhse-spl"])
+    del service["base_url"]
+    base = replace(plain, services={**plain.services, "nhse-spl": service})
+    good = with_service(base, base_urls=["https://a.example", "https://b.example"])
+    reach = compiled(good).services["nhse-spl"].reach
+    assert (reach.base_url, reach.further_urls) == ("https://a.example", ("https://b.example",))
+
+    with pytest.raises(SnapshotRefused, match="not encrypted"):
+        compiled(with_service(base, base_urls=["https://a.example", "http://b.example"]))
+    token = {
+        "kind": "oauth",
+        "token_url": "http://issuer.example/token",
+        "client_id": "concordat",
+        "secret": "file:client",
+    }
+    with pytest.raises(SnapshotRefused, match=r"token_url: .* is not encrypted"):
+        compiled(with_service(good, credentials=token))
+    with pytest.raises(SnapshotRefused, match=r"service nhse-spl, credentials: 'secret' is miss"):
+        compiled(with_service(good, credentials={"kind": "api-key", "header": "X-Key"}))
 
 
 def test_every_fault_of_every_document_is_told() -> None:

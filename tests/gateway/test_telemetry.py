@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ from hypothesis import strategies as st
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from connectors.breaker import BreakerState
+from connectors.targets import TargetState
+from gateway.targets import write_states
 from gateway.telemetry import (
     AUDIT_RECORDS,
     FRONT_REFUSALS,
@@ -114,6 +118,24 @@ def test_a_file_of_another_version_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "metrics-other.bin").write_bytes(b"\xff" * 4096)
 
     assert metrics(tmp_path)['concordat_exchanges_total{decision="deny"}'] == 0
+
+
+def test_a_target_that_is_spared_shows(tmp_path: Path, counters: Counters) -> None:
+    """By service and place, the workers that spare it; what ended workers saw is gone."""
+    target = TargetState(
+        base_url="https://a.example", state=BreakerState.OPEN, failures=5, opened=1, retried=0
+    )
+    other = replace(target, base_url="https://b.example", state=BreakerState.CLOSED)
+    for instance in ("live", "ended"):
+        write_states(tmp_path, instance, {"nhse-spl": (target, other)})
+
+    found = metrics(tmp_path)
+
+    name = "concordat_target_spared"
+    assert found[f'{name}{{service="nhse-spl",target="https://a.example"}}'] == 1
+    assert found[f'{name}{{service="nhse-spl",target="https://b.example"}}'] == 0
+    clear_metrics(tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("targets-*")) == ["targets-live.json"]
 
 
 def test_durations_fall_into_buckets(tmp_path: Path, counters: Counters) -> None:

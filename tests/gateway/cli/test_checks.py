@@ -189,6 +189,24 @@ def test_a_configuration_that_is_not_in_force_is_found(new_home: NewHome) -> Non
     assert broken.mend.startswith("concordat config check")
 
 
+def test_every_place_of_a_service_is_looked_at(new_home: NewHome) -> None:
+    """The finding names the places that are down, and a missing secret before any of them."""
+    configuration = pack_configuration()
+    name, service = next(iter(configuration.services.items()))
+    places = ["https://127.0.0.1:9", "https://127.0.0.2:9"]
+    key = {"kind": "api-key", "header": "X-Api-Key", "secret": "file:key"}
+    plain = {member: value for member, value in service.items() if member != "base_url"}
+    for more, told in (
+        ({"networks": ["127.0.0.0/8"]}, "https://127.0.0.2:9: "),
+        ({"credentials": key}, "file:key cannot be read"),
+    ):
+        only = {name: {**plain, "base_urls": places, **more}}
+        apply_directory(replace(configuration, services=only, issuers={}), new_home.settings)
+        finding = _found(new_home.settings.home)["service"]
+        assert finding.state is State.FAILED
+        assert told in finding.detail
+
+
 def test_services_and_issuers_that_are_not_there_are_found(new_home: NewHome) -> None:
     """A configuration that points nowhere fails at its neighbours."""
     configuration = read_checked(BUILT_IN)

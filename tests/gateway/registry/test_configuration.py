@@ -70,6 +70,19 @@ def test_an_overlay_fills_in_addresses() -> None:
     assert issuer["metadata_url"] == "http://127.0.0.1:8/x"
 
 
+def test_an_overlay_replaces_every_place_of_a_service(directory: Path) -> None:
+    """A service with several addresses has the one that the overlay says."""
+    services = directory / "services.yaml"
+    urls = "base_urls: ['https://a.example', 'https://b.example'], owner:"
+    services.write_text(services.read_text().replace("owner:", urls, 1))
+    overlay = Overlay(base_urls={"nhse-spl": "http://127.0.0.1:9"})
+
+    assert read_directory(directory).services["nhse-spl"]["base_urls"]
+    overlaid = read_directory(directory, overlay=overlay).services["nhse-spl"]
+    assert overlaid["base_url"] == "http://127.0.0.1:9"
+    assert "base_urls" not in overlaid
+
+
 def test_faults_of_all_files_are_told_at_once(directory: Path) -> None:
     """Each fault has its file, its line and its code."""
     agreement = directory / "agreements" / "DSA-2020-0001.yaml"
