@@ -74,7 +74,7 @@ async def exchange(request: Request, now: Snapshot, ports: Ports) -> Response:
     # Authenticate, match and decide (steps 2 to 4): nothing is called, nothing is written.
     asked = await inquire(opened, request, now, stops, ports.authenticator)
     if isinstance(asked, Unauthenticated):
-        return unauthenticated(asked, opened, request, now, ports)
+        return await turn_away(asked, opened, request, now, ports)
     subject = asked.exchange
     error = asked.error or _over_rate(subject, ports.rates)
     if error is not None:
@@ -98,10 +98,10 @@ async def exchange(request: Request, now: Snapshot, ports: Ports) -> Response:
     return _respond(subject, ending)
 
 
-def unauthenticated(
+async def turn_away(
     refused: Unauthenticated, opened: Opened, request: Request, now: Snapshot, ports: Ports
 ) -> Response:
-    """Answer a caller whose credentials do not hold; its trace is bounded (decision 5)."""
+    """Answer a caller whose credentials do not hold; trace and pace are bounded (decision 5)."""
     ports.refused.note(refused, source=request.source, exchange_id=opened.id)
     ports.telemetry.unauthenticated(refused.reason)
     route = now.routes.match(request.target.segments)
@@ -114,7 +114,8 @@ def unauthenticated(
         reason=refused.reason,
         headers=challenge,
     )
-    return answer(error, opened.id, error_format=error_format)
+    response = answer(error, opened.id, error_format=error_format)
+    return _after(await ports.refused.pace.hold_stranger(request.source), response)
 
 
 def _over_rate(subject: Exchange, rates: RateLimiter) -> ErrorAnswer | None:
@@ -155,6 +156,9 @@ _NOT_RECORDED: Final = ErrorAnswer(
     reason=ReasonCode.AUDIT_UNAVAILABLE,
     headers=RETRY_LATER,
 )
+_TOO_MANY_REFUSED: Final = replace(
+    _NOT_RECORDED, detail="Too many refusals of this client wait for the audit log."
+)
 _PROOF_REPLAYED: Final = ErrorAnswer(
     code="proof-invalid",
     detail="This DPoP proof was used before. Make a new one for each request (RFC 9449, 11.1).",
@@ -164,7 +168,31 @@ _PROOF_REPLAYED: Final = ErrorAnswer(
 
 
 async def _refuse(subject: Exchange, error: ErrorAnswer, ports: Ports) -> Response:
-    """Refuse a caller: one durable record before the answer, except where there can be none."""
+    """Refuse a caller, and hold the answer back where it collects refusals fast (decision 5)."""
+    response = await _record_refusal(subject, error, ports)
+    if error.reason is ReasonCode.AUDIT_UNAVAILABLE:
+        return response
+    pace, client = ports.refused.pace, _client_of(subject)
+    if client is None:
+        return _after(await pace.hold_stranger(subject.request.source), response)
+    return _after(await pace.hold_client(client), response)
+
+
+def _client_of(subject: Exchange) -> str | None:
+    """Return who is known to call, as one word for all of its refusals; None for the public."""
+    if subject.authenticated is None:
+        return None
+    claims = subject.authenticated.claims
+    return f"{claims.issuer} {claims.client_id}"
+
+
+def _after(held: bool, response: Response) -> Response:
+    """Return what is answered after the wait; who could not be made to wait has to connect anew."""
+    return response if held else replace(response, close=True)
+
+
+async def _record_refusal(subject: Exchange, error: ErrorAnswer, ports: Ports) -> Response:
+    """Return a refusal once it is on record, except where there can be no record."""
     subject = _as_refused(subject, error)
     error_format = subject.service.facts.error_format if subject.service else "problem"
     response = answer(error, subject.id, error_format=error_format)
@@ -177,15 +205,21 @@ async def _refuse(subject: Exchange, error: ErrorAnswer, ports: Ports) -> Respon
         subject.request.source, error.reason or subject.decision.reason
     ):
         return response
+    client = _client_of(subject) or PUBLIC
+    if not ports.refused.pace.begin_recording(client):
+        ports.refused.count(subject.request.source, error.reason or subject.decision.reason)
+        return answer(_TOO_MANY_REFUSED, subject.id, error_format=error_format)
     record = records.denial(
         subject, instance=ports.instance, problem=error.code, status=response.status
     )
     try:
         await ports.log.append(record, claims=() if replayed else claims_of(subject))
     except ClaimTaken:
-        return await _refuse(subject, _PROOF_REPLAYED, ports)
+        return await _record_refusal(subject, _PROOF_REPLAYED, ports)
     except (LogUnavailable, EntryInvalid):
         return answer(_NOT_RECORDED, subject.id, error_format=error_format)
+    finally:
+        ports.refused.pace.end_recording(client)
     return response
 
 

@@ -11,7 +11,7 @@ from gateway.errors import ProblemCode
 from gateway.exchange.answers import ErrorAnswer, answer
 from gateway.exchange.inquiry import REQUEST_BODY_BYTES_MAX, open_exchange, turned_away
 from gateway.exchange.messages import BodyTooLarge, Headers, Request, Response
-from gateway.exchange.pipeline import Ports, exchange, unauthenticated
+from gateway.exchange.pipeline import Ports, exchange, turn_away
 from gateway.exchange.snapshot import Snapshot
 
 BODY_S_MAX: Final = 30.0
@@ -60,7 +60,7 @@ async def _receive(request: Request, now: Snapshot, ports: Ports) -> Request | R
     opened = open_exchange(request, ports.clock)
     refused = await turned_away(opened, request, now, ports.stop_list(), ports.authenticator)
     if refused is not None:
-        return unauthenticated(refused, opened, request, now, ports)
+        return await turn_away(refused, opened, request, now, ports)
     content: bytes | None = None
     try:
         async with asyncio.timeout(BODY_S_MAX):

@@ -15,6 +15,7 @@ from gateway.audit.entry import Kind, Record
 from gateway.audit.log import AuditLog
 from gateway.audit.store import LogBusy, LogUnavailable
 from gateway.clock import monotonic_s, new_uuid7, system_time_us
+from gateway.exchange.pace import RefusalPace
 from gateway.identity.caller import Unauthenticated
 
 RECORDS_PER_SOURCE_PER_MINUTE: Final = 30
@@ -33,8 +34,9 @@ class RefusedTraffic:
     log. While the log takes no records they go to the counts, and nothing is lost silently.
     """
 
-    def __init__(self, log: AuditLog) -> None:
-        """Write to `log`; nothing runs until the first refusal."""
+    def __init__(self, log: AuditLog, pace: RefusalPace | None = None) -> None:
+        """Write to `log`; nothing runs until the first refusal. `pace` is for tests."""
+        self.pace: Final = pace or RefusalPace()
         self._log = log
         self._window_began_s = monotonic_s()
         self._recorded: Counter[str] = Counter()
@@ -53,8 +55,12 @@ class RefusedTraffic:
             self._recorded[source] += 1
             self._recorded_in_all += 1
             return True
-        self._count((source, reason), 1)
+        self.count(source, reason)
         return False
+
+    def count(self, source: str, reason: str) -> None:
+        """Count a refusal that leaves no record of its own."""
+        self._count((source, reason), 1)
 
     def note(self, refusal: Unauthenticated, *, source: str, exchange_id: bytes) -> None:
         """Take down one refusal from `source`, as a record or in the counts."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 from gateway.audit.entry import Kind
 from gateway.audit.reader import find_log
 from gateway.audit.search import Filters, find
 from gateway.clock import new_uuid7
+from gateway.exchange.pace import RefusalPace
 from gateway.exchange.refused import (
     COUNTS_PER_RECORD_MAX,
     RECORDS_PER_MINUTE,
@@ -18,7 +21,7 @@ from gateway.exchange.refused import (
 )
 from gateway.identity.caller import Unauthenticated
 from policies.decision import ReasonCode
-from tests.world import World, freeze, open_world
+from tests.world import World, document_of, freeze, open_world
 
 BAD_TOKEN = Unauthenticated(
     reason=ReasonCode.TOKEN_INVALID,
@@ -28,6 +31,9 @@ BAD_TOKEN = Unauthenticated(
     challenge="Bearer",
     unverified_issuer="https://idp.example",
 )
+
+FLOOD_SOURCES = 65_536
+FLOOD_BYTES_MAX = 2 * 1024 * 1024
 
 
 def refused_records(world: World) -> list[dict[str, object]]:
@@ -82,6 +88,29 @@ def test_many_sources_share_a_rate(tmp_path: Path) -> None:
     asyncio.run(play())
 
 
+def test_a_flood_from_everywhere_takes_little_memory(tmp_path: Path) -> None:
+    """65,536 addresses in one minute: what is kept, and what is written of them, is bounded."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            refused = RefusedTraffic(world.log)
+            tracemalloc.start()
+            before, _ = tracemalloc.get_traced_memory()
+            for number in range(FLOOD_SOURCES):
+                source = f"2001:db8:{number >> 8:x}:{number & 255:x}::1"
+                refused.admit(source, "TOKEN_INVALID")
+            grown = tracemalloc.get_traced_memory()[0] - before
+            tracemalloc.stop()
+            await refused.close()
+
+            assert grown < FLOOD_BYTES_MAX
+            counts = refused_records(world)
+            assert total(counts, "count") == FLOOD_SOURCES - RECORDS_PER_MINUTE
+            assert len(counts) == 1 + SOURCES_COUNTED_MAX // COUNTS_PER_RECORD_MAX
+
+    asyncio.run(play())
+
+
 def test_a_log_that_takes_nothing_loses_no_count(tmp_path: Path) -> None:
     """What could not be recorded is counted again and waits for the log."""
 
@@ -93,5 +122,29 @@ def test_a_log_that_takes_nothing_loses_no_count(tmp_path: Path) -> None:
             await refused.flush()
 
             assert refused.counted == 1
+
+    asyncio.run(play())
+
+
+def test_a_client_s_refusals_have_a_share_of_the_log(tmp_path: Path) -> None:
+    """Beyond it a refusal is counted, and answered 503 like anything that cannot be recorded."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            refused = RefusedTraffic(world.log, RefusalPace(recording_max=3))
+            world.ports = replace(world.ports, refused=refused)
+            wrong = [
+                world.match_request(details={"purpose": "DIRECT_CARE"}, jti=f"token-{number}")
+                for number in range(5)
+            ]
+            answers = await asyncio.gather(*(world.send(request) for request in wrong))
+
+            assert sorted(answer.status for answer in answers) == [403, 403, 403, 503, 503]
+            assert refused.counted == 2
+            late = next(answer for answer in answers if answer.status == 503)
+            assert "Too many refusals" in document_of(late)["detail"]
+            again = world.match_request(details={"purpose": "DIRECT_CARE"})
+            assert (await world.send(again)).status == 403
+            await refused.close()
 
     asyncio.run(play())
