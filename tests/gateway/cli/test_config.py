@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gateway.cli.home import NewHome, create_home
 from gateway.cli.output import Stop
+from tests.configured import pack_configuration
 from tests.gateway.cli.configuring import configure, write_folder
 from tests.gateway.cli.conftest import Run
 
@@ -52,6 +54,25 @@ def test_an_export_holds_no_secret(run: Run, new_home: NewHome, tmp_path: Path) 
     for key in new_home.settings.keys_directory.iterdir():
         assert key.read_bytes() not in written
         assert key.read_bytes().hex().encode() not in written
+
+
+def test_a_service_s_secret_is_exported_by_its_reference(
+    run: Run, new_home: NewHome, tmp_path: Path
+) -> None:
+    """The folder names the file of the secret, which stays where it is."""
+    secret = new_home.settings.secrets_directory / "housing-key"
+    secret.write_text("SYNTHETIC-s3cret")
+    configuration = pack_configuration()
+    credentials = {"kind": "api-key", "header": "x-api-key", "secret": "file:housing-key"}
+    service = {**configuration.services["nv-housing"], "credentials": credentials}
+    services = {**configuration.services, "nv-housing": service}
+    configure(new_home.settings, replace(configuration, services=services))
+    run("config", "export", tmp_path / "exported", "--home", new_home.settings.home)
+    written = "".join(path.read_text() for path in (tmp_path / "exported").rglob("*.yaml"))
+
+    assert "file:housing-key" in written
+    assert "SYNTHETIC-s3cret" not in written
+    assert run("diff", tmp_path / "exported", "--home", new_home.settings.home).exit_code == 0
 
 
 def test_an_export_overwrites_nothing(run: Run, new_home: NewHome, tmp_path: Path) -> None:
