@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from connectors.breaker import BreakerState
+from connectors.http import HttpSettings
 from gateway.cli.configuration import open_registry
 from gateway.cli.neighbours import probe
 from gateway.cli.output import Stop
 from gateway.registry.documents import Configuration, Kind, PlainDocument
-from gateway.registry.reach import CREDENTIAL_KINDS, read_reach
+from gateway.registry.reach import KIND_OF_CREDENTIALS, read_reach
 from gateway.registry.store import StopKind
 from gateway.settings import Settings
 from gateway.targets import States, read_states
@@ -39,7 +40,7 @@ def listed(settings: Settings) -> list[dict[str, Any]]:
             "base_url": read_reach(document, [], ()).base_url,
             "agreements": used[connector],
             "stopped": (StopKind.SERVICE, connector) in stops,
-            "credentials": _credentials(document),
+            "credentials": _credentials(read_reach(document, [], ())),
             "targets": _targets(connector, document, states),
         }
         for connector, document in configuration.services.items()
@@ -94,12 +95,11 @@ def _targets(
     return found
 
 
-def _credentials(document: PlainDocument) -> str | None:
+def _credentials(reach: HttpSettings) -> str | None:
     """Return the kind of credential and where its secret lies, never the secret."""
-    credentials = document.get("credentials")
-    if not isinstance(credentials, Mapping) or credentials.get("kind") not in CREDENTIAL_KINDS:
+    if reach.credentials is None:
         return None
-    return f"{credentials['kind']}, {credentials.get('secret')}"
+    return f"{KIND_OF_CREDENTIALS[type(reach.credentials)]}, {reach.credentials.secret}"
 
 
 def _uses(configuration: Configuration) -> Counter[str]:

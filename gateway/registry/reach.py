@@ -32,6 +32,12 @@ CREDENTIAL_KINDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] =
     ),
 }
 """The kinds of credential, with the members that each must and may have."""
+KIND_OF_CREDENTIALS: Final[Mapping[type[Credentials], str]] = {
+    ApiKey: "api-key",
+    Basic: "basic",
+    ClientCredentials: "oauth",
+}
+"""The word for each kind in a document."""
 TLS_MEMBERS: Final = ("authorities", "certificate", "key")
 
 _NOWHERE: Final = SecretReference(source="", name="")

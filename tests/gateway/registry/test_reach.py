@@ -13,7 +13,12 @@ from connectors.http import HttpSettings, RequestIdEcho
 from connectors.secrets import SecretReference
 from connectors.tls import ClientCertificate
 from gateway.registry.configuration import ConfigurationInvalid, read_directory
-from gateway.registry.reach import check_reaches, read_reach
+from gateway.registry.reach import (
+    CREDENTIAL_KINDS,
+    KIND_OF_CREDENTIALS,
+    check_reaches,
+    read_reach,
+)
 from policies.reading import Fault
 from tests.configured import PACK
 
@@ -128,6 +133,11 @@ def test_faults_have_their_place(
 ) -> None:
     """Every wrong value is found where it stands, and a pasted secret is not repeated."""
     assert (pointer, code) in faults_of(**members)
+
+
+def test_every_kind_of_credential_has_its_word() -> None:
+    """What is read can be named again."""
+    assert set(KIND_OF_CREDENTIALS.values()) == set(CREDENTIAL_KINDS)
 
 
 def test_faults_are_told_by_service() -> None:
