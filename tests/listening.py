@@ -21,6 +21,7 @@ PATIENCE_S = 10.0
 
 QUICK = FrontSettings(
     head_s=0.3,
+    last_head_s=0.1,
     idle_s=0.3,
     body_window_s=0.3,
     body_window_bytes_min=64,

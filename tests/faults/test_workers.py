@@ -21,6 +21,7 @@ from gateway.registry.configuration import read_directory
 from gateway.registry.store import Registry
 from gateway.settings import Settings, load_settings
 from tests.faults.journals import Journal, kinds_of, open_exchanges, open_stage
+from tests.listening import connected, read_answer
 from tests.running import ITEM, PROVIDER, Running, free_port, item_token, running_gateway
 from tests.tokens import SigningKey
 
@@ -247,3 +248,48 @@ def settings_of(stage: Stage) -> Settings:
     """Return the settings of a stage's gateway, as far as they matter here."""
     base_url = stage.running.base_url
     return load_settings(stage.running.home, organisation=PROVIDER, public_base_url=base_url)
+
+
+def test_draining_workers_in_turn_costs_no_call(tmp_path: Path) -> None:
+    """A rolling restart: callers who connect for each call notice nothing of it."""
+
+    async def play() -> None:
+        async with open_gateway(tmp_path, workers=2) as stage:
+            stage.gate.opened.set()
+            statuses: list[int] = []
+            ended = asyncio.Event()
+            callers = [asyncio.create_task(call_on(stage, statuses, ended)) for _ in range(8)]
+            for worker in sorted(stage.workers()):
+                await soon(lambda: len(stage.workers()) == 2)
+                await more(statuses)
+                os.kill(worker, signal.SIGTERM)
+                await gone(stage, worker)
+            await soon(lambda: len(stage.workers()) == 2)
+            ended.set()
+            await asyncio.gather(*callers)
+            assert set(statuses) == {200}
+
+    asyncio.run(asyncio.wait_for(play(), 110))
+
+
+async def call_on(stage: Stage, statuses: list[int], ended: asyncio.Event) -> None:
+    """Make call after call, each on a connection of its own."""
+    host = stage.running.base_url.partition("//")[2]
+    port = int(host.rpartition(":")[2])
+    token = item_token(stage.key, stage.running.base_url)
+    head = f"GET {ITEM} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n"
+    while not ended.is_set():
+        async with connected(port) as (reader, writer):
+            writer.write(head.encode())
+            statuses.append((await read_answer(reader)).status)
+
+
+async def more(statuses: list[int]) -> None:
+    """Wait until some more calls have been answered."""
+    enough = len(statuses) + 20
+    await soon(lambda: len(statuses) >= enough)
+
+
+async def gone(stage: Stage, worker: int) -> None:
+    """Wait until a worker has ended."""
+    await soon(lambda: worker not in stage.workers())

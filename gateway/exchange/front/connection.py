@@ -180,6 +180,16 @@ class Connection(asyncio.Protocol):
             self._reading_paused = False
             self._transport.resume_reading()
 
+    def _close_soon(self) -> None:
+        """Close, at once between requests; a head that is on its way has a moment left to arrive.
+
+        On a fresh connection one surely is, and its caller would not know whether it was heard.
+        """
+        if self._phase is HEAD:
+            self.deadline_s = min(self.deadline_s, self._wheel.after(self.settings.last_head_s))
+        else:
+            self._close()
+
     def _close(self, *, linger: bool = False) -> None:
         """End the connection after what has been written.
 

@@ -115,10 +115,10 @@ class FrontProtocol(Connection):
         return waits_for_answer and not self._secure and self._phase is not CLOSING
 
     def shutdown(self) -> None:
-        """Close after the exchange in flight, at once if there is none (uvicorn calls this)."""
+        """Close after the exchange in flight, soon if there is none (uvicorn calls this)."""
         self._last = True
         if not self._busy:
-            self._close()
+            self._close_soon()
 
     # What the body calls.
 

@@ -37,13 +37,15 @@ class FrontSettings:
     `hosts` are the names it answers for, in lower case, with a port or for any port; None is any.
     `body_window_bytes_min` octets of a body must arrive in every `body_window_s`, and as many be
     read of an answer in every `write_window_s`. A body that the handler did not read is drained
-    up to `drain_bytes_max`, else the connection is closed.
+    up to `drain_bytes_max`, else the connection is closed. When the listener ends, a head that is
+    on its way has `last_head_s` to arrive.
     """
 
     hosts: frozenset[str] | None = None
     head_bytes_max: int = HEAD_BYTES_MAX
     header_count_max: int = HEADER_COUNT_MAX
     head_s: float = 10.0
+    last_head_s: float = 1.0
     idle_s: float = 60.0
     body_window_s: float = 10.0
     body_window_bytes_min: int = 4 * 1024

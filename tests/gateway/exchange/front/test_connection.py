@@ -272,3 +272,27 @@ def test_the_client_certificate_is_handed_on(tmp_path: Path) -> None:
 
     asyncio.run(run())
     assert seen == [(True, theirs_der, "127.0.0.1"), (True, None, "127.0.0.1")]
+
+
+def test_n_07_a_request_on_its_way_is_answered_though_the_listener_ends() -> None:
+    """A fresh connection has a moment for its head; one between requests is closed at once."""
+
+    async def run() -> None:
+        patient = replace(QUICK, last_head_s=PATIENCE_S, head_s=PATIENCE_S, idle_s=PATIENCE_S)
+        async with (
+            listening(settings=patient) as listener,
+            connected(listener.port) as (reader, writer),
+            connected(listener.port) as (used, used_writer),
+        ):
+            used_writer.write(GET)
+            await read_answer(used)
+            await until(lambda: len(listener.state.connections) == 2)
+            for connection in list(listener.state.connections):
+                connection.shutdown()
+            assert await used.read() == b""
+            writer.write(GET)
+            answer = await read_answer(reader)
+            assert (answer.status, answer.headers[b"connection"]) == (200, b"close")
+            assert await reader.read() == b""
+
+    asyncio.run(run())
