@@ -22,10 +22,12 @@ from gateway.registry.compiled import AgreementCompiler
 from gateway.registry.configuration import Configuration
 from gateway.registry.reach import read_reach
 from gateway.registry.store import RegistryUnavailable
+from policies.decision import DecisionForm
+from policies.forms import read_form
 from policies.law import Law, read_instruments
 from policies.reading import DocumentInvalid, Fault, place
 from policies.select import AgreementIndex
-from policies.service import ServiceFacts, read_services
+from policies.service import ServiceFacts, identifier_names, read_services
 
 STOP_LIST_INTERVAL_S: Final = 0.25
 """How often each worker reads the stop-list: a stop takes effect everywhere within a second."""
@@ -43,13 +45,17 @@ class SnapshotRefused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rulebook:
-    """All that decisions depend on, compiled; where anything is to be reached is no part of it."""
+    """All that decisions depend on, compiled; where anything is to be reached is no part of it.
+
+    `forms` are the recorded decisions to share, by the reference of their request.
+    """
 
     issuers: Mapping[str, IssuerProfile]
     services: Mapping[str, ServiceFacts]
     routes: RouteTable
     agreements: AgreementIndex
     law: Law
+    forms: Mapping[str, DecisionForm]
 
 
 def compile_rules(
@@ -68,6 +74,7 @@ def compile_rules(
     for key, invalid in compiled.invalid.items():
         faults += _sentences(f"agreement {key}", invalid)
     law = _read_law(configuration, faults)
+    forms = dict(_read_forms(configuration, services, faults))
     routes = RouteTable(())
     try:
         routes = RouteTable(
@@ -85,6 +92,7 @@ def compile_rules(
         routes=routes,
         agreements=AgreementIndex(compiled.policies),
         law=law,
+        forms=forms,
     )
 
 
@@ -133,6 +141,7 @@ def compile_snapshot(
         routes=rules.routes,
         agreements=rules.agreements,
         law=rules.law,
+        forms=rules.forms,
     )
 
 
@@ -289,6 +298,20 @@ def _read_law(configuration: Configuration, faults: list[str]) -> Law:
         except DocumentInvalid as invalid:
             faults += _sentences(f"instrument {key}", invalid)
     return Law(instruments=instruments)
+
+
+def _read_forms(
+    configuration: Configuration, services: Mapping[str, ServiceFacts], faults: list[str]
+) -> Iterator[tuple[str, DecisionForm]]:
+    names = identifier_names(services.values())
+    for key, document in configuration.forms.items():
+        try:
+            form = read_form(document, names)
+        except DocumentInvalid as invalid:
+            faults += _sentences(f"form {key}", invalid)
+            continue
+        if form is not None:
+            yield key, form
 
 
 def _sentences(name: str, invalid: DocumentInvalid) -> list[str]:

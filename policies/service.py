@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -64,6 +64,11 @@ def read_services(document: object) -> tuple[ServiceFacts, ...]:
     if faults:
         raise DocumentInvalid(faults)
     return services
+
+
+def identifier_names(services: Iterable[ServiceFacts]) -> frozenset[str]:
+    """Return every name under which one of the services knows whom or what a call is about."""
+    return frozenset(name for service in services for name in service.identifiers)
 
 
 def _read_service(one: Section) -> ServiceFacts:

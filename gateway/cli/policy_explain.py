@@ -107,7 +107,7 @@ def _of_pack(call_id: str, pack: Path | None, files: list[Path] | None) -> Expla
         rules = compile_rules(opened.configuration)
     except SnapshotRefused as refused:
         raise Stop("\n".join(refused.faults)) from None
-    return _explain(rules, query_of(call, opened), call.token.agreement)
+    return _explain(rules, query_of(call, opened, rules.forms), call.token.agreement)
 
 
 def _explain(rules: Rulebook, query: Query, agreement: str | None) -> Explanation:

@@ -7,6 +7,7 @@ to be withheld) is reported as "live only" and never as passed.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any, Final
@@ -17,16 +18,20 @@ from gateway.demo.packs import Pack, segments_of
 from gateway.demo.scenario import BreakGlass, ProofKind, ScenarioCall
 from gateway.exchange.rows import RowsUnreadable, read_rows
 from gateway.refresh import Rulebook, compile_rules
-from policies.compile import Policy
+from policies.compile import DECISION_REFERENCE, Policy
 from policies.decide import decide
-from policies.decision import PUBLIC, BreakGlassRequest, Caller, Decision, Query
+from policies.decision import (
+    PUBLIC,
+    BreakGlassRequest,
+    Caller,
+    Decision,
+    DecisionForm,
+    Query,
+)
 from policies.select import refuse, select
 
 FIELDS_PARAMETER: Final = "_fields"
 """The query parameter that narrows an answer (design.md section 4)."""
-
-DECISION_REFERENCE: Final = "decision_ref"
-"""The word of a request's context that names its decision form."""
 
 _ANSWER_FACTS: Final = frozenset(
     {
@@ -82,7 +87,7 @@ def _turns_on_authentication(call: ScenarioCall, pack: Pack) -> bool:
 
 
 def _decide(call: ScenarioCall, pack: Pack, rules: Rulebook) -> Decision:
-    query = query_of(call, pack)
+    query = query_of(call, pack, rules.forms)
     route = rules.routes.match(query.path)
     chosen = select(
         rules.agreements,
@@ -96,8 +101,11 @@ def _decide(call: ScenarioCall, pack: Pack, rules: Rulebook) -> Decision:
     return decide(chosen, query, rules.law) if isinstance(chosen, Policy) else refuse(chosen)
 
 
-def query_of(call: ScenarioCall, pack: Pack) -> Query:
-    """Return what the engine is asked about a call, at the call's own instant."""
+def query_of(call: ScenarioCall, pack: Pack, forms: Mapping[str, DecisionForm]) -> Query:
+    """Return what the engine is asked about a call, at the call's own instant.
+
+    `forms` are the recorded decisions to share, by the reference of their request.
+    """
     token = call.token
     narrowed = [value for name, value in call.query if name == FIELDS_PARAMETER]
     body = pack.body_of(call)
@@ -114,7 +122,7 @@ def query_of(call: ScenarioCall, pack: Pack) -> Query:
         context=token.context,
         on_behalf_of=token.on_behalf_of,
         break_glass=_urgent(token.break_glass),
-        decision_form=pack.forms.get(token.context.get(DECISION_REFERENCE, "")),
+        decision_form=forms.get(token.context.get(DECISION_REFERENCE, "").strip()),
         decision_form_used=call.decision_already_used,
     )
 

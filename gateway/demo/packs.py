@@ -10,12 +10,10 @@ from urllib.parse import unquote
 
 from gateway.demo.answers import DEFAULT_RECORDS_AT
 from gateway.demo.call_sheet import read_calls
-from gateway.demo.departments import DATA_FOLDER, DepartmentOperation, read_department
-from gateway.demo.forms import read_forms
+from gateway.demo.departments import DepartmentOperation, read_department
 from gateway.demo.scenario import CallSheet, PackInvalid, ScenarioCall
 from gateway.registry.configuration import read_directory
 from gateway.registry.documents import Configuration, Overlay
-from policies.decision import DecisionForm
 from policies.paths import Template
 
 BUILT_IN: Final = Path(__file__).parent / "pack"
@@ -39,17 +37,13 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pack:
-    """A pack read from `directory`; `configuration` is what ``concordat apply`` would read.
-
-    `forms` are the requests that were decided case by case, by their reference.
-    """
+    """A pack read from `directory`; `configuration` is what ``concordat apply`` would read."""
 
     directory: Path
     configuration: Configuration
     rules: tuple[Rule, ...]
     operations: tuple[DepartmentOperation, ...]
     sheet: CallSheet
-    forms: Mapping[str, DecisionForm]
 
     @property
     def issuers(self) -> tuple[str, ...]:
@@ -160,15 +154,7 @@ def read_pack(
         rules=tuple(_rules(configuration)),
         operations=read_department(directory),
         sheet=read_calls(directory, files),
-        forms=read_forms(directory / DATA_FOLDER, _identifiers(configuration)),
     )
-
-
-def _identifiers(configuration: Configuration) -> Iterator[str]:
-    """Yield every name under which a service knows whom or what a call is about."""
-    for document in configuration.services.values():
-        service: Any = document  # the registry's reader has checked its shape
-        yield from service.get("identifiers", {})
 
 
 def _rules(configuration: Configuration) -> Iterator[Rule]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from connectors.http import HttpSettings
 from gateway.exchange.routes import RouteTable
 from gateway.identity.caller import IssuerProfile
+from policies.decision import DecisionForm
 from policies.law import Law
 from policies.select import AgreementIndex
 from policies.service import ServiceFacts
@@ -38,7 +39,7 @@ class Snapshot:
     """One consistent state of the registry, compiled; `revision` is the registry's.
 
     `audiences` are the resource URIs of all services: what a token must name on a path that none
-    of them serves.
+    of them serves. `forms` are the recorded decisions to share, by the reference of their request.
     """
 
     revision: int
@@ -50,6 +51,7 @@ class Snapshot:
     routes: RouteTable
     agreements: AgreementIndex
     law: Law
+    forms: Mapping[str, DecisionForm]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ from gateway.registry.documents import (
     Overlay,
     PlainDocument,
 )
+from gateway.registry.forms import FormsRead, form_files
 from gateway.registry.lawbooks import (
     SPECIFIED_PERSONS,
     VOCABULARY,
@@ -41,7 +42,7 @@ from policies.compile import compile_policy
 from policies.document import read_agreement
 from policies.law import read_instruments
 from policies.reading import DocumentInvalid, Fault
-from policies.service import ServiceFacts, read_services
+from policies.service import ServiceFacts, identifier_names, read_services
 from policies.statutes import read_specified_persons
 from policies.vocabulary import read_vocabulary
 
@@ -73,7 +74,7 @@ T = TypeVar("T")
 def read_directory(
     path: Path, *, overlay: Overlay | None = None, authored_at: datetime | None = None
 ) -> Configuration:
-    """Read the known YAML files of a directory; other folders than legal and agreements are left.
+    """Read the known files of a directory; other folders than those of a configuration are left.
 
     `overlay` fills in addresses that the files leave open. With `authored_at`, an agreement that
     somebody has decided on must pass the authoring rules of that instant, as for `apply`; without
@@ -122,6 +123,13 @@ class _Directory:
                 if document is not None:
                     yield document
 
+    def forms(self) -> Iterator[Document]:
+        """Yield the documents that hold request and decision forms."""
+        for file in form_files(self._root):
+            document = self.load(file.relative_to(self._root))
+            if document is not None:
+                yield document
+
     def accept(self, document: Document, read: Callable[[Mapping[str, object]], T]) -> T | None:
         """Return what `read` makes of a document, or None after noting its faults."""
         try:
@@ -164,7 +172,7 @@ def _read(directory: _Directory, overlay: Overlay, authored_at: datetime | None)
     if authored_at is not None and not directory.faults:
         examine = partial(Examiner.of(configuration).refusals, at=authored_at)
     agreements = _agreements(directory, known, facts, examine)
-    return replace(configuration, agreements=agreements)
+    return replace(configuration, agreements=agreements, forms=_forms(directory, facts))
 
 
 def _law_document(directory: _Directory, name: str) -> PlainDocument:
@@ -271,6 +279,13 @@ def _agreements(
             directory.note(document, [fault])
         agreements[key] = cast("PlainDocument", document.value)
     return agreements
+
+
+def _forms(directory: _Directory, services: Mapping[str, ServiceFacts]) -> dict[str, PlainDocument]:
+    read = FormsRead(identifier_names(services.values()))
+    for document in directory.forms():
+        directory.note(document, read.add(document))
+    return read.documents
 
 
 def _entries(document: Document, name: str) -> list[PlainDocument]:

@@ -21,6 +21,7 @@ class Kind(StrEnum):
     LAW = "law"
     INSTRUMENT = "instrument"
     AGREEMENT = "agreement"
+    FORM = "form"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,8 @@ class Configuration:
     """Everything that is configured, by key.
 
     Keys are the reference of an organisation, the issuer, the connector, the name of a document of
-    the law (`gateway.registry.lawbooks`), and the ids of instruments and agreements.
+    the law (`gateway.registry.lawbooks`), the ids of instruments and agreements, and the references
+    of requests that are decided case by case (`policies.forms`).
     """
 
     organisations: Mapping[str, PlainDocument] = field(default_factory=dict)
@@ -37,6 +39,7 @@ class Configuration:
     law: Mapping[str, PlainDocument] = field(default_factory=dict)
     instruments: Mapping[str, PlainDocument] = field(default_factory=dict)
     agreements: Mapping[str, PlainDocument] = field(default_factory=dict)
+    forms: Mapping[str, PlainDocument] = field(default_factory=dict)
 
     @classmethod
     def of(cls, documents: Mapping[Kind, Mapping[str, PlainDocument]]) -> Configuration:
@@ -48,6 +51,7 @@ class Configuration:
             law=documents[Kind.LAW],
             instruments=documents[Kind.INSTRUMENT],
             agreements=documents[Kind.AGREEMENT],
+            forms=documents[Kind.FORM],
         )
 
     def documents(self) -> Iterator[tuple[Kind, str, PlainDocument]]:
@@ -59,6 +63,7 @@ class Configuration:
             (Kind.LAW, self.law),
             (Kind.INSTRUMENT, self.instruments),
             (Kind.AGREEMENT, self.agreements),
+            (Kind.FORM, self.forms),
         ):
             for key in sorted(documents):
                 yield kind, key, documents[key]

@@ -252,3 +252,20 @@ def test_while_the_registry_is_gone_the_list_stays_and_ages() -> None:
 
     assert first.entries == {("key", "k1")}
     assert reader.current is first
+
+
+def test_recorded_decisions_are_part_of_the_snapshot() -> None:
+    """What was decided case by case comes into force with everything else."""
+    snapshot = compiled(pack_configuration())
+
+    assert snapshot.forms["LER-2026-0001"].approved
+    assert snapshot.forms["LER-2026-0001"].subject == {"uprn": "999000000501"}
+
+
+def test_a_form_that_cannot_be_read_is_refused_by_its_name() -> None:
+    """A snapshot with half a decision in it would refuse calls for no reason that anybody sees."""
+    broken = replace(pack_configuration(), forms={"R-1": {"decision": {}}})
+
+    with pytest.raises(SnapshotRefused) as refused:
+        compiled(broken)
+    assert all(fault.startswith("form R-1") for fault in refused.value.faults)
