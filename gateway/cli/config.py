@@ -89,7 +89,8 @@ def export(
     """Write the present configuration as a folder that `concordat apply` takes, here or elsewhere.
 
     The files are canonical: members in the order of their names, without the comments of the files
-    that were applied. They hold no secret: keys and secrets are never in the registry.
+    that were applied. They hold no secret: keys and secrets are never in the registry. Decision
+    forms name the people whom they are about.
     """
     from gateway.cli.configuration import export_to
 
