@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -42,6 +42,14 @@ ORIGIN: Final = "gateway.example/audit/2026"
 NIGHT: Final = datetime(2026, 11, 20, 21, 0, tzinfo=UTC)
 """A decision time inside the fuel poverty agreement's hours."""
 NORTHVALE: Final = "https://idp.northvale.example"
+EXAMPLESHIRE: Final = "https://idp.exampleshire.example"
+EXF: Final = "https://idp.exf.example"
+ISSUERS: Final = {
+    METADATA_PATH: NORTHVALE,
+    f"{METADATA_PATH}/2": EXAMPLESHIRE,
+    f"{METADATA_PATH}/5": EXF,
+}
+"""Where the one server of the tests tells the metadata of each issuer."""
 MATCH_PATH: Final = "/eligibility/v1/fuel-poverty/match"
 CSV_PATH: Final = "/open/v1/admissions-monthly.csv"
 ROW: Final = {"uprn": "999000000301", "family_name": "Dunmore", "date_of_birth": "1947-06-18"}
@@ -145,6 +153,13 @@ class World:
             body=json.dumps({"batch": list(rows)}).encode(),
         )
 
+    def get(self, path: str, **claims: Any) -> Request:
+        """Make a GET with a fresh token, which says what `claims` say, and a fresh proof."""
+        token = self.token(**claims)
+        proof = make_proof(self.caller_key, "GET", BASE_URL + path, token, at=self.clock.at)
+        headers = {"authorization": f"DPoP {token.decode()}", "dpop": proof.decode()}
+        return make_request("GET", path, headers=headers)
+
     async def send(self, request: Request) -> Response:
         """Carry out one exchange."""
         return await serve(request, lambda: self.snapshot, self.ports)
@@ -171,10 +186,8 @@ async def open_world(home: Path, scripts: Sequence[Script] = ()) -> AsyncIterato
         service = await stack.enter_async_context(open_scripted(scripts))
         issuer = await stack.enter_async_context(IssuerServer(signing_key))
         snapshot = _snapshot(service.base_url, issuer)
-        issuer.documents[METADATA_PATH] = {
-            "issuer": NORTHVALE,
-            "jwks_uri": issuer.issuer + "/jwks.json",
-        }
+        for path, name in ISSUERS.items():
+            issuer.documents[path] = {"issuer": name, "jwks_uri": issuer.issuer + "/jwks.json"}
         settings = HttpSettings(base_url=service.base_url, allow_loopback=True)
         connector = await stack.enter_async_context(open_connector("http", settings))
         log = open_log(home / "audit", origin=ORIGIN, instance="test", keys=LogKeys(home / "keys"))
@@ -217,7 +230,7 @@ def _snapshot(service_url: str, issuer: IssuerServer) -> Snapshot:
             ),
             service_url,
         ),
-        metadata_urls={NORTHVALE: issuer.issuer + METADATA_PATH},
+        metadata_urls={name: issuer.issuer + path for path, name in ISSUERS.items()},
     )  # fmt: skip
     return compile_snapshot(
         read_directory(PACK, overlay=overlay),
@@ -273,6 +286,21 @@ async def ask(world: World, **request: Any) -> Inquiry:
     asked_for = world.match_request(**request)
     stops = StopList(entries=frozenset(), read_at_s=0.0)
     opened = open_exchange(asked_for, world.clock)
-    asked = await inquire(opened, asked_for, world.snapshot, stops, world.ports.authenticator)
+    asked = await inquire(
+        opened, asked_for, world.snapshot, stops, world.ports.authenticator, log=world.log
+    )
     assert isinstance(asked, Inquiry)
     return asked
+
+
+def reasons(answers: Sequence[Response]) -> list[str]:
+    """Return why each call was answered as it was."""
+    return ["OK" if one.status == 200 else document_of(one)["reason_code"] for one in answers]
+
+
+async def other_worker(world: World) -> Ports:
+    """Open a second worker's ports on the same log."""
+    keys = LogKeys(world.home / "keys")
+    log = open_log(world.home / "audit", origin=ORIGIN, instance="other", keys=keys)
+    await log.start()
+    return replace(world.ports, log=log)

@@ -15,6 +15,7 @@ from gateway.clock import new_uuid7, random_bytes
 _SIGNING: Final = "log-signing.key"
 _KEY_ENCRYPTION: Final = "log-day-{day}.key"
 _SUBJECT: Final = "log-subject-{year}.key"
+_STATE: Final = "log-state.key"
 
 
 class KeyFileUnusable(Exception):
@@ -22,7 +23,7 @@ class KeyFileUnusable(Exception):
 
 
 class LogKeys:
-    """The keys of one log: signing, a key-encryption key per day, a subject key per year.
+    """The keys of one log: signing, state, a key-encryption key per day, a subject key per year.
 
     Deleting a day's key erases what every record of that day had sealed; deleting a year's
     subject key unlinks its data subjects. Neither touches a proof.
@@ -54,6 +55,13 @@ class LogKeys:
     def subject_key(self, year: int) -> bytes:
         """Return the key under which the data subjects of a year are found."""
         return self._read_or_create(_SUBJECT.format(year=year))
+
+    def state_key(self) -> bytes:
+        """Return the key under which people and their words stand in the log's state.
+
+        It is not of a year: a grant that runs over midnight of New Year is one grant.
+        """
+        return self._read_or_create(_STATE)
 
     def _read_or_create(self, name: str) -> bytes:
         path = self._directory / name

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from pysqlite3 import dbapi2 as sqlite
 
 from gateway.audit.entry import Kind, Record
+from gateway.audit.grants import Tagger
 from gateway.audit.instances import Instance
 from gateway.audit.keys import LogKeys
 from gateway.audit.merkle import EMPTY_ROOT
@@ -21,8 +22,9 @@ from gateway.audit.sqlite import SqliteStore, open_for_reading, provision
 from gateway.audit.store import (
     Append,
     AppendRefused,
+    Change,
     Claim,
-    CounterChange,
+    Grant,
     LogBusy,
     LogStore,
     LogUnavailable,
@@ -58,7 +60,7 @@ class _Waiting(NamedTuple):
     record: Record
     claims: Sequence[Claim]
     releases: Sequence[bytes]
-    counters: Sequence[CounterChange]
+    counters: Sequence[Change]
     future: asyncio.Future[Position]
     deadline_s: float
 
@@ -71,9 +73,18 @@ class AuditLog:
     in doubt, and only a fresh start can tell (audit-log.md, section 2.6).
     """
 
-    def __init__(self, store: LogStore, sealer: Sealer, *, path: Path, instance: Instance) -> None:
+    def __init__(
+        self,
+        store: LogStore,
+        sealer: Sealer,
+        *,
+        path: Path,
+        instance: Instance,
+        tagger: Tagger,
+    ) -> None:
         """Join the parts; use `open_log`."""
         self.path = path
+        self.tagger = tagger
         self.figures = LogFigures()
         self._store = store
         self._sealer = sealer
@@ -102,14 +113,14 @@ class AuditLog:
         *,
         claims: Sequence[Claim] = (),
         releases: Sequence[bytes] = (),
-        counters: Sequence[CounterChange] = (),
+        counters: Sequence[Change] = (),
     ) -> Position:
         """Return the record's place once it is durable (invariant I3).
 
         In the same transaction `releases` frees claims, `claims` takes them and `counters` adds;
-        ClaimTaken or CounterExceeded then refuses this record alone. Raises EntryInvalid for a
-        record that cannot be stored, LogBusy, or LogUnavailable. An outcome whose exchange was
-        closed meanwhile is stored as `exchange.late_outcome`.
+        ClaimTaken, CounterExceeded or GrantExhausted then refuses this record alone. Raises
+        EntryInvalid for a record that cannot be stored, LogBusy, or LogUnavailable. An outcome
+        whose exchange was closed meanwhile is stored as `exchange.late_outcome`.
         """
         if self._failure is not None:
             raise type(self._failure)(*self._failure.args)
@@ -124,6 +135,19 @@ class AuditLog:
         if self._wake is not None:
             self._rouse()
         return await future
+
+    async def find_grant(self, holder: bytes, words: bytes) -> Grant | None:
+        """Return the latest urgent grant of a holder (`tagger` makes both tags), or None.
+
+        Raises LogUnavailable where it cannot be told.
+        """
+        self._check()
+        return await self._store.find_grant(holder, words)
+
+    async def is_claimed(self, key: bytes) -> bool:
+        """Tell whether a claim is taken now; raises LogUnavailable where it cannot be told."""
+        self._check()
+        return await self._store.is_claimed(key)
 
     async def start(self) -> None:
         """Begin to commit; the log belongs to the running event loop from now on."""
@@ -148,6 +172,11 @@ class AuditLog:
         self._fail(self._failure or LogUnavailable("the audit log is closed"))
         self._store.close()
         self._instance.close()
+
+    def _check(self) -> None:
+        """Raise the failure after which nothing is done any more (invariant I10)."""
+        if self._failure is not None:
+            raise type(self._failure)(*self._failure.args)
 
     async def _commit_groups(self) -> None:
         """Store group after group; whatever comes while one is stored is the next one."""
@@ -291,7 +320,7 @@ def open_log(directory: Path, *, origin: str, instance: str, keys: LogKeys) -> A
     _check_start(path, verifier)
     present = Instance(directory, label=instance)
     store = SqliteStore(path, instance=present.name)
-    return AuditLog(store, sealer, path=path, instance=present)
+    return AuditLog(store, sealer, path=path, instance=present, tagger=Tagger(keys.state_key()))
 
 
 def _check_start(path: Path, verifier: Verifier) -> None:

@@ -11,16 +11,19 @@ from typing import Any, Final
 from pysqlite3 import dbapi2 as sqlite
 
 from gateway.audit.entry import KIND_CODES, Kind
+from gateway.audit.grants import GRANT_TABLES, find_grant, use_grant
 from gateway.audit.locks import FileLock
 from gateway.audit.seal import Sealed
 from gateway.audit.store import (
     AlreadyClosed,
     Append,
     AppendRefused,
+    Change,
     Claim,
     ClaimTaken,
-    CounterChange,
     CounterExceeded,
+    Grant,
+    GrantUse,
     LogBusy,
     LogFrozen,
     LogUnavailable,
@@ -84,6 +87,7 @@ _INSERT_OPEN: Final = "INSERT INTO audit_open VALUES (?, ?, ?, ?)"
 _TAKE_CLAIM: Final = """
 INSERT INTO audit_claim VALUES (?1, ?2)
 ON CONFLICT (key) DO UPDATE SET expires = excluded.expires WHERE audit_claim.expires <= ?3"""
+_FIND_CLAIM: Final = "SELECT 1 FROM audit_claim WHERE key = ? AND expires > ?"
 _CHANGE_COUNTER: Final = """
 INSERT INTO audit_counter SELECT ?1, max(?2, 0) WHERE ?2 <= ?3 OR ?2 <= 0
 ON CONFLICT (key) DO UPDATE SET value = max(audit_counter.value + ?2, 0)
@@ -142,6 +146,8 @@ def provision(directory: Path, origin: str, first: Sealed, empty_root: bytes) ->
             db = open_database(path)
             try:
                 _create(db, origin, first, empty_root)
+                for statement in GRANT_TABLES:
+                    db.execute(statement)
                 found = db.execute("SELECT origin FROM audit_head").fetchone()[0]
             finally:
                 db.close()
@@ -197,6 +203,21 @@ class SqliteStore:
             if self._db.in_transaction:
                 self._db.rollback()
             self._lock.release()
+
+    async def find_grant(self, holder: bytes, words: bytes) -> Grant | None:
+        """Read a grant as the last commit of any process left it; see LogStore."""
+        try:
+            return find_grant(self._db, holder, words)
+        except sqlite.Error as broken:
+            raise LogUnavailable(f"the audit store failed: {broken}") from broken
+
+    async def is_claimed(self, key: bytes) -> bool:
+        """Look for a claim as the last commit of any process left it; see LogStore."""
+        try:
+            row = self._db.execute(_FIND_CLAIM, (key, system_time_us())).fetchone()
+        except sqlite.Error as broken:
+            raise LogUnavailable(f"the audit store failed: {broken}") from broken
+        return row is not None
 
     def close(self) -> None:
         """Close the file."""
@@ -307,8 +328,12 @@ class SqliteStore:
             if not self._db.execute(_TAKE_CLAIM, (key, expires_at_us, now_us)).rowcount:
                 raise ClaimTaken(key)
 
-    def _count(self, changes: Iterable[CounterChange]) -> None:
-        for key, add, maximum in changes:
+    def _count(self, changes: Iterable[Change]) -> None:
+        for change in changes:
+            if isinstance(change, GrantUse):
+                use_grant(self._db, change)
+                continue
+            key, add, maximum = change
             if not self._db.execute(_CHANGE_COUNTER, (key, add, maximum)).rowcount:
                 raise CounterExceeded(key)
 

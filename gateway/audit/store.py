@@ -58,6 +58,17 @@ class CounterExceeded(AppendRefused):
         self.key = key
 
 
+class GrantExhausted(AppendRefused):
+    """The urgent grant would cover more people than it may."""
+
+    code: ClassVar[str] = "grant-exhausted"
+
+    def __init__(self, holder: bytes) -> None:
+        """Keep the tag of the grant's holder."""
+        super().__init__("an urgent grant would cover too many people")
+        self.holder = holder
+
+
 class RecordRepeated(AppendRefused):
     """The record's identifier, or the open exchange's, is already in the log."""
 
@@ -88,6 +99,40 @@ class CounterChange(NamedTuple):
     maximum: int
 
 
+class Grant(NamedTuple):
+    """The latest urgent grant of a holder: when it began, and the tags of the people it covers.
+
+    `started_us` is decision time in microseconds. `said` tells whether the words that were asked
+    about have been used in it, or in one before it.
+    """
+
+    started_us: int
+    subjects: frozenset[bytes]
+    said: bool
+
+
+class GrantUse(NamedTuple):
+    """One use of an urgent grant, refused if it would then cover more than `subjects_max` people.
+
+    `seen_us` is when the holder's latest grant began, as the decision found it; None where there
+    was none. The use begins a new grant if `begins` and nobody was faster, and otherwise goes on
+    with the one there is. `started_us` is when the grant counts from: what a token says may make
+    that earlier, never later. `holder`, `words` and `subjects` are tags.
+    """
+
+    holder: bytes
+    words: bytes
+    seen_us: int | None
+    begins: bool
+    started_us: int
+    subjects: Sequence[bytes]
+    subjects_max: int
+
+
+Change = CounterChange | GrantUse
+"""What a record changes in the durable counts."""
+
+
 @hot_value(frozen=True, slots=True, kw_only=False)
 class Position:
     """Where a durable record lies: its index is final and without gaps (invariants I3, I4)."""
@@ -102,7 +147,7 @@ class Append(NamedTuple):
     sealed: Sealed
     claims: Sequence[Claim] = ()
     releases: Sequence[bytes] = ()
-    counters: Sequence[CounterChange] = ()
+    counters: Sequence[Change] = ()
 
 
 class LogStore(Protocol):
@@ -115,6 +160,12 @@ class LogStore(Protocol):
         was written and a later try may succeed, LogUnavailable if the store cannot be trusted
         any more, LogFrozen if it was frozen.
         """
+
+    async def find_grant(self, holder: bytes, words: bytes) -> Grant | None:
+        """Return the latest urgent grant of a holder; LogUnavailable if it cannot be told."""
+
+    async def is_claimed(self, key: bytes) -> bool:
+        """Tell whether somebody holds a claim now; LogUnavailable if it cannot be told."""
 
     def close(self) -> None:
         """Give up the store's files."""

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from gateway.audit.entry import EntryInvalid
 from gateway.audit.log import AuditLog
 from gateway.audit.store import (
+    Change,
     Claim,
     CounterChange,
     CounterExceeded,
+    GrantExhausted,
     LogBusy,
     LogUnavailable,
     Position,
 )
 from gateway.exchange import records
 from gateway.exchange.facts import Ending, Exchange
+from gateway.exchange.held import form_key, grant_use
 from policies.decision import ReasonCode
 
 FORM_CLAIM_YEARS: Final = 100
@@ -42,8 +46,7 @@ def claims_of(exchange: Exchange) -> tuple[Claim, ...]:
         claims = (Claim(key=b"dpop:" + proof.key, expires_at_us=expires_at_us),)
     form = exchange.decision.duties.single_use
     if form is not None and exchange.decision.permitted and exchange.decision.agreement:
-        named = f"{exchange.decision.agreement.id}\n{form}".encode()
-        key = b"form:" + hashlib.sha256(named).digest()
+        key = form_key(exchange.decision.agreement.id, form)
         expires_at_us = exchange.started_us + FORM_CLAIM_YEARS * _YEAR_US
         claims = (*claims, Claim(key=key, expires_at_us=expires_at_us))
     return claims
@@ -62,11 +65,12 @@ async def conclude(
     record = records.outcome(exchange, ending, intent, instance=instance)
     try:
         try:
-            await log.append(record, counters=_people_today(exchange, ending), releases=released)
-        except CounterExceeded:
-            ending = _too_many_people()
+            settled = (*_people_today(exchange, ending), *_grant_used(exchange, ending, log))
+            await log.append(record, counters=settled, releases=released)
+        except (CounterExceeded, GrantExhausted) as exceeded:
+            ending = _TOO_MANY if isinstance(exceeded, CounterExceeded) else _TOO_MANY_URGENT
             record = records.outcome(exchange, ending, intent, instance=instance)
-            await log.append(record)
+            await log.append(record, counters=_people_today(exchange, ending))
     except (LogBusy, LogUnavailable):
         return _NOT_RECORDED
     except EntryInvalid:
@@ -74,7 +78,7 @@ async def conclude(
         ending = _UNRECORDABLE
         record = records.outcome(exchange, ending, intent, instance=instance)
         try:
-            await log.append(record)
+            await log.append(record, counters=_people_today(exchange, ending))
         except LogUnavailable:
             return _NOT_RECORDED
     return ending
@@ -96,20 +100,58 @@ _UNRECORDABLE: Final = Ending(
 )
 
 
-def calls_today(exchange: Exchange) -> tuple[CounterChange, ...]:
-    """Return what this call takes from the number of calls that its rule allows in a day."""
-    maximum = exchange.decision.duties.requests_per_day
-    if maximum is None:
+_TOO_MANY: Final = Ending(
+    status=429,
+    reason=ReasonCode.VOLUME_EXCEEDED,
+    problem="volume-exceeded",
+    detail="The answer would exceed the number of people that the agreement allows in a day.",
+    origin="gateway",
+)
+_TOO_MANY_URGENT: Final = replace(
+    _TOO_MANY,
+    detail="The answer would exceed the number of people that an urgent grant may cover.",
+)
+
+
+def reserved_by(exchange: Exchange, log: AuditLog) -> tuple[Change, ...]:
+    """Return what is counted before the call: the call, and the people whom it is sure to reach.
+
+    If the process dies in between, they stay counted: what cannot be known counts as done.
+    """
+    if not exchange.decision.permitted:
         return ()
-    return (CounterChange(key=_day_key("calls", exchange), add=1, maximum=maximum),)
+    duties, changes = exchange.decision.duties, tuple[Change, ...]()
+    if duties.requests_per_day is not None:
+        key = _day_key("calls", exchange)
+        changes = (CounterChange(key=key, add=1, maximum=duties.requests_per_day),)
+    if duties.subjects_per_day is not None:
+        key, add = _day_key("subjects", exchange), _people_reserved(exchange)
+        changes += (CounterChange(key=key, add=add, maximum=duties.subjects_per_day),)
+    if exchange.grant is not None:
+        changes += grant_use(exchange, records.request_subjects(exchange), log)
+    return changes
+
+
+def _people_reserved(exchange: Exchange) -> int:
+    """Return how many people a call counts for before its answer is known: at least one."""
+    return max(1, len(records.request_subjects(exchange)))
 
 
 def _people_today(exchange: Exchange, ending: Ending) -> tuple[CounterChange, ...]:
+    """Settle the day's count of people: what the answer has, less what was reserved for it."""
     maximum = exchange.decision.duties.subjects_per_day
-    if maximum is None or not ending.subjects_counted:
+    add = ending.subjects_counted - _people_reserved(exchange) if maximum is not None else 0
+    if maximum is None or add == 0:
         return ()
-    key = _day_key("subjects", exchange)
-    return (CounterChange(key=key, add=ending.subjects_counted, maximum=maximum),)
+    return (CounterChange(key=_day_key("subjects", exchange), add=add, maximum=maximum),)
+
+
+def _grant_used(exchange: Exchange, ending: Ending, log: AuditLog) -> tuple[Change, ...]:
+    """Count the people in an urgent answer, whoever was asked about."""
+    if exchange.grant is None or not ending.subjects_counted:
+        return ()
+    unnamed = ending.subjects_counted - len(ending.subjects)
+    return grant_use(exchange, ending.subjects, log, unnamed=unnamed)
 
 
 def _day_key(counted: str, exchange: Exchange) -> bytes:
@@ -123,13 +165,3 @@ def _day_key(counted: str, exchange: Exchange) -> bytes:
         exchange.query.caller.organisation,
     )
     return hashlib.sha256("\n".join(named).encode()).digest()
-
-
-def _too_many_people() -> Ending:
-    return Ending(
-        status=429,
-        reason=ReasonCode.VOLUME_EXCEEDED,
-        problem="volume-exceeded",
-        detail="The answer would exceed the number of people that the agreement allows in a day.",
-        origin="gateway",
-    )

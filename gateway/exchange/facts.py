@@ -16,13 +16,29 @@ from policies.hot import hot_value
 
 
 @hot_value(frozen=True, slots=True, kw_only=True)
+class HeldGrant:
+    """A user's urgent grant as the decision found it.
+
+    `holder` and `words` are tags of user and justification; `seen_us` is when the grant that was
+    found had begun, None where there was none, and `started_us` when it counts from now on, both
+    in decision time. `begins` tells whether this call begins a new one.
+    """
+
+    holder: bytes
+    words: bytes
+    seen_us: int | None
+    begins: bool
+    started_us: int
+
+
+@hot_value(frozen=True, slots=True, kw_only=True)
 class Exchange:
     """One exchange after its decision.
 
     `started_us` is system time and `began_us` monotonic time, both in microseconds; `at` is the
     decision time. `authenticated` is None for a public caller, `service` and `policy` are None
     where none was found. `body` is the whole request body. `trace` is the caller's trace context,
-    if it sent one.
+    if it sent one. `grant` is the urgent grant that the call invokes, if the agreement has any.
     """
 
     id: bytes
@@ -37,6 +53,7 @@ class Exchange:
     service: Service | None = None
     policy: Policy | None = None
     body: bytes = b""
+    grant: HeldGrant | None = None
 
     @property
     def trace_id(self) -> str:

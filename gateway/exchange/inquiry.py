@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, TypedDict
 
+from gateway.audit.log import AuditLog
 from gateway.clock import DecisionClock, monotonic_us, new_uuid7, system_time_us
 from gateway.errors import ProblemCode
 from gateway.exchange.answers import ErrorAnswer, refusal
 from gateway.exchange.derived import Derived
 from gateway.exchange.duties.media import Format, read_media
 from gateway.exchange.facts import Exchange
+from gateway.exchange.held import look_up, relies_on_state
 from gateway.exchange.messages import BodyTooLarge, Headers, Request
 from gateway.exchange.routes import Route
 from gateway.exchange.rows import Rows, RowsUnreadable, read_rows
@@ -100,11 +102,14 @@ async def inquire(
     now: Snapshot,
     stops: StopList,
     authenticator: Authenticator,
+    *,
+    log: AuditLog,
 ) -> Inquiry | Unauthenticated:
     """Authenticate, match and decide one request against one snapshot; nothing is called.
 
     Raises:
         ClientGone: the caller left before its request was whole.
+        LogUnavailable: the decision turns on state that cannot be read.
     """
     route = now.routes.match(request.target.segments)
     service = now.services[route.service] if route else None
@@ -124,6 +129,9 @@ async def inquire(
     body = await _read_body(request) if request.has_body else _NO_BODY
     query = _query(opened.at, request, caller, claims, body.rows)
     policy = chosen if isinstance(chosen, Policy) else None
+    grant = None
+    if claims is not None and policy is not None and relies_on_state(claims):
+        query, grant = await look_up(query, claims, policy, service, now=now, stops=stops, log=log)
     decision = refuse(chosen) if isinstance(chosen, ReasonCode) else decide(chosen, query, now.law)
     exchange = Exchange(
         id=opened.id,
@@ -138,6 +146,7 @@ async def inquire(
         service=service,
         policy=policy,
         body=body.content,
+        grant=grant,
     )
     return Inquiry(exchange=exchange, error=_error(exchange, body))
 
@@ -276,8 +285,7 @@ def _query(
 def _urgent(said: BreakGlassClaim) -> BreakGlassRequest:
     """Return the urgent grant that a token invokes, as one that cannot be used.
 
-    How long a grant has run and how many people it has covered is the gateway's to know, and it
-    does not keep that yet. A clause that cannot be evaluated denies.
+    How long it has run and whom it has covered is the gateway's to know (`look_up`).
     """
     return BreakGlassRequest(reason=said.reason, justification=said.justification, suspended=True)
 

@@ -12,6 +12,7 @@ from gateway.audit.log import AuditLog
 from gateway.audit.store import (
     ClaimTaken,
     CounterExceeded,
+    GrantExhausted,
     LogBusy,
     LogUnavailable,
     Position,
@@ -19,7 +20,7 @@ from gateway.audit.store import (
 from gateway.clock import DecisionClock, monotonic_s, monotonic_us
 from gateway.exchange import records
 from gateway.exchange.answers import ErrorAnswer, answer, refusal
-from gateway.exchange.conclude import calls_today, claims_of, conclude
+from gateway.exchange.conclude import claims_of, conclude, reserved_by
 from gateway.exchange.deliver import deliver, exchange_headers
 from gateway.exchange.duties.duty_processes import DutyProcesses
 from gateway.exchange.facts import Ending, Exchange
@@ -72,7 +73,10 @@ async def exchange(request: Request, now: Snapshot, ports: Ports) -> Response:
         return answer(stale, opened.id)
 
     # Authenticate, match and decide (steps 2 to 4): nothing is called, nothing is written.
-    asked = await inquire(opened, request, now, stops, ports.authenticator)
+    try:
+        asked = await inquire(opened, request, now, stops, ports.authenticator, log=ports.log)
+    except LogUnavailable:
+        return answer(_NOT_RECORDED, opened.id)
     if isinstance(asked, Unauthenticated):
         return await turn_away(asked, opened, request, now, ports)
     subject = asked.exchange
@@ -137,8 +141,9 @@ async def _record_intent(subject: Exchange, ports: Ports) -> Position | ErrorAns
     claims = claims_of(subject)
     record = records.intent(subject, instance=ports.instance)
     try:
-        return await ports.log.append(record, claims=claims, counters=calls_today(subject))
-    except CounterExceeded:
+        reserved = reserved_by(subject, ports.log)
+        return await ports.log.append(record, claims=claims, counters=reserved)
+    except (CounterExceeded, GrantExhausted):
         return refusal(subject.decision.denied(ReasonCode.VOLUME_EXCEEDED))
     except ClaimTaken as taken:
         if subject.decision.duties.single_use and taken.key == claims[-1].key:

@@ -18,6 +18,7 @@ from gateway.audit.store import Position
 from gateway.clock import monotonic_us, new_uuid7, system_time_us
 from gateway.exchange.derived import Derived
 from gateway.exchange.facts import Ending, Exchange
+from gateway.exchange.held import subject_kind
 from gateway.identity.caller import Claims
 from policies.decision import PUBLIC, Decision, Outcome, ReasonCode, Verdict
 
@@ -211,6 +212,8 @@ def _core(exchange: Exchange, instance: str) -> dict[str, object]:
         "notify": list(urgent.notify) if urgent else None,
         "review_due": _microseconds(urgent.review_due) if urgent else None,
         "break_glass": decision.verdict is Verdict.PERMIT_BREAK_GLASS or None,
+        "grant": exchange.grant.holder.hex() if exchange.grant else None,
+        "grant_ends": _microseconds(urgent.expires_at) if urgent else None,
         "gateway": instance,
         "software": __version__,
     }
@@ -278,10 +281,7 @@ def _payload(exchange: Exchange) -> Section:
 
 
 def _subject_type(exchange: Exchange) -> str:
-    field = exchange.decision.duties.subject_field or "record"
-    if exchange.service is None:
-        return field
-    return exchange.service.facts.identifiers.get(field, field)
+    return subject_kind(exchange.service, exchange.decision.duties.subject_field)
 
 
 def _known(section: Mapping[str, object]) -> Section:

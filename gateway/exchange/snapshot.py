@@ -58,8 +58,8 @@ class Snapshot:
 class StopList:
     """What may not be used any more, read straight from the registry at every decision.
 
-    `entries` holds (kind, key) pairs; kinds are agreement, client, issuer, service, peer, key and
-    token. `read_at_s` is the monotonic time of the reading.
+    `entries` holds (kind, key) pairs; kinds are agreement, client, issuer, service, peer, key,
+    token and grant. `read_at_s` is the monotonic time of the reading.
     """
 
     entries: frozenset[tuple[str, str]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from policies.decision import ReasonCode
 
@@ -26,10 +27,16 @@ class IssuerProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakGlassClaim:
-    """The `break_glass` object of `authorization_details`, as the token states it."""
+    """The `break_glass` object of `authorization_details`, as the token states it.
+
+    `started_at` and `subjects_so_far` are what the issuer knows of the grant; they can make it
+    narrower than the gateway's own count, never wider.
+    """
 
     reason: str
     justification: str
+    started_at: datetime | None = None
+    subjects_so_far: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

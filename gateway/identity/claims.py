@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 from gateway.identity.caller import BreakGlassClaim, Claims
@@ -21,7 +22,9 @@ DETAILS_TYPE: Final = "data_exchange"
 _DETAILS_MEMBERS: Final = frozenset(
     {"type", "agreement", "purpose", "context", "on_behalf_of", "break_glass"}
 )
-_BREAK_GLASS_MEMBERS: Final = frozenset({"reason", "justification"})
+_BREAK_GLASS_MEMBERS: Final = frozenset(
+    {"reason", "justification", "started_at", "subjects_so_far"}
+)
 _CONFIRMATION_MEMBERS: Final = frozenset({"jkt", "x5t#S256"})
 _SHA256_BASE64URL_CHARACTERS: Final = 43
 _SCOPE_CHARACTERS: Final = frozenset(map(chr, range(0x20, 0x7F))) - {'"', "\\"}
@@ -194,7 +197,26 @@ def _break_glass(details: Mapping[str, object]) -> BreakGlassClaim | None:
     return BreakGlassClaim(
         reason=_prose(value.get("reason", ""), "break_glass"),
         justification=_prose(value.get("justification", ""), "break_glass"),
+        started_at=_instant(value["started_at"]) if "started_at" in value else None,
+        subjects_so_far=_count(value.get("subjects_so_far", 0)),
     )
+
+
+def _instant(value: object) -> datetime:
+    """Return an instant with its offset (RFC 3339)."""
+    try:
+        found = datetime.fromisoformat(_prose(value, "break_glass"))
+        if found.tzinfo is not None:
+            return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ClaimRefused("break_glass.started_at is no instant with an offset")
+
+
+def _count(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ClaimRefused("break_glass.subjects_so_far is no number of people")
 
 
 def _confirmation(payload: Mapping[str, object]) -> Mapping[str, str]:

@@ -25,7 +25,10 @@ _SECRET_BYTES: Final = 32
 
 
 class StopKind(StrEnum):
-    """What can be stopped at once, without compiling anything."""
+    """What can be stopped at once, without compiling anything.
+
+    A grant is a user's urgent access under one agreement; its key is the `grant` of its records.
+    """
 
     AGREEMENT = "agreement"
     CLIENT = "client"
@@ -34,6 +37,7 @@ class StopKind(StrEnum):
     PEER = "peer"
     KEY = "key"
     TOKEN = "token"  # noqa: S105 - a kind of thing, not a secret
+    GRANT = "grant"
 
 
 class RegistryUnavailable(Exception):

@@ -16,7 +16,9 @@ def test_keys_are_made_once_and_kept(tmp_path: Path) -> None:
     assert first.signer(ORIGIN).verifier == second.signer(ORIGIN).verifier
     assert first.day_key(20_000) == second.day_key(20_000)
     assert first.subject_key(2026) == second.subject_key(2026)
-    assert len({first.day_key(20_000), first.day_key(20_001), first.subject_key(2026)}) == 3
+    assert first.state_key() == second.state_key()
+    made = first.day_key(20_000), first.day_key(20_001), first.subject_key(2026), first.state_key()
+    assert len(set(made)) == len(made)
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
 
 

@@ -10,10 +10,18 @@ import pytest
 
 from gateway.audit import log as log_module
 from gateway.audit.entry import EntryInvalid, Kind
+from gateway.audit.grants import Tagger
 from gateway.audit.instances import Instance
 from gateway.audit.log import AuditLog
 from gateway.audit.seal import Sealer
-from gateway.audit.store import Append, AppendRefused, LogBusy, LogUnavailable, Position
+from gateway.audit.store import (
+    Append,
+    AppendRefused,
+    Grant,
+    LogBusy,
+    LogUnavailable,
+    Position,
+)
 from gateway.clock import new_uuid7
 from tests.gateway.audit.records import ORIGIN, intent, keys_in, outcome, record, selected, using
 
@@ -33,6 +41,12 @@ class HeldStore:
             raise self.failure
         return [Position(number, item.sealed.leaf_hash) for number, item in enumerate(batch)]
 
+    async def find_grant(self, holder: bytes, words: bytes) -> Grant | None:
+        return None
+
+    async def is_claimed(self, key: bytes) -> bool:
+        return False
+
     def close(self) -> None:
         self.gate.set()
 
@@ -42,7 +56,9 @@ def held(directory: Path) -> tuple[AuditLog, HeldStore]:
     store = HeldStore()
     sealer = Sealer(ORIGIN, keys_in(directory))
     instance = Instance(directory, label="held")
-    return AuditLog(store, sealer, path=directory / "none", instance=instance), store
+    tagger = Tagger(keys_in(directory).state_key())
+    path = directory / "none"
+    return AuditLog(store, sealer, path=path, instance=instance, tagger=tagger), store
 
 
 def test_what_comes_while_a_commit_runs_is_one_group(tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from gateway.audit.reader import find_log
 from gateway.audit.search import show
-from gateway.audit.store import CounterExceeded
-from gateway.exchange.conclude import CLAIM_SLACK_S, calls_today, claims_of, conclude
-from gateway.exchange.facts import Ending
+from gateway.audit.store import CounterExceeded, Position
+from gateway.exchange.conclude import CLAIM_SLACK_S, claims_of, conclude, reserved_by
+from gateway.exchange.facts import Ending, Exchange
 from gateway.exchange.records import intent
 from tests.world import ask, open_world
 
@@ -50,24 +52,61 @@ def test_a_decision_form_is_claimed_with_its_agreement(tmp_path: Path) -> None:
 
 
 def test_people_of_a_day_are_counted_exactly(tmp_path: Path) -> None:
-    """An answer that would pass the day's number is withheld whole; a smaller one still goes."""
+    """An answer that would pass the day's number is withheld whole; a smaller one still goes.
+
+    Once the number is reached nobody is asked any more.
+    """
 
     async def play() -> None:
         async with open_world(tmp_path) as world:
 
-            async def end_with(people: int) -> Ending:
+            async def end_with(people: int) -> Ending | None:
                 exchange = (await ask(world)).exchange
                 duties = replace(exchange.decision.duties, subjects_per_day=10)
                 exchange = replace(exchange, decision=replace(exchange.decision, duties=duties))
-                position = await world.log.append(intent(exchange, instance="test"))
+                reserved = reserved_by(exchange, world.log)
+                try:
+                    record = intent(exchange, instance="test")
+                    position = await world.log.append(record, counters=reserved)
+                except CounterExceeded:
+                    return None
                 ending = Ending(status=200, body=b"{}", subjects_counted=people)
                 return await conclude(exchange, ending, position, world.log, instance="test")
 
             endings = [await end_with(people) for people in (6, 5, 4, 1)]
 
-            assert [ending.status for ending in endings] == [200, 429, 200, 429]
-            assert endings[1].body == b""
-            assert endings[1].problem == "volume-exceeded"
+            withheld = endings[1]
+            assert [ending and ending.status for ending in endings] == [200, 429, 200, None]
+            assert withheld is not None
+            assert withheld.body == b""
+            assert withheld.problem == "volume-exceeded"
+
+    asyncio.run(play())
+
+
+def test_what_was_reserved_and_not_used_is_given_back(tmp_path: Path) -> None:
+    """A day's number is not worn down by calls that gave nothing; a crash in between wears it."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+
+            async def begin() -> tuple[Exchange, Position]:
+                exchange = (await ask(world)).exchange
+                duties = replace(exchange.decision.duties, subjects_per_day=1)
+                exchange = replace(exchange, decision=replace(exchange.decision, duties=duties))
+                record, counters = (
+                    intent(exchange, instance="test"),
+                    reserved_by(exchange, world.log),
+                )
+                return exchange, await world.log.append(record, counters=counters)
+
+            for _ in range(3):
+                exchange, position = await begin()
+                nobody = Ending(status=502, sent=False)
+                await conclude(exchange, nobody, position, world.log, instance="test")
+            await begin()  # and never ends
+            with pytest.raises(CounterExceeded):
+                await begin()
 
     asyncio.run(play())
 
@@ -84,7 +123,7 @@ def test_calls_of_a_day_are_counted_with_the_intent(tmp_path: Path) -> None:
                 exchange = replace(exchange, decision=replace(exchange.decision, duties=duties))
                 record = intent(exchange, instance="test")
                 try:
-                    await world.log.append(record, counters=calls_today(exchange))
+                    await world.log.append(record, counters=reserved_by(exchange, world.log))
                 except CounterExceeded:
                     return False
                 return True

@@ -31,7 +31,9 @@ async def inquire_about(world: World, request: Request) -> Inquiry | Unauthentic
     """Inquire about any request."""
     stops = StopList(entries=frozenset(world.stops), read_at_s=0.0)
     opened = open_exchange(request, world.clock)
-    return await inquire(opened, request, world.snapshot, stops, world.ports.authenticator)
+    return await inquire(
+        opened, request, world.snapshot, stops, world.ports.authenticator, log=world.log
+    )
 
 
 class EndlessBody(WholeBody):
@@ -181,8 +183,8 @@ def test_a_proof_is_for_the_path_as_it_is_written(tmp_path: Path) -> None:
     asyncio.run(play())
 
 
-def test_an_urgent_grant_is_refused_while_nobody_keeps_count_of_it(tmp_path: Path) -> None:
-    """Its time and its number of people cannot be told yet, so that it opens nothing."""
+def test_an_urgent_grant_opens_nothing_where_the_agreement_has_none(tmp_path: Path) -> None:
+    """It is refused, and nothing is looked up for it."""
 
     async def play() -> None:
         async with open_world(tmp_path) as world:

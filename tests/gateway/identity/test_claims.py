@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -67,6 +68,19 @@ def test_reads_the_optional_claims() -> None:
     assert claims.on_behalf_of == "ods:X9Z"
     assert claims.break_glass == BreakGlassClaim(reason="CHILD_MISSING", justification="")
     assert (claims.confirmation_jkt, claims.confirmation_x5t) == (THUMBPRINT, THUMBPRINT)
+
+
+def test_what_an_issuer_knows_of_a_grant_is_read() -> None:
+    """Its start is an instant with its offset, in UTC from then on."""
+    said = {"started_at": "2026-11-19T03:38:00+01:00", "subjects_so_far": 2}
+    claims = read(authorization_details=details(break_glass=said))
+
+    assert claims.break_glass == BreakGlassClaim(
+        reason="",
+        justification="",
+        started_at=datetime(2026, 11, 19, 2, 38, tzinfo=UTC),
+        subjects_so_far=2,
+    )
 
 
 def test_nhs_aliases_stand_in() -> None:
@@ -137,6 +151,18 @@ def test_missing_purpose_is_no_fault_of_the_token() -> None:
         pytest.param(
             {"authorization_details": details(break_glass={"until": "x"})}, id="break-glass-more"
         ),
+        *[
+            pytest.param({"authorization_details": details(break_glass=said)}, id=f"glass-{said}")
+            for said in (
+                {"started_at": 1_700_000_000},
+                {"started_at": "2026-11-19T02:38:00"},
+                {"started_at": "yesterday"},
+                {"started_at": "9999-12-31T23:59:59-12:00"},
+                {"subjects_so_far": -1},
+                {"subjects_so_far": True},
+                {"subjects_so_far": "1"},
+            )
+        ],
     ],
 )
 def test_refuses_a_claim_of_another_form(claims: dict[str, Any]) -> None:
