@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _WORKERS: Final = 2
 """Data-plane processes of the demo: enough to be several, few enough to start fast."""
+_WORKERS_MAX: Final = 16
 
 
 def demo(
@@ -42,6 +43,16 @@ def demo(
             show_default=False,
         ),
     ] = None,
+    *,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers",
+            min=1,
+            max=_WORKERS_MAX,
+            help="How many processes carry out exchanges.",
+        ),
+    ] = _WORKERS,
     as_json: Json = False,
 ) -> None:
     """Start issuers, departments and a gateway on loopback, and play a pack's calls over HTTP.
@@ -50,6 +61,7 @@ def demo(
     compared with what the pack expects, and the audit log is verified. Afterwards the demo keeps
     serving, its time running on from the last call's, until Ctrl-C. Exit 1 if anything differs.
     """
+    from gateway.audit.store import LogUnavailable
     from gateway.demo.channel import ChannelFailed
     from gateway.demo.consumer import TokenRefused
     from gateway.demo.show import run_show
@@ -60,7 +72,7 @@ def demo(
     tell(f"Starting departments, issuers and a gateway, to play {len(opened.sheet.calls)} calls.")
     try:
         with (
-            _home_of(opened, home) as made,
+            _home_of(opened, home, workers) as made,
             run_show(opened, made.settings, made.operator_secret) as shown,
         ):
             _present(shown, as_json=as_json, serving=not exit_)
@@ -70,7 +82,7 @@ def demo(
     except HomeUsed as used:
         mend = "give --home a new or empty directory, or leave it out"
         raise Stop(str(used), mend=mend) from None
-    except (WorldFailed, ChannelFailed, TokenRefused) as failure:
+    except (WorldFailed, ChannelFailed, TokenRefused, LogUnavailable) as failure:
         raise Stop(str(failure), mend="see the messages above") from None
 
 
@@ -93,7 +105,7 @@ def _keep_serving(shown: Show) -> None:
 
 
 @contextmanager
-def _home_of(pack: Pack, home: Path | None) -> Iterator[NewHome]:
+def _home_of(pack: Pack, home: Path | None, workers: int) -> Iterator[NewHome]:
     """Make the demo's home; a temporary one is removed at the end."""
     from gateway.cli.home import create_home
     from gateway.demo.listener import LOOPBACK
@@ -109,7 +121,7 @@ def _home_of(pack: Pack, home: Path | None) -> Iterator[NewHome]:
             public_base_url=f"http://{LOOPBACK}:{data_port}",
             data_listen=f"{LOOPBACK}:{data_port}",
             control_listen=f"{LOOPBACK}:{control_port}",
-            workers=str(_WORKERS),
+            workers=str(workers),
         )
     finally:
         if home is None:

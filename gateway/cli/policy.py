@@ -28,8 +28,8 @@ def judge_pack(pack: PackFolder = None, calls: CallFiles = None, as_json: Json =
     """Decide every call of a pack offline and compare decision, status, reason and rule.
 
     Exit 1 on any difference. What only the running gateway can tell (401s, records, withheld
-    answers) is marked "live only"; what this version cannot do yet is listed as "not yet". Neither
-    counts as passed.
+    answers) is marked "live only"; an authoring attempt that nobody here knows how to make is "not
+    yet". Neither counts as passed.
     """
     from gateway.demo.evaluate import evaluate
     from gateway.demo.report import as_json as results_json

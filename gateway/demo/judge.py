@@ -11,7 +11,7 @@ from gateway.demo.scenario import AuthoringRefusal, ScenarioCall
 
 
 class Standing(StrEnum):
-    """How a call of the pack stands."""
+    """How a call of the pack stands, or an authoring attempt; only those may be "not yet"."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -56,13 +56,15 @@ class Result:
     observed: Observed
     differences: tuple[str, ...] = ()
     live_only: tuple[str, ...] = ()
-    missing: str | None = None
     exchange_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptResult:
-    """How one authoring attempt came out: `codes` are the faults that the change brought."""
+    """How one authoring attempt came out: `codes` are the faults that the change brought.
+
+    `missing` names what it changes and nobody here knows how to, where it is not yet made.
+    """
 
     refusal: AuthoringRefusal
     standing: Standing
@@ -122,11 +124,6 @@ def judge(
         live_only=unjudged,
         exchange_id=exchange_id,
     )
-
-
-def not_covered(call: ScenarioCall, feature: str) -> Result:
-    """Return the result of a call that needs `feature`, which is not there yet."""
-    return Result(call=call, standing=Standing.NOT_YET, observed=Observed(), missing=feature)
 
 
 def _expectations(call: ScenarioCall, seen: Observed) -> Iterator[tuple[str, object, object]]:

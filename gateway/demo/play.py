@@ -22,13 +22,14 @@ from gateway.demo.consumer import (
     dpop_proof,
     get_token,
 )
-from gateway.demo.coverage import not_yet
+from gateway.demo.declared import declare
 from gateway.demo.departments import Replacements
 from gateway.demo.issuers import IssuerAddresses
-from gateway.demo.judge import Observed, Result, Results, judge, not_covered
+from gateway.demo.judge import Observed, Result, Results, judge
 from gateway.demo.packs import Pack
 from gateway.demo.scenario import ProofKind, ScenarioCall
 from gateway.demo.token_endpoint import new_key
+from gateway.settings import Settings
 
 RECORD_USE: Final = "self_monitoring"
 """What the player reads the audit records for (DPA 2018 s.62(4)); each reading is recorded too."""
@@ -42,8 +43,12 @@ _OTHER_METHODS: Final[Mapping[str, str]] = {"GET": "POST"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """Everything the player needs of the running world: addresses, the clock, keys, the note."""
+    """Everything the player needs of the running world.
 
+    `settings` are the gateway's, for the state that calls declare (`gateway.demo.declared`).
+    """
+
+    settings: Settings
     channel: Channel
     gateway_url: str
     control_url: str
@@ -60,16 +65,15 @@ def play(pack: Pack, stage: Stage) -> Results:
     Raises:
         gateway.demo.channel.ChannelFailed: the gateway or an issuer does not answer.
         gateway.demo.consumer.TokenRefused: an issuer gave no token.
+        gateway.audit.store.LogUnavailable: what a call declares cannot be written.
     """
     results = tuple(_play(call, pack, stage) for call in pack.sheet.calls)
     return Results(results=results, authoring=attempt_all(pack))
 
 
 def _play(call: ScenarioCall, pack: Pack, stage: Stage) -> Result:
-    missing = not_yet(call, pack)
-    if missing is not None:
-        return not_covered(call, missing)
     stage.clock.freeze(call.at)
+    declare(call, pack, stage.settings)
     if call.connector_returns is not None:
         stage.replacements.set(call.path, call.connector_returns)
     try:

@@ -68,7 +68,7 @@ def counts_line(results: Results) -> Text:
         if text:
             text.append(" · ")
         text.append(f"{results.count(standing)} {standing.value}", style=_MARKS[standing][1])
-    missing = dict.fromkeys(one.missing for one in results.judged if one.missing)
+    missing = dict.fromkeys(one.missing for one in results.authoring if one.missing)
     if missing:
         text.append(f" ({', '.join(str(feature) for feature in missing)})")
     return text
@@ -126,8 +126,6 @@ def _add_row(table: Table, result: Result) -> None:
 
 
 def _actual(result: Result) -> Text:
-    if result.standing is Standing.NOT_YET:
-        return Text(f"not yet: {result.missing}", style="yellow")
     seen = result.observed
     if result.standing is Standing.LIVE_ONLY:
         return Text("live only", style="cyan")
@@ -173,7 +171,6 @@ def _result_json(result: Result) -> dict[str, object]:
         "method": call.method,
         "path": _with_query(call),
         "standing": result.standing,
-        "missing": result.missing,
         "expected": _plain(asdict(call.expect)),
         "expected_record": _plain(asdict(call.audit)),
         "observed": _plain(_seen(result.observed)),

@@ -93,6 +93,7 @@ def open_world(pack: Pack, settings: Settings, operator_secret: str) -> Iterator
             clock=clock,
         )
         stage = Stage(
+            settings=settings,
             channel=channel,
             gateway_url=settings.public_base_url,
             control_url=_url(ready["control"]),

@@ -24,14 +24,13 @@ from gateway.exchange.facts import Ending, Exchange
 from gateway.exchange.held import form_key, grant_use
 from policies.decision import ReasonCode
 
-FORM_CLAIM_YEARS: Final = 100
-"""A decision form that was used stays used for longer than any log is kept."""
+FORM_CLAIM_US: Final = 100 * 366 * 24 * 3600 * 1_000_000
+"""A decision form that was used stays used for longer than any log is kept: a hundred years."""
 
 CLAIM_SLACK_S: Final = 60
 """How much longer than a proof its claim is kept: longer than any append can take."""
 _DAY_ZONE: Final = ZoneInfo("Europe/London")
 """Daily limits turn at midnight in London, as agreements mean it."""
-_YEAR_US: Final = 366 * 24 * 3600 * 1_000_000
 
 
 def claims_of(exchange: Exchange) -> tuple[Claim, ...]:
@@ -47,7 +46,7 @@ def claims_of(exchange: Exchange) -> tuple[Claim, ...]:
     form = exchange.decision.duties.single_use
     if form is not None and exchange.decision.permitted and exchange.decision.agreement:
         key = form_key(exchange.decision.agreement.id, form)
-        expires_at_us = exchange.started_us + FORM_CLAIM_YEARS * _YEAR_US
+        expires_at_us = exchange.started_us + FORM_CLAIM_US
         claims = (*claims, Claim(key=key, expires_at_us=expires_at_us))
     return claims
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 import yaml
 
 from gateway.registry.configuration import AGREEMENTS, INSTRUMENTS, ISSUERS, LAW, PARTIES, SERVICES
 from gateway.registry.documents import Configuration, PlainDocument
-from gateway.registry.forms import FOLDER, KIND
+from gateway.registry.forms import FOLDER, form_list
 from gateway.registry.parties import ISSUER_MEMBERS
+
+FORMS: Final = FOLDER / "forms.yaml"
+"""Where all request and decision forms are written."""
 
 _COLUMNS: Final = 100
 
@@ -27,8 +30,7 @@ def export(configuration: Configuration) -> Iterator[ExportedFile]:
     """Yield the files from which `read_directory` reads `configuration` again.
 
     Members are in the order of their names, and comments are gone: the registry keeps values. It
-    keeps no secret, so that none can be in the files; services name theirs by reference. Forms
-    name the people whom they are about.
+    keeps no secret, so that none can be in the files; services name theirs by reference.
     """
     speaks_for = {
         reference: issuer
@@ -53,17 +55,9 @@ def export(configuration: Configuration) -> Iterator[ExportedFile]:
         yield _file(LAW[name], document)
     for key, document in _sorted(configuration.agreements):
         yield _file(AGREEMENTS / f"{key}.yaml", document)
-    if configuration.forms:
-        yield _file(FOLDER / "forms.yaml", _forms(configuration))
-
-
-def _forms(configuration: Configuration) -> list[dict[str, object]]:
-    """Return every form as its file lists it: a request and what was decided on it are two."""
-    return [
-        {**cast("PlainDocument", half), KIND: kind}
-        for _, halves in _sorted(configuration.forms)
-        for kind, half in sorted(halves.items())
-    ]
+    forms = form_list(configuration.forms)
+    if forms:
+        yield _file(FORMS, forms)
 
 
 def _sorted(documents: Mapping[str, PlainDocument]) -> list[tuple[str, dict[str, object]]]:
@@ -92,10 +86,10 @@ _TEXT: Final = "tag:yaml.org,2002:str"
 _Writer.add_representer(str, _represent_text)
 
 
-def text_of(document: PlainDocument | list[dict[str, object]]) -> str:
+def text_of(document: PlainDocument | list[PlainDocument]) -> str:
     """Return a document as the text of a YAML file that `load_document` reads as it was."""
     return yaml.dump(document, Dumper=_Writer, sort_keys=True, allow_unicode=True, width=_COLUMNS)
 
 
-def _file(path: Path, document: PlainDocument | list[dict[str, object]]) -> ExportedFile:
+def _file(path: Path, document: PlainDocument | list[PlainDocument]) -> ExportedFile:
     return ExportedFile(path, text_of(document))

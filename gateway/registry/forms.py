@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from gateway.documents import DOCUMENT_BYTES_MAX, Document
 from gateway.registry.documents import PlainDocument
@@ -30,6 +30,16 @@ def form_files(root: Path) -> Iterator[Path]:
     for path in sorted((root / DATA_FOLDER).glob("*.json")):
         if _holds_forms(path):
             yield path
+
+
+def form_list(documents: Mapping[str, PlainDocument]) -> list[PlainDocument]:
+    """Return the forms of a configuration as one list, from which they are read again."""
+    return [
+        {_KIND: kind, **cast("PlainDocument", document[kind])}
+        for _, document in sorted(documents.items())
+        for kind in FORMS
+        if kind in document
+    ]
 
 
 def _holds_forms(path: Path) -> bool:

@@ -18,6 +18,67 @@ PROGRAM = str(Path(sys.executable).with_name("concordat"))
 DEMO_S_MAX = 100
 
 
+def _urgent_call(name: str, expected: str, **said: object) -> dict[str, object]:
+    words = "Looking for the child, need the latest contact now"
+    return {
+        "id": name,
+        "agreement": "DSA-2026-0002",
+        "org": "gss:E10999001",
+        "client": "exampleshire-edt",
+        "issuer": "https://idp.exampleshire.example",
+        "sub": "u:91bc",
+        "roles": ["edt-social-worker"],
+        "purpose": "CHILD_SAFEGUARDING_S47",
+        "context": {"no_consent_reason": "CANNOT_BE_GIVEN", "subject_group": "UNDER_18"},
+        "at": "2026-11-19T02:45:00Z",
+        "path": "/safeguarding/v1/children/9992000066/contacts",
+        "break_glass": {"reason": "CHILD_MISSING", "justification": words, **said},
+        "expect": _expected(expected, permitted="permit_break_glass"),
+        "audit": {"alert": True},
+    }
+
+
+def _decided_call(name: str, expected: str, *, used: bool) -> dict[str, object]:
+    return {
+        "id": name,
+        "agreement": "DSA-2026-0005",
+        "org": "urn:ukfdx:org:police:SYN-EXF",
+        "client": "exf-disclosure-desk",
+        "issuer": "https://idp.exf.example",
+        "sub": "u:c0ff",
+        "roles": ["disclosure-officer"],
+        "purpose": "LE_INVESTIGATION",
+        "context": {
+            "decision_ref": "LER-2026-0001",
+            "operation_ref": "SYN/26/001234",
+            "subject_category": "suspect",
+        },
+        "at": "2026-11-16T15:00:00Z",
+        "path": "/housing/v1/properties/999000000501/tenancy",
+        "decision_already_used": used,
+        "expect": _expected(expected, permitted="permit"),
+    }
+
+
+def _expected(reason: str, *, permitted: str) -> dict[str, object]:
+    status = {"OK": 200, "VOLUME_EXCEEDED": 429}.get(reason, 403)
+    decision = permitted if reason == "OK" else "deny"
+    return {"decision": decision, "status": status, "reason": reason}
+
+
+STATE_CALLS = [
+    _urgent_call("begins", "OK"),
+    _urgent_call("spent", "BREAK_GLASS_EXPIRED", started_at="2026-11-19T01:44:00Z"),
+    _urgent_call("begins again", "OK"),
+    _urgent_call("full", "VOLUME_EXCEEDED", started_at="2026-11-19T02:40:00Z", subjects_so_far=6),
+    _urgent_call("room", "OK", started_at="2026-11-19T02:40:00Z", subjects_so_far=5),
+    _decided_call("used", "CASE_REFERENCE_NOT_APPROVED", used=True),
+    _decided_call("unused", "OK", used=False),
+    _decided_call("unused again", "OK", used=False),
+    _decided_call("used again", "CASE_REFERENCE_NOT_APPROVED", used=True),
+]
+
+
 def _demo(*words: str) -> dict[str, object]:
     ended = subprocess.run(
         [PROGRAM, "demo", "--exit", "--json", *words],
@@ -32,19 +93,34 @@ def _demo(*words: str) -> dict[str, object]:
     return shown
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("renamed", [False, True], ids=["the pack", "under other names"])
-def test_every_call_comes_out_as_expected(tmp_path: Path, renamed: bool) -> None:
-    """Nothing differs, the log verifies, and only what is named as missing is not yet there."""
+def test_every_call_comes_out_as_expected(tmp_path: Path, renamed: bool, workers: str) -> None:
+    """Nothing differs, nothing is left out, and the log verifies."""
     words = ("--pack", str(rename_pack(BUILT_IN, tmp_path / "pack"))) if renamed else ()
-    shown = _demo(*words)
+    shown = _demo("--workers", workers, *words)
     counts, log = shown["counts"], shown["log"]
     assert isinstance(counts, dict)
     assert isinstance(log, dict)
     assert counts["failed"] == counts["live_only"] == 0
-    assert counts["passed"] >= 30
+    assert counts["passed"] == 47
+    assert counts["not_yet"] == 0
     assert log["verified"]
     assert log["signed_size"] == log["size"]
     assert not Path(str(shown["home"])).exists()
+
+
+def test_calls_start_from_the_state_that_they_declare(tmp_path: Path) -> None:
+    """Grants that are new, spent or used up, and forms used or not, in whatever order they come."""
+    defaults = {"acr": "AAL2", "sender_constrained": True, "method": "GET"}
+    sheet = tmp_path / "state.yaml"
+    sheet.write_text(json.dumps({"defaults": defaults, "calls": STATE_CALLS}))
+    shown = _demo("--calls", str(sheet))
+
+    counts = shown["counts"]
+    assert isinstance(counts, dict)
+    assert (counts["failed"], counts["not_yet"]) == (0, 0)
+    assert counts["passed"] == len(STATE_CALLS)
 
 
 def test_serves_on_until_it_is_stopped(tmp_path: Path) -> None:

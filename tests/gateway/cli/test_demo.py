@@ -14,7 +14,7 @@ from tests.gateway.cli.conftest import Run
 
 def test_a_temporary_home_is_removed() -> None:
     """Without --home nothing is left behind; with it everything is kept."""
-    with _home_of(read_pack(BUILT_IN), None) as made:
+    with _home_of(read_pack(BUILT_IN), None, 1) as made:
         home = made.settings.home
         assert (home / "concordat.yaml").is_file()
     assert not home.exists()
@@ -22,7 +22,7 @@ def test_a_temporary_home_is_removed() -> None:
 
 def test_a_chosen_home_is_kept(tmp_path: Path) -> None:
     """A home that somebody chose stays."""
-    with _home_of(read_pack(BUILT_IN), tmp_path / "kept"):
+    with _home_of(read_pack(BUILT_IN), tmp_path / "kept", 1):
         pass
     assert (tmp_path / "kept" / "registry.db").is_file()
 

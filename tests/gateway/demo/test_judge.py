@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
-from gateway.demo.judge import Observed, Results, Standing, judge, not_covered
+from gateway.demo.judge import AttemptResult, Observed, Results, Standing, judge
 from gateway.demo.packs import Pack
 from gateway.demo.scenario import AuditExpectation, Expectation, ScenarioCall
 
@@ -71,9 +71,10 @@ def test_a_call_that_cannot_be_judged_at_all_does_not_pass(pack: Pack) -> None:
 
 
 def test_nothing_judged_is_no_success(pack: Pack) -> None:
-    """A pack whose calls are all not there yet does not pass."""
-    waiting = not_covered(_call(pack), "a feature")
-    assert not Results(results=(waiting,)).passed
-    both = Results(results=(waiting, judge(_call(pack), AS_EXPECTED)))
+    """A pack of which nothing can be tried does not pass."""
+    refusal = pack.sheet.authoring_refusals[0]
+    waiting = AttemptResult(refusal=refusal, standing=Standing.NOT_YET, missing="a feature")
+    assert not Results(results=(), authoring=(waiting,)).passed
+    both = Results(results=(judge(_call(pack), AS_EXPECTED),), authoring=(waiting,))
     assert both.passed
     assert (both.count(Standing.PASSED), both.count(Standing.NOT_YET)) == (1, 1)

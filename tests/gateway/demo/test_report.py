@@ -9,7 +9,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from gateway.demo.evaluate import evaluate
-from gateway.demo.judge import Standing, not_covered
+from gateway.demo.judge import AttemptResult, Standing
 from gateway.demo.packs import Pack
 from gateway.demo.report import REPORT_COLUMNS, as_json, counts_line, table_of
 
@@ -26,10 +26,11 @@ def test_the_table_fits_its_width(pack: Pack) -> None:
 
 
 def test_counts_name_what_is_missing(pack: Pack) -> None:
-    """What is not there yet is counted and named, and never counted as passed."""
+    """What cannot be tried is counted and named, and never counted as passed."""
     results = evaluate(pack)
-    missing = not_covered(pack.sheet.calls[0], "time travel")
-    results = replace(results, results=(*results.results, missing))
+    refusal = pack.sheet.authoring_refusals[0]
+    missing = AttemptResult(refusal=refusal, standing=Standing.NOT_YET, missing="time travel")
+    results = replace(results, authoring=(*results.authoring, missing))
     line = counts_line(results).plain
     assert f"{results.count(Standing.PASSED)} passed" in line
     assert "1 not yet" in line
