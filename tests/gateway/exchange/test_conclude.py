@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from gateway.audit.log import AuditLog
 from gateway.audit.reader import find_log
 from gateway.audit.search import show
 from gateway.audit.store import CounterExceeded, Position
 from gateway.exchange.conclude import CLAIM_SLACK_S, claims_of, conclude, reserved_by
 from gateway.exchange.facts import Ending, Exchange
 from gateway.exchange.records import intent
-from tests.world import ask, open_world
+from tests.world import World, ask, open_world, other_worker
 
 
 def test_a_proof_is_claimed_for_as_long_as_it_could_be_replayed(tmp_path: Path) -> None:
@@ -150,3 +151,32 @@ def test_an_answer_that_no_record_can_hold_still_has_its_outcome(tmp_path: Path)
             assert view["status"] == 502
 
     asyncio.run(play())
+
+
+def test_people_of_a_day_are_one_count_for_two_workers_and_after_a_restart(tmp_path: Path) -> None:
+    """Calls at once on two logs of one file reserve no more people than a day has."""
+
+    async def reserve(world: World, log: AuditLog) -> bool:
+        exchange = (await ask(world)).exchange
+        duties = replace(exchange.decision.duties, subjects_per_day=3)
+        exchange = replace(exchange, decision=replace(exchange.decision, duties=duties))
+        record = intent(exchange, instance="test")
+        try:
+            await log.append(record, counters=reserved_by(exchange, log))
+        except CounterExceeded:
+            return False
+        return True
+
+    async def at_once() -> None:
+        async with open_world(tmp_path) as world:
+            other = (await other_worker(world)).log
+            calls = [reserve(world, log) for log in (world.log, other) * 4]
+            assert sum(await asyncio.gather(*calls)) == 3
+            await other.stop()
+
+    async def later() -> None:
+        async with open_world(tmp_path) as world:
+            assert not await reserve(world, world.log)
+
+    asyncio.run(at_once())
+    asyncio.run(later())
