@@ -18,7 +18,7 @@ DATA_FOLDER: Final = Path("data")
 """Where a scenario pack keeps them, among the sample records of its services."""
 SUFFIXES: Final = (".json", ".yaml", ".yml")
 
-KIND: Final = "form"
+_KIND: Final = "form"
 """The member of a listed form that says which of the two it is."""
 
 
@@ -51,7 +51,7 @@ def _holds_forms(path: Path) -> bool:
     except (OSError, ValueError, RecursionError):
         return False  # whatever it is, it is a service's
     return isinstance(content, list) and any(
-        isinstance(item, dict) and item.get(KIND) in FORMS for item in content
+        isinstance(item, dict) and item.get(_KIND) in FORMS for item in content
     )
 
 
@@ -77,12 +77,12 @@ class FormsRead:
         return dict(self._halves)
 
     def _add(self, item: object, pointer: Pointer) -> Iterator[Fault]:
-        if not isinstance(item, Mapping) or item.get(KIND) not in FORMS:
+        if not isinstance(item, Mapping) or item.get(_KIND) not in FORMS:
             message = f"each entry says which form it is: {', '.join(FORMS)}"
-            yield Fault(pointer=(*pointer, KIND), code="not-one-of", message=message)
+            yield Fault(pointer=(*pointer, _KIND), code="not-one-of", message=message)
             return
-        kind = str(item[KIND])
-        half = {name: value for name, value in item.items() if name != KIND}
+        kind = str(item[_KIND])
+        half = {name: value for name, value in item.items() if name != _KIND}
         try:
             read_form({kind: half}, self._identifiers)
         except DocumentInvalid as invalid:
