@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
@@ -17,14 +17,26 @@ class Call:
 
     `target` is the canonical origin-form request target (path and query), sent byte for byte.
     `headers` are end-to-end fields only; the connector adds Host, framing and its own credentials.
-    `deadline_s` bounds the whole call, in seconds from its start.
+
+    `body` is whole, or arrives in pieces, which are asked for no faster than the service takes
+    them; `body_bytes` is their sum where it is known, and chunks are sent where it is not. Pieces
+    are asked for once and never sent again. An iterable whose body breaks off raises CallFailed,
+    which then ends the call: the service sees an incomplete request.
+
+    Times are in seconds. `deadline_s` bounds the call up to the answer's head, and to the end of
+    an answer that is read whole: from the call's start, or from the end of a body in pieces.
+    Where a body comes in pieces, either way, `idle_s` bounds each wait for the service, and
+    `stream_s` the whole call from its start.
     """
 
     method: str
     target: bytes
     headers: Headers = ()
-    body: bytes | None = None
+    body: bytes | AsyncIterable[bytes] | None = None
+    body_bytes: int | None = None
     deadline_s: float = 30.0
+    idle_s: float = 30.0
+    stream_s: float = 3600.0
 
 
 class Reply(Protocol):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine
 from typing import Any, Final, Protocol, cast
 
 from connectors.base import Call, CallFailed, Failure, Headers
 from connectors.framing import AnswerReader, BadAnswer
+from connectors.sending import send_body
 
 UNREAD_BYTES_MAX: Final = 256 * 1024
 """Body bytes kept for a slow reader before the service is made to wait."""
@@ -43,12 +44,16 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_abandoned",
         "_busy",
+        "_call",
+        "_ends_s",
         "_loop",
         "_owner",
         "_pause_above_bytes",
         "_paused",
         "_transport",
+        "_unsent",
         "_waiter",
+        "_write_waiter",
         "deadline_s",
         "fault",
         "reader",
@@ -59,9 +64,12 @@ class Connection(asyncio.Protocol):
         """Make the protocol of a connection that is being opened for `owner`."""
         self._owner = owner
         self._loop = asyncio.get_running_loop()
+        self._call: Call
+        self._ends_s = math.inf
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._busy = self._paused = False
+        self._write_waiter: asyncio.Future[None] | None = None
+        self._busy = self._paused = self._unsent = False
         self._pause_above_bytes = UNREAD_BYTES_MAX
         self._abandoned = False
         self.deadline_s = math.inf
@@ -85,14 +93,22 @@ class Connection(asyncio.Protocol):
         )
 
     def send(self, head: bytes, call: Call, deadline_s: float) -> None:
-        """Write a request, in one write where the body is small."""
+        """Write a request, in one write where the body is small; only the head of a streamed one.
+
+        `deadline_s` is loop time, that of the call.
+        """
         assert self._transport is not None  # noqa: S101 - the pool asks `usable` first
         assert not self._busy  # noqa: S101 - one call at a time
         self._busy = True
+        self._call = call
         self.deadline_s = deadline_s
+        self._ends_s = deadline_s - call.deadline_s + call.stream_s
         self.reader.begin(head_only=call.method == "HEAD")
         body = call.body
         if not body:
+            self._transport.write(head)
+        elif not isinstance(body, bytes):
+            self._unsent = True
             self._transport.write(head)
         elif len(body) <= _JOINED_BODY_BYTES_MAX:
             self._transport.write(head + body)
@@ -106,6 +122,27 @@ class Connection(asyncio.Protocol):
             await self._waiter
         finally:
             self._waiter = None
+
+    async def send_pieces(self, body: AsyncIterable[bytes]) -> None:
+        """Send a body that comes in pieces, and wait for the answer's head or a fault.
+
+        An answer that refuses the request ends the sending. Any other waits for the whole body,
+        for a service may begin to answer before it has read all.
+        """
+        self.deadline_s = self._ends_s
+        sending = self._loop.create_task(send_body(self, body, self._call.body_bytes))
+        sending.add_done_callback(lambda _: self._wake())
+        reader = self.reader
+        try:
+            while self.fault is None and not (
+                reader.head_complete and (sending.done() or reader.status >= 300)
+            ):
+                await self.wait()
+        finally:
+            if not sending.done():
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
+                self._expect_answer()
 
     async def read(self, bytes_max: int) -> bytes:
         """Read the whole body (`Reply.read`)."""
@@ -135,7 +172,7 @@ class Connection(asyncio.Protocol):
                 raise self.fault
             else:
                 self._resume()
-                await self.wait()
+                await self._wait_for_service()
 
     def give_back(self) -> None:
         """Hand the connection back for another call, or close it where it is not clean."""
@@ -147,6 +184,7 @@ class Connection(asyncio.Protocol):
             and reader.persistent
             and not reader.surplus
             and self.fault is None
+            and not self._unsent
             and not self._transport.is_closing()
             # An answer that came before the whole request was taken leaves its rest behind.
             and not self._transport.get_write_buffer_size()
@@ -177,7 +215,7 @@ class Connection(asyncio.Protocol):
     def expire(self) -> None:
         """End what has reached its deadline: the call, or the idle connection."""
         self.deadline_s = math.inf
-        if self._busy and not self.reader.complete:
+        if self._busy and (self._unsent or not self.reader.complete):
             self.fail(Failure.TIMED_OUT, "no whole answer before the deadline")
         else:
             self.drop()
@@ -188,6 +226,35 @@ class Connection(asyncio.Protocol):
             self.fault = CallFailed(failure, detail, sent=True)
         self.drop()
         self._wake()
+
+    # What `send_body` calls.
+
+    def write(self, *parts: bytes) -> None:
+        """Write `parts` together; raises CallFailed where the connection is gone."""
+        if self._transport is None or self._transport.is_closing():
+            raise CallFailed(Failure.UNREACHABLE, "the service closed the connection", sent=True)
+        self._transport.writelines(parts)
+
+    async def drained(self) -> None:
+        """Wait until the service has taken enough of what was written, or the call has failed."""
+        if self._write_waiter is not None:
+            self.deadline_s = min(self._ends_s, self._loop.time() + self._call.idle_s)
+            await self._write_waiter
+            self.deadline_s = self._ends_s
+
+    def sent(self) -> None:
+        """Note that the whole body is written: the answer is due."""
+        self._unsent = False
+        self._expect_answer()
+
+    def _expect_answer(self) -> None:
+        self.deadline_s = min(self._ends_s, self._loop.time() + self._call.deadline_s)
+
+    async def _wait_for_service(self) -> None:
+        """Wait for more of a body that is read in pieces; the wait for its reader has no part."""
+        self.deadline_s = min(self._ends_s, self._loop.time() + self._call.idle_s)
+        await self.wait()
+        self.deadline_s = self._ends_s
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -231,8 +298,19 @@ class Connection(asyncio.Protocol):
         if reader.head_complete:
             self._wake()
 
+    def pause_writing(self) -> None:
+        """Make `drained` wait: the service takes no more for now."""
+        self._write_waiter = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """Let `drained` go on."""
+        waiter, self._write_waiter = self._write_waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Judge what the end of the connection means for the call that it carries."""
+        self.resume_writing()
         if self._abandoned:
             return
         if self._busy and self.fault is None and not self.reader.complete:

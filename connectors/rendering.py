@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Mapping
 from typing import Final
 
 from connectors.base import Call, CallFailed, Failure
@@ -89,7 +89,7 @@ class HeadWriter:
             parts.append(method[1])
             lines += len(method[1]) > 2
         else:
-            parts.append(b"content-length: %d\r\n\r\n" % len(call.body))
+            parts.append(_framing(call.body, call.body_bytes))
             lines += 1
         head = b"".join(parts)
         # One pass finds every control character: only our own line ends may be left.
@@ -104,3 +104,12 @@ class HeadWriter:
         if len(self._leads) < _NAMES_KEPT_MAX:
             self._leads[name] = lead
         return lead
+
+
+def _framing(body: bytes | AsyncIterable[bytes], body_bytes: int | None) -> bytes:
+    """Return the framing field of a request with a body, and the blank line."""
+    if isinstance(body, bytes):
+        body_bytes = len(body)
+    if body_bytes is None:
+        return b"transfer-encoding: chunked\r\n\r\n"
+    return b"content-length: %d\r\n\r\n" % body_bytes

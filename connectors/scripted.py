@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Final
 
 _LENGTH: Final = b"content-length: "
+_CHUNKED: Final = b"transfer-encoding: chunked\r\n"
 
 
 class Act(Enum):
@@ -22,7 +23,9 @@ class Act(Enum):
     RESET = "reset"
     """End the connection with RST."""
     STALL = "stall"
-    """Send nothing until the caller goes away."""
+    """Send nothing until the caller goes away, or to the end where the script is deaf."""
+    DEAF = "deaf"
+    """As the first step: read no more than the request's head, and close after the last step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +83,12 @@ class ScriptedService:
                 await writer.wait_closed()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        self.requests.append(await _read_request(reader))
+        head = await reader.readuntil(b"\r\n\r\n")
+        script = next(self._scripts, (Act.STALL,))
+        deaf = bool(script) and script[0] is Act.DEAF
+        self.requests.append(head if deaf else head + await _read_body(reader, head))
         self.asked.set()
-        for step in next(self._scripts, (Act.STALL,)):
+        for step in script[1:] if deaf else script:
             if isinstance(step, bytes):
                 writer.write(step)
                 await writer.drain()
@@ -92,13 +98,13 @@ class ScriptedService:
                     await writer.drain()
                     await asyncio.sleep(step.every_s)
             elif step is Act.STALL:
-                await reader.read()
+                await (writer.wait_closed() if deaf else reader.read())
                 return False
             else:
                 if step is Act.RESET:
                     _reset_on_close(writer)
                 return False
-        return True
+        return not deaf
 
 
 @asynccontextmanager
@@ -124,11 +130,16 @@ async def open_scripted(scripts: Sequence[Script]) -> AsyncIterator[ScriptedServ
         await server.wait_closed()
 
 
-async def _read_request(reader: asyncio.StreamReader) -> bytes:
-    head = await reader.readuntil(b"\r\n\r\n")
+async def _read_body(reader: asyncio.StreamReader, head: bytes) -> bytes:
+    """Return a request's body as it came, chunk sizes and all."""
+    if _CHUNKED in head.lower():
+        body = b"\r\n"
+        while not body.endswith(b"\r\n0\r\n\r\n"):
+            body += await reader.readuntil(b"\r\n")
+        return body.removeprefix(b"\r\n")
     _, found, after = head.lower().partition(_LENGTH)
     length = int(after.partition(b"\r\n")[0]) if found else 0
-    return head + await reader.readexactly(length)
+    return await reader.readexactly(length)
 
 
 def _reset_on_close(writer: asyncio.StreamWriter) -> None:

@@ -8,83 +8,36 @@ Run it in your own tests, with any test framework:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final
 
 from connectors.base import Call, CallFailed, Connector, Failure
-from connectors.scripted import Act, Repeat, Script, open_scripted
+from connectors.cases import (
+    CATALOGUE,
+    REQUEST_ID,
+    SECOND,
+    TARGET,
+    Answered,
+    Case,
+    conformance_cases,
+)
+from connectors.scripted import open_scripted
+
+__all__ = ["CATALOGUE", "Answered", "Breach", "Case", "OpenAt", "check", "conformance_cases"]
 
 BODY_BYTES_MAX: Final = 64 * 1024
 """What the suite reads of an answer."""
-DEADLINE_S: Final = 0.3
-"""Deadline of calls that must time out."""
-PATIENCE_S: Final = 10.0
-"""Deadline of all others: never reached by a connector that is right."""
-
-_OK: Final = b"HTTP/1.1 200 OK\r\n"
-_ABC: Final = _OK + b"content-length: 3\r\n\r\nabc"
-_CHUNKED: Final = _OK + b"transfer-encoding: chunked\r\n\r\n"
-_SECOND: Final = _OK + b"content-length: 6\r\n\r\nsecond"
-_REQUEST_ID: Final = b"0199e2a4-0000-7000-8000-000000000001"
-_TARGET: Final = b"/a%2fb/..;/c?x=%20&y=%00"
 
 
 class Breach(AssertionError):
     """A connector did not do what the case promises."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
-    """The verdict that the call is answered; none of `fields_absent` may be passed on."""
-
-    status: int = 200
-    body: bytes = b"abc"
-    fields_absent: frozenset[bytes] = frozenset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """One misbehaviour: what the service sends, and the only verdict that is right.
-
-    `id` begins with the number in the catalogue of upstream misbehaviour (U-01 to U-17). Where
-    `base_url` is set, the connector is opened there instead of at the scripted service, and the
-    call must fail unsent.
-    """
-
-    id: str
-    script: Script
-    verdict: Failure | Answered
-    method: str = "GET"
-    deadline_s: float = PATIENCE_S
-    base_url: str | None = None
-
-    def __str__(self) -> str:
-        """Return the id, which test frameworks show."""
-        return self.id
-
-
 OpenAt = Callable[[str], AbstractAsyncContextManager[Connector]]
 """Opens the connector under test at a base URL: plain HTTP on loopback, which it has to allow, or
 https at an address that it must not reach."""
-
-
-CATALOGUE: Final = tuple(f"U-{number:02}" for number in range(1, 18))
-"""Every kind of upstream misbehaviour that the suite has cases of."""
-
-
-def conformance_cases() -> tuple[Case, ...]:
-    """Return every case."""
-    return (
-        *_connections_and_time(),
-        *_framing(),
-        *_heads(),
-        *_after_the_answer(),
-        *_bodies(),
-        *_addresses(),
-        *_mixed_up(),
-    )
 
 
 async def check(case: Case, open_at: OpenAt) -> None:
@@ -93,25 +46,24 @@ async def check(case: Case, open_at: OpenAt) -> None:
     Raises:
         Breach: saying what the connector did instead.
     """
-    call = Call(
-        method=case.method,
-        target=_TARGET,
-        headers=((b"x-request-id", _REQUEST_ID),),
-        deadline_s=case.deadline_s,
-    )
+    call = _call(case)
     if case.base_url is not None:
         async with open_at(case.base_url) as connector:
             _compare(case, await _verdict(connector, call, sent=False))
         return
     async with (
-        open_scripted((case.script, (_SECOND,))) as service,
+        open_scripted((case.script, (SECOND,))) as service,
         open_at(service.base_url) as connector,
     ):
-        _compare(case, await _verdict(connector, call))
+        _compare(case, await _verdict(connector, call, in_pieces=case.in_pieces))
         if len(service.requests) != 1:
             raise Breach(f"{case}: the service was asked {len(service.requests)} times")
-        if service.requests[0].split(b" ", 2)[1] != _TARGET:
+        if service.requests[0].split(b" ", 2)[1] != TARGET:
             raise Breach(f"{case}: the target was not sent byte for byte")
+        if not isinstance(case.verdict, Failure) and case.verdict.status == 200:
+            head, _, body = service.requests[0].partition(b"\r\n\r\n")
+            if (body if case.sized else _unchunked(head, body)) != b"".join(case.sent):
+                raise Breach(f"{case}: the body that arrived is not the one that was sent")
         second = await _verdict(connector, Call(method="GET", target=b"/second"))
         if not isinstance(second, _Seen) or second.body != b"second":
             raise Breach(f"{case}: the next call got {second}")
@@ -124,11 +76,46 @@ class _Seen:
     fields: frozenset[bytes]
 
 
-async def _verdict(connector: Connector, call: Call, *, sent: bool = True) -> Failure | _Seen:
+def _call(case: Case) -> Call:
+    async def pieces() -> AsyncIterator[bytes]:
+        for piece in case.sent:
+            yield piece
+
+    return Call(
+        method=case.method,
+        target=TARGET,
+        headers=((b"x-request-id", REQUEST_ID),),
+        body=pieces() if case.sent else None,
+        body_bytes=sum(map(len, case.sent)) if case.sized else None,
+        deadline_s=case.deadline_s,
+        idle_s=case.idle_s,
+        stream_s=case.stream_s,
+    )
+
+
+def _unchunked(head: bytes, body: bytes) -> bytes:
+    """Return the content of a request that came in chunks, if it did (RFC 9112, section 7.1)."""
+    if b"\r\ntransfer-encoding: chunked" not in head.lower():
+        return body
+    content = b""
+    while True:
+        size, _, body = body.partition(b"\r\n")
+        length = int(size, 16)
+        if not length:
+            return content
+        content, body = content + body[:length], body[length + 2 :]
+
+
+async def _verdict(
+    connector: Connector, call: Call, *, sent: bool = True, in_pieces: bool = False
+) -> Failure | _Seen:
     try:
         reply = await connector.call(call)
         try:
-            body = await reply.read(BODY_BYTES_MAX)
+            if in_pieces:
+                body = b"".join([piece async for piece in reply.chunks()])
+            else:
+                body = await reply.read(BODY_BYTES_MAX)
         finally:
             await reply.release()
     except CallFailed as failed:
@@ -151,206 +138,3 @@ def _compare(case: Case, seen: Failure | _Seen) -> None:
     passed_on = seen.fields & wanted.fields_absent
     if passed_on:
         raise Breach(f"{case}: passed on {sorted(passed_on)}")
-
-
-def _bad(name: str, *script: bytes | Act | Repeat) -> Case:
-    return Case(id=name, script=script, verdict=Failure.MALFORMED)
-
-
-def _good(name: str, answered: Answered, *script: bytes | Act | Repeat) -> Case:
-    return Case(id=name, script=script, verdict=answered)
-
-
-def _late(name: str, *script: bytes | Act | Repeat) -> Case:
-    return Case(id=name, script=script, verdict=Failure.TIMED_OUT, deadline_s=DEADLINE_S)
-
-
-def _unsent(name: str, base_url: str, verdict: Failure) -> Case:
-    return Case(id=name, script=(), base_url=base_url, verdict=verdict)
-
-
-def _connections_and_time() -> tuple[Case, ...]:
-    return (
-        Case(id="U-01-closes-unanswered", script=(Act.CLOSE,), verdict=Failure.UNREACHABLE),
-        Case(id="U-01-resets-unanswered", script=(Act.RESET,), verdict=Failure.UNREACHABLE),
-        _unsent("U-01-refuses", "http://127.0.0.1:1", Failure.UNREACHABLE),
-        _late("U-02-never-answers", Act.STALL),
-        _late("U-02-stalls-in-head", _OK + b"content-le", Act.STALL),
-        _late("U-02-stalls-in-body", _OK + b"content-length: 9\r\n\r\nabc", Act.STALL),
-        _late("U-02-drips-head", _OK, Repeat(part=b"a: b\r\n", every_s=0.02)),
-        _late("U-02-drips-body", _CHUNKED, Repeat(part=b"1\r\na\r\n", every_s=0.02)),
-    )
-
-
-def _framing() -> tuple[Case, ...]:
-    length, chunks = b"content-length: 3\r\n", b"3\r\nabc\r\n0\r\n\r\n"
-    coded = b"transfer-encoding: chunked\r\n"
-    return (
-        _bad("U-03-length-and-coding", _OK + length + coded + b"\r\n" + chunks),
-        _bad("U-03-coding-and-length", _OK + coded + length + b"\r\n" + chunks),
-        _bad("U-03-two-lengths", _OK + length + b"content-length: 4\r\n\r\nabcd"),
-        _bad("U-03-same-length-twice", _OK + length + length + b"\r\nabc"),
-        _bad("U-03-length-list", _OK + b"content-length: 3, 3\r\n\r\nabc"),
-        _bad("U-03-length-negative", _OK + b"content-length: -3\r\n\r\nabc"),
-        _bad("U-03-length-signed", _OK + b"content-length: +3\r\n\r\nabc"),
-        _bad("U-03-length-overflow", _OK + b"content-length: 36893488147419103235\r\n\r\nabc"),
-        _bad("U-03-bare-lf", b"HTTP/1.1 200 OK\ncontent-length: 3\n\nabc"),
-        _bad("U-03-obs-fold", _OK + length + b"a: b\r\n c\r\n\r\nabc"),
-        _bad("U-03-space-before-colon", _OK + b"content-length : 3\r\n\r\nabc"),
-        _bad("U-03-coding-twice", _OK + coded + coded + b"\r\n" + chunks),
-        _bad("U-03-coding-gzip", _OK + b"transfer-encoding: gzip, chunked\r\n\r\n" + chunks),
-        _bad("U-03-coding-identity", _OK + b"transfer-encoding: identity\r\n\r\nabc", Act.CLOSE),
-        _bad("U-03-coding-in-http-1.0", b"HTTP/1.0 200 OK\r\n" + coded + b"\r\n" + chunks),
-        _bad("U-03-chunk-size-bad", _CHUNKED + b"0x3\r\nabc\r\n0\r\n\r\n"),
-        _bad("U-03-chunk-end-bad", _CHUNKED + b"3\r\nabcXX0\r\n\r\n"),
-        _bad("U-04-short-body", _OK + b"content-length: 9\r\n\r\nabc", Act.CLOSE),
-        _bad("U-04-short-head", _OK + b"content-len", Act.CLOSE),
-        _bad("U-04-truncated-chunk", _CHUNKED + b"9\r\nabc", Act.CLOSE),
-        _bad("U-04-no-last-chunk", _CHUNKED + b"3\r\nabc\r\n", Act.CLOSE),
-        _good("U-05-delimited-by-close", Answered(), _OK + b"\r\nabc", Act.CLOSE),
-        _good("U-05-http-1.0", Answered(), b"HTTP/1.0 200 OK\r\n\r\nabc", Act.CLOSE),
-    )
-
-
-def _heads() -> tuple[Case, ...]:
-    end = b"content-length: 3\r\n\r\nabc"
-    hop = b"connection: X-Internal, close\r\nx-internal: 1\r\nkeep-alive: timeout=5\r\n"
-    gone = frozenset(
-        {b"connection", b"x-internal", b"keep-alive", b"content-length", b"transfer-encoding"}
-    )
-    return (
-        _bad("U-06-status-99", b"HTTP/1.1 99 No\r\n" + end),
-        _bad("U-06-status-600", b"HTTP/1.1 600 No\r\n" + end),
-        _bad("U-06-status-999", b"HTTP/1.1 999 No\r\n" + end),
-        _bad("U-06-status-text", b"HTTP/1.1 abc No\r\n" + end),
-        _bad("U-06-switching", b"HTTP/1.1 101 Yes\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"),
-        _bad("U-06-interim-flood", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000 + _ABC),
-        _bad("U-06-interim-with-body", b"HTTP/1.1 103 Hints\r\n" + end + _ABC),
-        _bad("U-06-http-2.0", b"HTTP/2.0 200 OK\r\n" + end),
-        _bad("U-06-http-0.9", b"abc", Act.CLOSE),
-        _bad("U-06-rtsp", b"RTSP/1.0 200 OK\r\n" + end),
-        _bad("U-07-cr-in-value", _OK + b"a: b\rc\r\n" + end),
-        _bad("U-07-nul-in-value", _OK + b"a: b\0c\r\n" + end),
-        _bad("U-07-name-empty", _OK + b": b\r\n" + end),
-        _bad("U-07-head-1-mb", _OK + b"a: " + b"b" * 1_000_000 + b"\r\n" + end),
-        _bad("U-07-fields-10000", _OK + b"a: b\r\n" * 10_000 + end),
-        _bad("U-07-fields-200", _OK + b"a: b\r\n" * 200 + end),
-        _good("U-07-hop-by-hop", Answered(fields_absent=gone), _OK + hop + end),
-        *(
-            _good(
-                f"U-08-redirect-{status}-{name}",
-                Answered(status=status, body=b""),
-                b"HTTP/1.1 %d Found\r\nlocation: %s\r\n" % (status, location)
-                + b"content-length: 0\r\n\r\n",
-            )
-            for status, name, location in (
-                (301, "to-itself", _TARGET),
-                (302, "to-metadata", b"http://169.254.169.254/"),
-                (307, "to-internal-host", b"https://10.0.0.1/"),
-                (308, "to-plain-http", b"http://service.example/"),
-            )
-        ),
-    )
-
-
-def _after_the_answer() -> tuple[Case, ...]:
-    head = Answered(body=b"")
-    return (
-        _good("U-12-bytes-after", Answered(), _ABC + b"junk"),
-        _good("U-12-second-answer", Answered(), _ABC + _ABC),
-        _good("U-12-half-answer-after", Answered(), _ABC + b"HTTP/1.1 200 OK\r\ncontent"),
-        _good("U-12-bytes-after-chunks", Answered(), _CHUNKED + b"3\r\nabc\r\n0\r\n\r\n" + _ABC),
-        _good(
-            "U-13-204-with-length",
-            Answered(status=204, body=b""),
-            b"HTTP/1.1 204 No\r\ncontent-length: 3\r\n\r\n",
-        ),
-        _good(
-            "U-13-204-with-body",
-            Answered(status=204, body=b""),
-            b"HTTP/1.1 204 No\r\ncontent-length: 3\r\n\r\nabc",
-        ),
-        _good(
-            "U-13-304-with-length",
-            Answered(status=304, body=b""),
-            b"HTTP/1.1 304 No\r\ncontent-length: 3000000\r\n\r\n",
-        ),
-        Case(
-            id="U-13-head",
-            method="HEAD",
-            verdict=head,
-            script=(_OK + b"content-length: 3000000\r\n\r\n",),
-        ),
-        Case(id="U-13-head-chunked", method="HEAD", verdict=head, script=(_CHUNKED,)),
-        Case(id="U-13-head-no-length", method="HEAD", verdict=head, script=(_OK + b"\r\n",)),
-        Case(id="U-13-head-with-body", method="HEAD", verdict=head, script=(_ABC,)),
-        Case(
-            id="U-13-connect",
-            method="CONNECT",
-            base_url="http://127.0.0.1:1",
-            script=(),
-            verdict=Failure.REFUSED,
-        ),
-        Case(
-            id="U-13-head-with-chunks",
-            method="HEAD",
-            verdict=head,
-            script=(_CHUNKED + b"0\r\n\r\n",),
-        ),
-    )
-
-
-def _bodies() -> tuple[Case, ...]:
-    gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03"
-    ask = b"www-authenticate: Basic\r\ncontent-length: 3\r\n\r\nabc"
-    refused = Failure.REFUSED
-    coded = _OK + b"content-encoding: gzip\r\ncontent-length: 10\r\n\r\n" + gzip
-    trailed = b"3\r\nabc\r\n0\r\nauthorization: x\r\nhost: y\r\n\r\n"
-    trailers = Answered(fields_absent=frozenset({b"authorization", b"host"}))
-    hints = b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"
-    return (
-        _good("U-10-gzip-left-alone", Answered(body=gzip), coded),
-        _good(
-            "U-11-error-page",
-            Answered(status=500),
-            b"HTTP/1.1 500 Oops\r\ncontent-type: text/html\r\ncontent-length: 3\r\n\r\nabc",
-        ),
-        Case(id="U-14-401", script=(b"HTTP/1.1 401 No\r\n" + ask,), verdict=refused),
-        Case(id="U-14-407", script=(b"HTTP/1.1 407 No\r\n" + ask,), verdict=refused),
-        _good("U-16-trailers", trailers, _CHUNKED + trailed),
-        _good("U-16-early-hints", Answered(fields_absent=frozenset({b"link"})), hints + _ABC),
-        _bad("U-16-trailers-without-end", _CHUNKED + b"0\r\n", Repeat(part=b"a: b\r\n" * 1000)),
-        _bad("U-16-extension-without-end", _CHUNKED + b"1;", Repeat(part=b"a" * 5000)),
-        _bad("U-17-declared-10-gb", _OK + b"content-length: 10000000000\r\n\r\n", Act.STALL),
-        _bad("U-17-endless-chunks", _CHUNKED, Repeat(part=b"400\r\n" + b"a" * 1024 + b"\r\n")),
-        _bad("U-17-endless-body", _OK + b"\r\n", Repeat(part=b"a" * 1024)),
-    )
-
-
-def _addresses() -> tuple[Case, ...]:
-    """Spellings of addresses that no service has; those of loopback are the tests' own."""
-    return tuple(
-        _unsent(f"U-09-{name}", f"https://{host}", Failure.REFUSED)
-        for name, host in (
-            ("metadata", "169.254.169.254"),
-            ("metadata-decimal", "2852039166"),
-            ("metadata-hexadecimal", "0xa9fea9fe"),
-            ("metadata-in-ipv6", "[::ffff:169.254.169.254]"),
-            ("metadata-behind-nat64", "[64:ff9b::a9fe:a9fe]"),
-            ("link-local", "[fe80::1]"),
-            ("unique-local", "[fd00::1]"),
-            ("private", "10.0.0.1"),
-            ("unspecified", "0.0.0.0"),  # noqa: S104 - called, not listened on
-            ("multicast", "224.0.0.1"),
-        )
-    )
-
-
-def _mixed_up() -> tuple[Case, ...]:
-    own, other = (b"x-request-id: %s\r\n" % one for one in (_REQUEST_ID, b"somebody-else"))
-    rest = b"content-length: 3\r\n\r\nabc"
-    return (
-        _good("U-15-own-answer", Answered(), _OK + own + rest),
-        _bad("U-15-another-requests-answer", _OK + other + rest),
-        _bad("U-15-two-requests-answer", _OK + own + other + rest),
-    )

@@ -102,7 +102,7 @@ class Pool:
         try:
             return await self._exchange(connection, head, call, deadline_s)
         except CallFailed:
-            if not connection.went_stale or call.method not in IDEMPOTENT:
+            if not connection.went_stale or not _may_be_sent_again(call):
                 raise
         try:
             connection = await self._open_in_turn(deadline_s)
@@ -134,7 +134,10 @@ class Pool:
             raise CallFailed(Failure.UNREACHABLE, "the service closed the connection", sent=False)
         try:
             connection.send(head, call, deadline_s)
-            await connection.wait()
+            if call.body is None or isinstance(call.body, bytes):
+                await connection.wait()
+            else:
+                await connection.send_pieces(call.body)
         except BaseException:
             # The caller has gone: an answer that nobody waits for must not meet the next call.
             connection.drop()
@@ -257,6 +260,11 @@ class Pool:
     def _keep_sweeping(self) -> None:
         if self._sweep_timer is None and self._drained is None:
             self._sweep_timer = self._loop.call_later(SWEEP_S, self._sweep)
+
+
+def _may_be_sent_again(call: Call) -> bool:
+    """Whether a call that was not answered can be repeated: what was streamed is gone."""
+    return call.method in IDEMPOTENT and (call.body is None or isinstance(call.body, bytes))
 
 
 def _fail_turn(waiter: _Waiter, failure: Failure, detail: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,3 +89,17 @@ def test_no_value_makes_a_line_of_its_own(headers: Headers) -> None:
     else:
         lines = head.split(b"\r\n")
         assert lines[2:-2] == [name + b": " + value for name, value in headers]
+
+
+def test_a_body_in_pieces_has_a_length_or_chunks() -> None:
+    """Framing is ours, and never both (RFC 9112, section 6.2)."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"abc"
+
+    sized = WRITER.render(Call(method="PUT", target=b"/", body=pieces(), body_bytes=3))
+    chunked = WRITER.render(Call(method="PUT", target=b"/", body=pieces()))
+    assert sized.endswith(b"\r\ncontent-length: 3\r\n\r\n")
+    assert b"transfer-encoding" not in sized
+    assert chunked.endswith(b"\r\ntransfer-encoding: chunked\r\n\r\n")
+    assert b"content-length" not in chunked

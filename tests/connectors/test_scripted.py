@@ -45,3 +45,11 @@ def test_it_repeats_and_stalls_until_the_caller_goes() -> None:
 
     assert asyncio.run(run((Repeat(part=b"ab"),))) == b"ababa"
     assert asyncio.run(run((b"abcde", Act.STALL))) == b"abcde"
+
+
+def test_it_takes_a_body_in_chunks_or_none_at_all() -> None:
+    """A deaf script plays before the body; any other after its last chunk."""
+    head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    body = b"3\r\nabc\r\n0\r\n\r\n"
+    assert asyncio.run(ask((b"one", Act.CLOSE), head + body)) == (b"one", [head + body])
+    assert asyncio.run(ask((Act.DEAF, b"one"), head)) == (b"one", [head])

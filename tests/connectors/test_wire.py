@@ -51,6 +51,12 @@ async def world(
             await pool.close()
 
 
+async def pieces(*parts: bytes) -> AsyncIterator[bytes]:
+    """Yield a body in pieces."""
+    for part in parts:
+        yield part
+
+
 async def ask(pool: Pool, call: Call = GET) -> bytes:
     """Make a call and read its body."""
     reply = await pool.request(call)
@@ -102,6 +108,52 @@ def test_a_post_is_never_sent_twice() -> None:
             return outcome
 
     assert run(play()) == (Failure.UNREACHABLE, True)
+
+
+def test_what_was_streamed_is_never_sent_twice() -> None:
+    """The pieces of a body are gone once they are asked for, whatever the method."""
+
+    async def play() -> None:
+        async with world((OK,), (Act.CLOSE,), (OK,)) as (service, pool):
+            await ask(pool)
+            call = Call(method="PUT", target=b"/", body=pieces(b"abc"))
+            with pytest.raises(CallFailed) as failed:
+                await ask(pool, call)
+
+            assert (failed.value.failure, failed.value.sent) == (Failure.UNREACHABLE, True)
+            assert len(service.requests) == 2
+
+    run(play())
+
+
+def test_a_connection_serves_again_after_a_streamed_call() -> None:
+    """Where the whole body was sent and answered, the connection is clean."""
+
+    async def play() -> None:
+        async with world((OK,), (OK,)) as (service, pool):
+            await ask(pool, Call(method="POST", target=b"/", body=pieces(b"abc", b"d")))
+            await ask(pool)
+
+            assert service.connections == 1
+
+    run(play())
+
+
+def test_an_abandoned_upload_ends_its_connection() -> None:
+    """A caller who is cancelled while its body is on its way leaves nothing behind."""
+
+    async def play() -> None:
+        async with world((Act.DEAF, Act.STALL), (OK,)) as (service, pool):
+            body = pieces(*(b"x" * 65536,) * 256)
+            calling = asyncio.ensure_future(ask(pool, Call(method="PUT", target=b"/", body=body)))
+            await service.asked.wait()
+            calling.cancel()
+            await asyncio.gather(calling, return_exceptions=True)
+
+            assert await ask(pool) == b"ok"
+            assert service.connections == 2
+
+    run(play())
 
 
 def test_no_retry_on_a_fresh_connection_or_after_part_of_an_answer() -> None:
