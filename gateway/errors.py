@@ -27,6 +27,7 @@ class ProblemCode(StrEnum):
     NOT_FOUND = "not-found"
     DUPLICATE_REQUEST = "duplicate-request"
     REQUEST_TIMEOUT = "request-timeout"
+    CLIENT_GONE = "client-gone"
     EXPECTATION_FAILED = "expectation-failed"
     NOT_IMPLEMENTED = "not-implemented"
     HTTP_VERSION = "http-version"

@@ -231,7 +231,7 @@ class Duties:
     `allowed` None means that the whole document passes. `never` are declared fields that no rule
     may let out. `scope` maps a column to the values whose rows may leave. `subject_field` names
     the column that tells people apart; None with `counts_subjects` means that each record counts
-    as one person.
+    as one person. `body_media_types` are those of request bodies that may go to the service unread.
     """
 
     allowed: frozenset[str] | None = None
@@ -250,6 +250,7 @@ class Duties:
     single_use: str | None = None
     hide_from_subject: bool = False
     onward_not_permitted: bool = False
+    body_media_types: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,6 +62,7 @@ class Kind(StrEnum):
     CHANGE = "admin.change"
     OPEN = "log.open"
     INCIDENT = "log.incident"
+    PROGRESS = "exchange.progress"
 
 
 # How a kind is written in the `kind` column; numbers are never given to another kind.

@@ -30,7 +30,7 @@ SKEW_MS: Final = 60_000
 # An exchange's first record is made this soon after its identifier: its body may come slowly.
 BODY_MS_MAX: Final = 3_600_000
 SKEW_US: Final = SKEW_MS * 1_000
-# How many records after its first one an exchange's last may lie.
+# How many records after one of an exchange its next may lie: a long one records its progress.
 ROWS_TO_OUTCOME_MAX: Final = 100_000
 
 View = dict[str, object]
@@ -40,6 +40,8 @@ _BEGINNINGS: Final = (Kind.INTENT, Kind.DENY)
 # What the record may be that an identifier leads to.
 _FIRST: Final = (*_BEGINNINGS, Kind.TRAFFIC_REFUSED)
 _ENDINGS: Final = (Kind.OUTCOME, Kind.INDETERMINATE, Kind.LATE_OUTCOME)
+# What may lie between the first record of an exchange and its last.
+_STEPS: Final = (Kind.PROGRESS, Kind.INDETERMINATE)
 _KINDS_BY_CODE: Final = {code: kind for kind, code in KIND_CODES.items()}
 _COLUMNS: Final = "leaf_index, record_id, exchange, kind, t, leaf_hash, sections"
 
@@ -128,7 +130,7 @@ def find(
                     items.append(view)
                 if len(items) >= limit:
                     break
-            elif record.kind in _ENDINGS and record.exchange is not None:
+            elif record.kind in (*_ENDINGS, Kind.PROGRESS) and record.exchange is not None:
                 ended.setdefault(record.exchange, []).insert(0, record)
     more = len(items) >= limit or read >= ROWS_PER_SEARCH_MAX
     return Page(items=tuple(items), cursor=last if more else None)
@@ -188,20 +190,23 @@ def _find_record(db: Connection, record_id: bytes) -> _Found | None:
 
 
 def _endings_after(db: Connection, intent: _Found) -> list[_Found]:
-    """Find how an exchange ended: its terminal record, and a late outcome if that came first."""
+    """Find how an exchange went on and ended: progress, its terminal record, a late outcome."""
     is_open = "SELECT 1 FROM audit_open WHERE exchange = ?"
     if db.execute(is_open, (intent.exchange,)).fetchone() is not None:
         return []
     endings: list[_Found] = []
-    rows = db.execute(
-        f"SELECT {_COLUMNS} FROM audit_record"  # noqa: S608 - constants
-        " WHERE leaf_index > ? AND leaf_index <= ? AND exchange = ? ORDER BY leaf_index",
-        (intent.index, intent.index + ROWS_TO_OUTCOME_MAX, intent.exchange),
-    )
-    for row in rows:
-        endings.append(_found(row))
-        if endings[-1].kind is not Kind.INDETERMINATE:
+    last = intent
+    while last is intent or last.kind in _STEPS:
+        row = db.execute(
+            f"SELECT {_COLUMNS} FROM audit_record"  # noqa: S608 - constants
+            " WHERE leaf_index > ? AND leaf_index <= ? AND exchange = ?"
+            " ORDER BY leaf_index LIMIT 1",
+            (last.index, last.index + ROWS_TO_OUTCOME_MAX, intent.exchange),
+        ).fetchone()
+        if row is None:
             break
+        last = _found(row)
+        endings.append(last)
     return endings
 
 
@@ -276,7 +281,7 @@ def _view(
         "exchange_id": uuid_text(beginning.exchange) if beginning.exchange else None,
         "kind": beginning.kind.value,
         "started": beginning.at_us,
-        "finished": endings[-1].at_us if endings else None,
+        "finished": endings[-1].at_us if endings and endings[-1].kind in _ENDINGS else None,
         **merged,
         "reason": reason,
         "alert": alert,

@@ -17,8 +17,8 @@ from gateway.audit.store import AlreadyClosed, LogUnavailable
 from gateway.clock import new_uuid7, system_time_us
 
 INTERVAL_S: Final = 2.0
-# Longer than any exchange may take: one still open then has lost its end.
-EXCHANGE_AGE_MAX_S: Final = 600
+# Longer than any exchange may take, streams included: one still open then has lost its end.
+EXCHANGE_AGE_MAX_S: Final = 3_300
 ORPHANS_PER_SWEEP_MAX: Final = 1_000
 CLAIMS_PER_SWEEP_MAX: Final = 5_000
 

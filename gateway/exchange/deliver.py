@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import Final
 
 from connectors.base import Call, CallFailed, Connector, Failure, Reply
 from gateway.clock import uuid_text
 from gateway.errors import ProblemCode
-from gateway.exchange.duties.apply import Applied, Shape, Withheld, apply_duties, has_body_duties
+from gateway.exchange.duties.apply import (
+    Applied,
+    Shape,
+    Withheld,
+    apply_duties,
+    has_body_duties,
+    may_stream,
+    streamed_duties,
+)
 from gateway.exchange.duties.duty_processes import DutyProcesses, is_off_loop
-from gateway.exchange.facts import Ending, Exchange
+from gateway.exchange.duties.streamed import StreamedDuties, Unfit
+from gateway.exchange.facts import Ending, Exchange, Flow
 from gateway.exchange.messages import Headers, Target
 from gateway.exchange.records import request_subjects, request_values
+from gateway.exchange.stream import LongAnswer, fed, read_start, with_flow
+from gateway.exchange.watch import Cut, Upload, Watch
 from gateway.problems import PROBLEMS, code_of
 from policies.decision import PUBLIC, ReasonCode
 
 ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024
 """The longest answer that is held in memory whole; a longer one is withheld."""
 CALL_DEADLINE_S: Final = 30.0
+"""Seconds for the answer's head, and for an answer that is whole before it is released."""
+IDLE_S: Final = 30.0
+"""Seconds for which a service may let a body stand still that is not held whole."""
+EXCHANGE_S_MAX: Final = 3000.0
+"""Seconds that a call may take whose body is not held whole."""
 
 FORWARDED: Final = frozenset(
     {
@@ -36,6 +54,8 @@ FORWARDED: Final = frozenset(
 """End-to-end request fields that a service may see; nothing that names or proves the caller."""
 FORWARDED_UNTOUCHED: Final = frozenset({b"accept-encoding", b"range", b"if-range"})
 """Fields that go upstream only where no duty has to read the answer."""
+CODED_UNREAD: Final = frozenset({b"content-encoding"})
+"""Fields that go upstream only with a body that is not read here."""
 RELEASED: Final = frozenset(
     {
         b"content-language",
@@ -67,19 +87,57 @@ _PASSED_ON: Final = frozenset({404, 405, 406, 409, 410, 412, 415, 422, 428, 429}
 """Client errors of a service that the consumer can do something about; its other errors are 502."""
 
 
-async def deliver(exchange: Exchange, connector: Connector, processes: DutyProcesses) -> Ending:
+async def deliver(
+    exchange: Exchange,
+    connector: Connector,
+    processes: DutyProcesses,
+    watch: Watch | None = None,
+) -> Ending:
     """Call the service and return what may be released; never raises.
 
-    Whatever happens here, the intent is on record, so that an outcome has to follow it.
+    Whatever happens here, the intent is on record, so that an outcome has to follow it. A caller
+    who leaves takes the call along. `watch` is there where the request's body goes upstream unread.
     """
+    presence = exchange.request.presence
+    if presence.left():
+        return replace(_CLIENT_GONE, sent=False)
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine runs in one
+    presence.when_left(task.cancel)
     try:
-        reply = await connector.call(upstream_call(exchange))
+        ending = await _call(exchange, connector, processes, watch)
+    except asyncio.CancelledError:
+        if not presence.left():
+            raise
+        task.uncancel()
+        ending = _CLIENT_GONE
+    finally:
+        presence.when_left(None)
+    if watch is None or isinstance(ending, LongAnswer):
+        return ending
+    return with_flow(ending, watch)
+
+
+async def _call(
+    exchange: Exchange, connector: Connector, processes: DutyProcesses, watch: Watch | None
+) -> Ending:
+    try:
+        reply = await connector.call(upstream_call(exchange, watch))
         try:
-            return await _read(exchange, reply, processes)
-        finally:
+            ending = await _read(exchange, reply, processes)
+        except BaseException:
             await reply.release()
+            raise
+        if not isinstance(ending, LongAnswer):
+            await reply.release()
+            if watch is not None:
+                watch.check()
     except CallFailed as failed:
+        if watch is not None and watch.cut is not None:
+            return _broken_off(watch.cut)
         return _call_failed(failed)
+    except Cut as cut:
+        return _broken_off(cut)
     except Exception:  # noqa: BLE001 - a fault of our own must still leave its outcome record
         return Ending(
             status=500,
@@ -88,24 +146,33 @@ async def deliver(exchange: Exchange, connector: Connector, processes: DutyProce
             detail="The gateway failed while it handled the answer; nothing was released.",
             origin="gateway",
         )
+    return ending
 
 
-def upstream_call(exchange: Exchange) -> Call:
+def upstream_call(exchange: Exchange, watch: Watch | None = None) -> Call:
     """Return the call that goes upstream: allow-listed fields, and none of the caller's proofs."""
+    body: bytes | Upload | None = None
     request = exchange.request
     names = FORWARDED if has_body_duties(exchange.decision.duties) else _FORWARDED_WHOLE
+    if watch is not None:
+        names |= CODED_UNREAD
     headers = [pair for pair in request.headers if pair[0] in names]
     headers += (
         _VIA,
         (b"traceparent", exchange.traceparent),
         (b"x-request-id", uuid_text(exchange.id).encode()),
     )
+    if request.has_body:
+        body = exchange.body if watch is None else Upload(request.body.chunks(), watch)
     return Call(
         method=request.method,
         target=_without_fields(request.target),
         headers=tuple(headers),
-        body=exchange.body if request.has_body else None,
+        body=body,
+        body_bytes=request.body_bytes if watch is not None else None,
         deadline_s=CALL_DEADLINE_S,
+        idle_s=IDLE_S,
+        stream_s=EXCHANGE_S_MAX,
     )
 
 
@@ -120,15 +187,37 @@ async def _read(exchange: Exchange, reply: Reply, processes: DutyProcesses) -> E
             ),
             reply.status,
         )
-    body = await reply.read(ANSWER_BYTES_MAX)
     media_type, coded = _described(reply.headers)
-    off_loop = is_off_loop(media_type, len(body)) and not coded
-    if not off_loop or not has_body_duties(exchange.decision.duties):
-        return released(exchange, reply.status, reply.headers, body)
-    applied = await processes.apply(
-        exchange.decision.duties, _shape(exchange), media_type=media_type, body=body
+    duties = _streamed_duties(exchange, media_type, coded=coded)
+    if duties is None:
+        body = await reply.read(ANSWER_BYTES_MAX)
+        off_loop = is_off_loop(media_type, len(body)) and not coded
+        if not off_loop or not has_body_duties(exchange.decision.duties):
+            return released(exchange, reply.status, reply.headers, body)
+        applied = await processes.apply(
+            exchange.decision.duties, _shape(exchange), media_type=media_type, body=body
+        )
+        return _applied(exchange, reply.status, reply.headers, applied)
+    start, more = await read_start(reply, seconds=CALL_DEADLINE_S)
+    if more is None:
+        return released(exchange, reply.status, reply.headers, start)
+    try:
+        fit = await fed(duties, start)
+    except Unfit as unfit:
+        return _withheld(unfit.withheld, reply.status)
+    names = _released_names(exchange)
+    headers = _release_headers(reply.headers, names) + exchange_headers(exchange)
+    return LongAnswer(
+        status=reply.status, headers=headers, reply=reply, duties=duties, start=fit, more=more
     )
-    return _applied(exchange, reply.status, reply.headers, applied)
+
+
+def _streamed_duties(exchange: Exchange, media_type: str, *, coded: bool) -> StreamedDuties | None:
+    """Return what applies the duties to an answer in pieces; None where it has to be whole."""
+    duties = exchange.decision.duties
+    if not may_stream(duties, media_type=media_type) or (coded and has_body_duties(duties)):
+        return None
+    return streamed_duties(duties, _shape(exchange))
 
 
 def released(exchange: Exchange, status: int, headers: Headers, body: bytes) -> Ending:
@@ -238,6 +327,28 @@ def _call_failed(failed: CallFailed) -> Ending:
         origin="service",
         sent=failed.sent,
         failure=failed.failure,
+    )
+
+
+_CLIENT_GONE: Final = Ending(
+    status=PROBLEMS[ProblemCode.CLIENT_GONE].status,
+    problem=ProblemCode.CLIENT_GONE,
+    detail="The caller closed the connection; the call to the service was given up.",
+    origin="client",
+    flow=Flow(cut=ProblemCode.CLIENT_GONE),
+)
+
+
+def _broken_off(cut: Cut) -> Ending:
+    """Return the ending of an exchange that was stopped while its request was on its way."""
+    if cut.cause == ProblemCode.CLIENT_GONE:
+        return _CLIENT_GONE
+    return Ending(
+        status=PROBLEMS[cut.cause].status,
+        reason=cut.reason,
+        problem=cut.cause,
+        detail="The exchange was stopped while its body was on its way to the service.",
+        origin="gateway",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from connectors.base import Failure
@@ -37,8 +37,10 @@ class Exchange:
 
     `started_us` is system time and `began_us` monotonic time, both in microseconds; `at` is the
     decision time. `authenticated` is None for a public caller, `service` and `policy` are None
-    where none was found. `body` is the whole request body. `trace` is the caller's trace context,
-    if it sent one. `grant` is the urgent grant that the call invokes, if the agreement has any.
+    where none was found. `body` is the whole request body; it is empty where `unread` says that
+    the body was not needed for the decision, and goes upstream as it comes. `trace` is the caller's
+    trace context, if it sent one. `grant` is the urgent grant that the call invokes, if the
+    agreement has any.
     """
 
     id: bytes
@@ -54,6 +56,7 @@ class Exchange:
     policy: Policy | None = None
     body: bytes = b""
     grant: HeldGrant | None = None
+    unread: bool = False
 
     @property
     def trace_id(self) -> str:
@@ -72,6 +75,22 @@ class Exchange:
         return format_traceparent(self.trace_id, self.span_id, sampled=sampled)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """What passed through an exchange whose bodies were not held whole.
+
+    `answer_bytes` were released to the consumer, None where the answer was whole; `request_bytes`
+    went upstream, None where the request was whole. The digests are those of whole bodies only.
+    `cut` says why a body, or the wait for the service, broke off before its end.
+    """
+
+    answer_bytes: int | None = None
+    answer_digest: str | None = None
+    request_bytes: int | None = None
+    request_digest: str | None = None
+    cut: str | None = None
+
+
 @hot_value(frozen=True, slots=True, kw_only=True)
 class Ending:
     """How an exchange ended: what the consumer gets, and what the outcome record says of it.
@@ -79,7 +98,7 @@ class Ending:
     `problem` is the problem code where no data was released; `sent` is false only where the
     service surely never saw the call, and `failure` says how the call itself failed. `subjects`
     are the identifiers of the people in the answer, and `subjects_counted` the number of people,
-    those that cannot be told apart included.
+    those that cannot be told apart included. `flow` is for bodies that were not held whole.
     """
 
     status: int
@@ -100,3 +119,4 @@ class Ending:
     fields_sent: tuple[str, ...] = field(default=())
     fields_withheld: tuple[str, ...] = field(default=())
     leaked: tuple[str, ...] = field(default=())
+    flow: Flow | None = None

@@ -11,12 +11,12 @@ from gateway.clock import DecisionClock, monotonic_us, new_uuid7, system_time_us
 from gateway.errors import ProblemCode
 from gateway.exchange.answers import ErrorAnswer, refusal
 from gateway.exchange.derived import Derived
-from gateway.exchange.duties.media import Format, read_media
 from gateway.exchange.facts import Exchange
 from gateway.exchange.held import look_up, relies_on_state
-from gateway.exchange.messages import BodyTooLarge, Headers, Request
+from gateway.exchange.messages import Headers, Request
+from gateway.exchange.request_body import NO_BODY, Body, read_body
 from gateway.exchange.routes import Route
-from gateway.exchange.rows import Rows, RowsUnreadable, read_rows
+from gateway.exchange.rows import Rows
 from gateway.exchange.snapshot import Service, Snapshot, StopList
 from gateway.identity.authenticate import CHALLENGE_MISSING, Authenticator
 from gateway.identity.caller import (
@@ -33,9 +33,6 @@ from policies.decide import decide
 from policies.decision import PUBLIC, BreakGlassRequest, Caller, Decision, Query, ReasonCode
 from policies.hot import hot_value
 from policies.select import refuse, select
-
-REQUEST_BODY_BYTES_MAX: Final = 1024 * 1024
-"""The longest request body that the gateway takes."""
 
 _PUBLIC_CALLER: Final = Caller(organisation=PUBLIC)
 
@@ -70,15 +67,6 @@ class _Presented(TypedDict):
     issuers: Mapping[str, IssuerProfile]
     audiences: frozenset[str]
     at: datetime
-
-
-@hot_value(frozen=True, slots=True, kw_only=True)
-class _Body:
-    """A request body as read: its rows if it is JSON, or why it cannot be used."""
-
-    content: bytes = b""
-    rows: Rows | None = None
-    unreadable: ErrorAnswer | None = None
 
 
 def open_exchange(request: Request, clock: DecisionClock) -> Opened:
@@ -126,7 +114,7 @@ async def inquire(
     if isinstance(chosen, ReasonCode) and authenticated is None:
         return _credentials_missing(served=route is not None)
 
-    body = await _read_body(request) if request.has_body else _NO_BODY
+    body = await read_body(request) if request.has_body else NO_BODY
     query = _query(opened.at, request, caller, claims, body.rows)
     policy = chosen if isinstance(chosen, Policy) else None
     grant = None
@@ -147,6 +135,8 @@ async def inquire(
         policy=policy,
         body=body.content,
         grant=grant,
+        # Whom a file is about is not known, so that no grant for some people can cover it.
+        unread=body.media_type in decision.duties.body_media_types and decision.break_glass is None,
     )
     return Inquiry(exchange=exchange, error=_error(exchange, body))
 
@@ -290,28 +280,6 @@ def _urgent(said: BreakGlassClaim) -> BreakGlassRequest:
     return BreakGlassRequest(reason=said.reason, justification=said.justification, suspended=True)
 
 
-_NO_BODY: Final = _Body()
-
-
-async def _read_body(request: Request) -> _Body:
-    try:
-        content = await request.body.read(REQUEST_BODY_BYTES_MAX)
-    except BodyTooLarge:
-        detail = f"The body is longer than {REQUEST_BODY_BYTES_MAX} bytes. Send fewer rows."
-        return _Body(unreadable=ErrorAnswer(code=ProblemCode.BODY_TOO_LARGE, detail=detail))
-    content_type = next((value for name, value in request.headers if name == b"content-type"), b"")
-    if read_media(content_type.decode("latin-1")).format is not Format.JSON:
-        # What the gateway cannot read, it cannot check against the rule's fields.
-        detail = "The gateway checks request bodies and reads JSON only. Send application/json."
-        code = ProblemCode.UNSUPPORTED_MEDIA_TYPE
-        return _Body(content=content, unreadable=ErrorAnswer(code=code, detail=detail))
-    rows = read_rows(content)
-    if isinstance(rows, RowsUnreadable):
-        unreadable = ErrorAnswer(code=ProblemCode.MALFORMED_BODY, detail=rows.detail)
-        return _Body(content=content, unreadable=unreadable)
-    return _Body(content=content, rows=rows)
-
-
 def _unless_stopped(
     authenticated: Authenticated, stops: StopList
 ) -> Authenticated | Unauthenticated:
@@ -353,6 +321,18 @@ def _unless_suspended(
     return decision
 
 
+def stopped(exchange: Exchange, stops: StopList) -> ReasonCode | None:
+    """Tell why an exchange under way may not go on: what it rests on has been stopped since."""
+    if not stops.entries:
+        return None
+    if exchange.authenticated is not None:
+        credentials = _unless_stopped(exchange.authenticated, stops)
+        if isinstance(credentials, Unauthenticated):
+            return credentials.reason
+    decision = _unless_suspended(exchange.decision, exchange.policy, exchange.service, stops)
+    return None if decision.permitted else decision.reason
+
+
 def _credentials_missing(*, served: bool) -> Unauthenticated:
     """Refuse a caller without credentials: 401 where a service answers, 404 where none does."""
     return Unauthenticated(
@@ -368,7 +348,7 @@ def _credentials_missing(*, served: bool) -> Unauthenticated:
     )
 
 
-def _error(exchange: Exchange, body: _Body) -> ErrorAnswer | None:
+def _error(exchange: Exchange, body: Body) -> ErrorAnswer | None:
     decision = exchange.decision
     if not decision.permitted:
         if decision.reason is ReasonCode.AGREEMENT_NOT_FOUND and exchange.service is None:
@@ -378,4 +358,4 @@ def _error(exchange: Exchange, body: _Body) -> ErrorAnswer | None:
                 reason=decision.reason,
             )
         return refusal(decision)
-    return body.unreadable
+    return None if exchange.unread else body.unreadable

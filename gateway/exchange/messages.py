@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.errors import ProblemCode
 from policies.hot import hot_value
@@ -57,13 +57,43 @@ class ClientGone(Exception):
     """The caller closed the connection before the exchange was over."""
 
 
+class AnswerCut(Exception):
+    """The rest of an answer may not be released; why is on record."""
+
+
+class Presence(Protocol):
+    """Whether the caller of a request is still there."""
+
+    def left(self) -> bool:
+        """Whether the connection is gone or closing, so that no answer can reach the caller."""
+
+    def when_left(self, callback: Callable[[], object] | None) -> None:
+        """Call `callback` once, when the connection is lost; None calls nobody any more."""
+
+
+class _AlwaysThere:
+    """The presence of a caller of whom nobody can tell."""
+
+    def left(self) -> bool:
+        """Believe that it is there."""
+        return False
+
+    def when_left(self, callback: Callable[[], object] | None) -> None:
+        """Call nobody."""
+
+
+_ALWAYS_THERE: Final = _AlwaysThere()
+
+
 @hot_value(frozen=True, slots=True, kw_only=True)
 class Request:
     """One request whose framing, host, path and header fields the strict front has accepted.
 
     `headers` are the fields as received, allow-listed. `source` is the peer's address;
     `certificate_der` its client certificate, if TLS was terminated here and one was shown.
-    `secure` tells whether the connection is TLS. `has_body` is false for a request without one.
+    `secure` tells whether the connection is TLS. `has_body` is false for a request without one,
+    `body_bytes` its length where the request says it, None for chunks. `presence` tells that the
+    caller has left.
     """
 
     method: str
@@ -74,7 +104,9 @@ class Request:
     secure: bool = False
     certificate_der: bytes | None = None
     has_body: bool = False
+    body_bytes: int | None = None
     body: RequestBody
+    presence: Presence = _ALWAYS_THERE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,14 +28,14 @@ from gateway.exchange.inquiry import Opened, inquire, open_exchange
 from gateway.exchange.limits import RateLimiter
 from gateway.exchange.messages import Request, Response
 from gateway.exchange.refused import RefusedTraffic
-from gateway.exchange.snapshot import Snapshot, StopList
+from gateway.exchange.snapshot import STOP_LIST_AGE_S_MAX, Snapshot, StopList
+from gateway.exchange.stream import LongAnswer, long_response
+from gateway.exchange.watch import Watch
 from gateway.identity.authenticate import Authenticator
 from gateway.identity.caller import Unauthenticated
 from gateway.telemetry import Telemetry
 from policies.decision import PUBLIC, ReasonCode
 
-STOP_LIST_AGE_S_MAX: Final = 5.0
-"""A stop-list older than this stops everything: fail closed, never fail stale."""
 RETRY_LATER: Final = ((b"retry-after", b"1"),)
 """When a call that the gateway could not take may be tried again."""
 
@@ -92,14 +92,27 @@ async def exchange(request: Request, now: Snapshot, ports: Ports) -> Response:
     # The call, and the duties on its answer (step 6).
     assert subject.service is not None  # noqa: S101 - a permitted exchange has a service
     connector = ports.connectors[subject.service.facts.connector]
-    ending = await deliver(subject, connector, ports.duty_processes)
+    watch = _watch(subject, recorded, ports) if subject.unread else None
+    ending = await deliver(subject, connector, ports.duty_processes, watch)
+    if isinstance(ending, LongAnswer):
+        watch = watch or _watch(subject, recorded, ports)
+        return long_response(
+            ending, watch, request.presence, lambda end: _finish(subject, end, recorded, ports)
+        )
+    return _respond(subject, await _finish(subject, ending, recorded, ports))
 
+
+async def _finish(subject: Exchange, ending: Ending, intent: Position, ports: Ports) -> Ending:
     # Outcome (step 7): durable before the consumer has the whole answer (invariant I2).
     if ending.failure is not None:
         ports.telemetry.service_failed(ending.failure)
-    ending = await conclude(subject, ending, recorded, ports.log, instance=ports.instance)
+    ending = await conclude(subject, ending, intent, ports.log, instance=ports.instance)
     _count(subject, ending.reason, ending.status, ports)
-    return _respond(subject, ending)
+    return ending
+
+
+def _watch(subject: Exchange, intent: Position, ports: Ports) -> Watch:
+    return Watch(subject, intent, log=ports.log, instance=ports.instance, stop_list=ports.stop_list)
 
 
 async def turn_away(

@@ -1,4 +1,4 @@
-"""Taking in a request: its body has arrived whole before anything is decided about it."""
+"""Taking in a request: a body that the decision reads has arrived whole before it is made."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Final
 
 from gateway.errors import ProblemCode
 from gateway.exchange.answers import ErrorAnswer, answer
-from gateway.exchange.inquiry import REQUEST_BODY_BYTES_MAX, open_exchange, turned_away
+from gateway.exchange.inquiry import open_exchange, turned_away
 from gateway.exchange.messages import BodyTooLarge, Headers, Request, Response
 from gateway.exchange.pipeline import Ports, exchange, turn_away
+from gateway.exchange.request_body import REQUEST_BODY_BYTES_MAX, is_read
 from gateway.exchange.snapshot import Snapshot
 
 BODY_S_MAX: Final = 30.0
@@ -42,12 +43,13 @@ async def serve(request: Request, current: Callable[[], Snapshot], ports: Ports)
     """Answer one request under the Snapshot that is in force when it has arrived whole.
 
     A body may come slowly. Time, Snapshot, stop-list and credentials are those of its end: what
-    was suspended or has expired meanwhile stops it.
+    was suspended or has expired meanwhile stops it. A body that no decision reads is not waited
+    for: it is decided about before, and watched while it passes.
 
     Raises:
         ClientGone: the caller left before its request was whole; nothing was called or recorded.
     """
-    if not request.has_body:
+    if not request.has_body or not is_read(request):
         return _mirrored(request, await exchange(request, current(), ports))
     received = await _receive(request, current(), ports)
     if isinstance(received, Request):

@@ -17,7 +17,7 @@ from gateway.audit.seal import SharedSection
 from gateway.audit.store import Position
 from gateway.clock import monotonic_us, new_uuid7, system_time_us
 from gateway.exchange.derived import Derived
-from gateway.exchange.facts import Ending, Exchange
+from gateway.exchange.facts import Ending, Exchange, Flow
 from gateway.exchange.held import subject_kind
 from gateway.identity.caller import Claims
 from policies.decision import PUBLIC, Decision, Outcome, ReasonCode, Verdict
@@ -84,6 +84,11 @@ def outcome(exchange: Exchange, ending: Ending, position: Position, *, instance:
         sections["payload"] = {"response_digest": _digest(ending.body)}
     if ending.subjects:
         sections["subject"] = _people(exchange, ending.subjects)
+    if ending.flow is not None:
+        core.update(_passed(ending.flow))
+        digests = _digests(ending.flow)
+        if digests:
+            sections["payload"] = {**sections.get("payload", {}), **digests}
     return Record(
         record_id=new_uuid7(),
         kind=Kind.OUTCOME,
@@ -91,6 +96,32 @@ def outcome(exchange: Exchange, ending: Ending, position: Position, *, instance:
         at_us=system_time_us(),
         sections=sections,
     )
+
+
+def progress(exchange: Exchange, flow: Flow, position: Position, *, instance: str) -> Record:
+    """Return the record of what had passed at the end of a window of a long exchange."""
+    core: dict[str, object] = {
+        "intent": position.index,
+        "duration_us": monotonic_us() - exchange.began_us,
+        "gateway": instance,
+    }
+    return Record(
+        record_id=new_uuid7(),
+        kind=Kind.PROGRESS,
+        exchange=exchange.id,
+        at_us=system_time_us(),
+        sections={"core": {**core, **_passed(flow)}},
+    )
+
+
+def _passed(flow: Flow) -> Section:
+    return _known(
+        {"bytes": flow.answer_bytes, "request_bytes": flow.request_bytes, "cut": flow.cut}
+    )
+
+
+def _digests(flow: Flow) -> Section:
+    return _known({"response_digest": flow.answer_digest, "request_digest": flow.request_digest})
 
 
 def request_subjects(exchange: Exchange) -> frozenset[str]:
@@ -293,8 +324,12 @@ def _microseconds(instant: datetime) -> int:
 
 
 def _digest(content: bytes) -> str:
-    """SHA-256 as a structured-field byte sequence (RFC 9530, section 2)."""
-    return f"sha-256=:{_base64(hashlib.sha256(content).digest())}:"
+    return digest_text(hashlib.sha256(content).digest())
+
+
+def digest_text(sha256: bytes) -> str:
+    """Return a SHA-256 as a structured-field byte sequence (RFC 9530, section 2)."""
+    return f"sha-256=:{_base64(sha256)}:"
 
 
 def _base64(content: bytes) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from connectors.http import HttpSettings
 from gateway.exchange.routes import RouteTable
@@ -52,6 +53,10 @@ class Snapshot:
     agreements: AgreementIndex
     law: Law
     forms: Mapping[str, DecisionForm]
+
+
+STOP_LIST_AGE_S_MAX: Final = 5.0
+"""A stop-list older than this stops everything: fail closed, never fail stale."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -121,6 +121,14 @@ _TEXTS: Final[Mapping[ProblemCode, tuple[int, Origin, str, str, str]]] = {
         "The request was not complete within the gateway's time limit.",
         "Send the whole request at once.",
     ),
+    ProblemCode.CLIENT_GONE: (
+        499,
+        Origin.CLIENT,
+        "The caller left before the answer",
+        "The connection was closed while the service was being asked, so the call was given up. "
+        "Nobody receives this answer: its status stands in the record alone.",
+        "Wait longer for the answer. If the call changes something, ask first what became of it.",
+    ),
     ProblemCode.EXPECTATION_FAILED: (
         417,
         Origin.CLIENT,

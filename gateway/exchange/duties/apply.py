@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from gateway.exchange.duties.applied import Applied, Shape, Withheld, not_applicable
 from gateway.exchange.duties.csv_duties import apply_to_csv
+from gateway.exchange.duties.csv_stream import CsvStream
 from gateway.exchange.duties.fhir_duties import apply_to_fhir
 from gateway.exchange.duties.json_duties import apply_to_json
 from gateway.exchange.duties.media import Format, read_media
 from gateway.exchange.duties.parquet_duties import apply_to_parquet
 from gateway.exchange.duties.small_numbers import small_numbers_withheld
+from gateway.exchange.duties.streamed import NoDuties, StreamedDuties
 from policies.decision import Duties
 
-__all__ = ["Applied", "Shape", "Withheld", "apply_duties", "has_body_duties"]
+__all__ = [
+    "Applied",
+    "Shape",
+    "Withheld",
+    "apply_duties",
+    "has_body_duties",
+    "may_stream",
+    "streamed_duties",
+]
 
 
 def has_body_duties(duties: Duties) -> bool:
@@ -25,6 +35,28 @@ def has_body_duties(duties: Duties) -> bool:
         or duties.subject_field is not None
         or duties.counts_subjects
     )
+
+
+def may_stream(duties: Duties, *, media_type: str) -> bool:
+    """Whether `duties` can be applied to an answer in pieces.
+
+    Small numbers, caps on records and counts of people are duties over the whole body, and the
+    records of a JSON document cannot be told before its end.
+    """
+    if not has_body_duties(duties):
+        return True
+    whole = (
+        duties.counts_subjects
+        or duties.small_number_guard
+        or duties.records_max is not None
+        or duties.subject_field is not None
+    )
+    return not whole and read_media(media_type).format is Format.CSV
+
+
+def streamed_duties(duties: Duties, shape: Shape) -> StreamedDuties:
+    """Return what applies `duties` to an answer in pieces, where they `may_stream`."""
+    return CsvStream(duties, shape) if has_body_duties(duties) else NoDuties(shape)
 
 
 def apply_duties(

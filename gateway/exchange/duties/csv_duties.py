@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from gateway.exchange.duties.applied import (
@@ -27,8 +28,8 @@ from gateway.exchange.duties.small_numbers import (
 )
 from policies.decision import Duties
 
-_UNREADABLE: Final = not_applicable("The service's answer is not CSV that can be read safely.")
-_NO_COLUMN: Final = not_applicable("The service's answer has none of the fields that may leave.")
+UNREADABLE: Final = not_applicable("The service's answer is not CSV that can be read safely.")
+NO_COLUMN: Final = not_applicable("The service's answer has none of the fields that may leave.")
 
 
 def apply_to_csv(duties: Duties, shape: Shape, body: bytes) -> Applied | Withheld:
@@ -39,23 +40,19 @@ def apply_to_csv(duties: Duties, shape: Shape, body: bytes) -> Applied | Withhel
     try:
         table = read_table(body)
     except CsvUnreadable:
-        return _UNREADABLE
+        return UNREADABLE
     if duties.small_number_guard and not _counts_are_safe(table, shape.count_at):
         return small_numbers_withheld()
-    kept = [
-        at
-        for at, name in enumerate(table.names)
-        if duties.allowed is None or name in duties.allowed
-    ]
+    kept = kept_columns(duties, table.names)
     if not kept:
-        return _NO_COLUMN
+        return NO_COLUMN
     rules = row_rules(duties, shape)
-    judged = _judge(table, rules)
+    judged = judge_rows(table.names, table.rows, rules)
     exceeded = volume_exceeded(duties, len(judged.rows))
     if exceeded is not None:
         return exceeded
     if duties.allowed is not None or rules.judges:
-        body = _write(table, kept, judged.rows)
+        body = write_rows(table, kept_cells(kept, (table.header, *judged.rows)))
     fields_withheld, leaked = withheld_names(duties, frozenset(table.names), rules.columns)
     subjects, subjects_counted = people(judged.persons, shape.known_subjects)
     return Applied(
@@ -80,7 +77,7 @@ def _counts_are_safe(table: Table, count_at: tuple[str, ...]) -> bool:
     )
 
 
-class _Judged(NamedTuple):
+class Judged(NamedTuple):
     """The rows that may leave, in their order, whom they are about, and who was redacted."""
 
     rows: list[list[str]]
@@ -88,11 +85,17 @@ class _Judged(NamedTuple):
     redacted: list[str | None]
 
 
-def _judge(table: Table, rules: RowRules) -> _Judged:
-    judged = _Judged([], [], [])
-    places = [table.names.index(name) if name in table.names else None for name in rules.columns]
-    redact = [at for at, name in enumerate(table.names) if name in rules.redact]
-    for row in table.rows:
+def kept_columns(duties: Duties, names: Sequence[str]) -> list[int]:
+    """Return the places of the columns that may leave."""
+    return [at for at, name in enumerate(names) if duties.allowed is None or name in duties.allowed]
+
+
+def judge_rows(names: Sequence[str], rows: Iterable[list[str]], rules: RowRules) -> Judged:
+    """Decide on each of `rows` by itself; cells that are redacted are emptied in place."""
+    judged = Judged([], [], [])
+    places = [names.index(name) if name in names else None for name in rules.columns]
+    redact = [at for at, name in enumerate(names) if name in rules.redact]
+    for row in rows:
         values = [None if at is None else cell_value(row[at]) for at in places]
         fate = rules.fate(values) if rules.judges else Fate.KEEP
         if fate is Fate.DROP:
@@ -108,9 +111,9 @@ def _judge(table: Table, rules: RowRules) -> _Judged:
     return judged
 
 
-def _write(table: Table, kept: list[int], rows: list[list[str]]) -> bytes:
-    """Write the kept columns; an only cell that is empty is quoted, or its row would be a gap."""
-    lines = [[row[at] for at in kept] for row in (table.header, *rows)]
+def kept_cells(kept: Sequence[int], rows: Iterable[Sequence[str]]) -> list[list[str]]:
+    """Return the cells to write; an only one that is empty is quoted, or its row would be a gap."""
+    lines = [[row[at] for at in kept] for row in rows]
     if len(kept) == 1:
         lines = [[cells[0] or '""'] for cells in lines]
-    return write_rows(table, lines)
+    return lines

@@ -9,7 +9,7 @@ from typing import Final
 
 BYTE_ORDER_MARK: Final = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROL: Final = bytes({*range(0x20), 0x7F} - set(b"\t\n\r"))
 _CELL: Final = re.compile(r'"[^"]*+(?:""[^"]*+)*+"|[^",\r\n]*+')
 
 
@@ -40,21 +40,18 @@ def read_table(body: bytes) -> Table:
     inside an unquoted cell or text after a quoted one, line endings that differ, control
     characters. A byte order mark is kept.
     """
+    check_octets(body)
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise CsvUnreadable("not UTF-8") from error
-    if _CONTROL.search(text):
-        raise CsvUnreadable("a control character")
     mark = BYTE_ORDER_MARK if text.startswith(BYTE_ORDER_MARK) else ""
-    end = _line_ending(text)
-    rows = list(_rows(text, len(mark), end))
+    end = line_ending(text)
+    rows = list(read_rows(text, len(mark), end))
     if not rows:
         raise CsvUnreadable("no header row")
     header = rows.pop(0)
-    names = tuple(map(cell_value, header))
-    if len(set(names)) != len(names):
-        raise CsvUnreadable("a column name is given twice")
+    names = column_names(header)
     if any(len(row) != len(names) for row in rows):
         raise CsvUnreadable("rows of different lengths")
     return Table(
@@ -81,13 +78,30 @@ def cell_value(cell: str) -> str:
 _COMMA_JOIN: Final = ",".join
 
 
-def _line_ending(text: str) -> str:
+def check_octets(body: bytes) -> None:
+    """Refuse control characters other than tab and line ends; raises `CsvUnreadable`.
+
+    In UTF-8 their octets are part of no other character.
+    """
+    if len(body.translate(None, _CONTROL)) != len(body):
+        raise CsvUnreadable("a control character")
+
+
+def column_names(header: Sequence[str]) -> tuple[str, ...]:
+    """Return the names that a header row gives; raises `CsvUnreadable`."""
+    names = tuple(map(cell_value, header))
+    if len(set(names)) != len(names):
+        raise CsvUnreadable("a column name is given twice")
+    return names
+
+
+def line_ending(text: str) -> str:
     """Return the ending of the first line; a table with another one further down is refused."""
     at = text.find("\n")
     return "\r\n" if at > 0 and text[at - 1] == "\r" else "\n"
 
 
-def _rows(text: str, position: int, end: str) -> Iterator[list[str]]:
+def read_rows(text: str, position: int, end: str) -> Iterator[list[str]]:
     """Yield the raw cells of each row; a row without quotes takes the fast way."""
     quote = text.find('"', position)
     while position < len(text):

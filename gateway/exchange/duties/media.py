@@ -33,6 +33,11 @@ class Media:
 _OTHER: Final = Media(format=Format.OTHER)
 
 
+def essence_of(media_type: str) -> str:
+    """Return type and subtype of a ``Content-Type`` value, in lower case, without parameters."""
+    return media_type.partition(";")[0].strip().lower()
+
+
 @lru_cache(maxsize=MEDIA_TYPES_REMEMBERED_MAX)
 def read_media(media_type: str) -> Media:
     """Read a ``Content-Type`` value (RFC 9110 §8.3.1); total.

@@ -122,6 +122,7 @@ def _request(head: Head, scope: Message, body: RequestBody) -> Request:
         source=scope["client"][0] if scope.get("client") else "",
         secure=scope["scheme"] == "https",
         has_body=head.body_bytes != 0,
+        body_bytes=head.body_bytes,
         body=body,
     )
 
@@ -134,11 +135,13 @@ async def _send(response: Response, method: str, send: Send) -> None:
         headers.append((b"content-length", b"%d" % len(body)))
     if response.close:
         headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    start = {"type": "http.response.start", "status": response.status, "headers": headers}
     if isinstance(body, bytes):
+        await send(start)
         await send({"type": "http.response.body", "body": body if content else b""})
         return
     async with closing(body):
+        await send(start)
         async for chunk in body:
             if content and chunk:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})

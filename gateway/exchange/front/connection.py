@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any, ClassVar, Protocol, cast
 
@@ -44,9 +45,9 @@ class Connection(asyncio.Protocol):
     wheel: ClassVar[Wheel | None] = None
 
     __slots__ = (
-        "_certificate_der", "_last", "_lingered_bytes", "_loop", "_phase", "_reading_paused",
-        "_secure", "_server_state", "_source", "_transport", "_unread", "_unwritten_bytes",
-        "_wheel", "_write_waiter", "_writing_paused", "deadline_s",
+        "_certificate_der", "_last", "_lingered_bytes", "_loop", "_on_leaving", "_phase",
+        "_reading_paused", "_secure", "_server_state", "_source", "_transport", "_unread",
+        "_unwritten_bytes", "_wheel", "_write_waiter", "_writing_paused", "deadline_s",
     )  # fmt: skip
 
     def __init__(
@@ -69,6 +70,7 @@ class Connection(asyncio.Protocol):
         self._reading_paused = False
         self._writing_paused = False
         self._write_waiter: asyncio.Future[None] | None = None
+        self._on_leaving: Callable[[], object] | None = None
         self._unwritten_bytes: float = math.inf
         self._lingered_bytes = 0
         self._phase = HEAD
@@ -97,6 +99,8 @@ class Connection(asyncio.Protocol):
         self._phase = CLOSING
         self._unread = b""
         self.resume_writing()
+        if self._on_leaving is not None:
+            self._on_leaving()
 
     def data_received(self, data: bytes) -> None:
         """Pass octets on with those that have waited; throw them away once we are closing."""
@@ -135,6 +139,16 @@ class Connection(asyncio.Protocol):
             self._enter(self._phase, self.settings.write_window_s)
         else:
             self._transport.abort()
+
+    # What the handler asks (`Presence`).
+
+    def left(self) -> bool:
+        """Whether no answer can reach the caller any more."""
+        return self._phase is CLOSING
+
+    def when_left(self, callback: Callable[[], object] | None) -> None:
+        """Call `callback` once, when the connection is lost; None calls nobody any more."""
+        self._on_leaving = callback
 
     # What the octets mean is told by the subclass.
 

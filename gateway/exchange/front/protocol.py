@@ -34,6 +34,7 @@ from gateway.exchange.front.replies import (
 )
 from gateway.exchange.front.rules import FrontSettings, Head, check_head
 from gateway.exchange.messages import (
+    AnswerCut,
     ClientGone,
     FrontRefusal,
     Request,
@@ -103,7 +104,7 @@ class FrontProtocol(Connection):
             self._refuse(_TOO_MANY)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the body and the writer; the handler goes on."""
+        """Tell the body, the writer and the handler, which goes on to the record."""
         super().connection_lost(exc)
         if self._body is not None:
             self._body.break_off()
@@ -205,7 +206,9 @@ class FrontProtocol(Connection):
             secure=self._secure,
             certificate_der=self._certificate_der,
             has_body=head.body_bytes != 0,
+            body_bytes=head.body_bytes,
             body=body,
+            presence=self,
         )
         self._busy = True
         self._responding = False
@@ -291,11 +294,10 @@ class FrontProtocol(Connection):
         """Write a body chunk by chunk; False if the message stays incomplete."""
         content = has_content(method, response.status)
         try:
-            if self._responding:
-                self._transport.write(
-                    streamed_head(response, method, date=self._wheel.date, close=close)
-                )
             async with closing(body):
+                if self._responding:
+                    head = streamed_head(response, method, date=self._wheel.date, close=close)
+                    self._transport.write(head)
                 async for chunk in body:
                     if self._phase is CLOSING:
                         return False
@@ -303,7 +305,7 @@ class FrontProtocol(Connection):
                         self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
                         await self._drained()
         except Exception as error:  # noqa: BLE001 - whatever it is, the answer must not look whole
-            if not isinstance(error, ClientGone):
+            if not isinstance(error, ClientGone | AnswerCut):
                 self._internal_error(error)
             self._transport.abort()
             return False

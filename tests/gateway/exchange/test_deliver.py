@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from connectors.base import Call, CallFailed, Failure, Health, Reply
+from connectors.scripted import Act
 from gateway.exchange.deliver import deliver, exchange_headers, released, upstream_call
 from gateway.exchange.duties.duty_processes import DutyProcesses
 from gateway.exchange.facts import Exchange
 from policies.decision import Duties, ReasonCode
-from tests.world import ask, json_answer, open_world
+from tests.world import World, ask, json_answer, open_world
 
 
 def without_duties(exchange: Exchange) -> Exchange:
@@ -146,5 +148,46 @@ def test_the_gateway_s_own_fields_are_added(tmp_path: Path) -> None:
 
             assert fields[b"onward-sharing"] == b"not-permitted"
             assert len(fields[b"exchange-id"]) == 36
+
+    asyncio.run(play())
+
+
+def test_a_caller_who_has_left_is_called_for_no_more(tmp_path: Path) -> None:
+    """N-05: gone before the call, nothing is sent; gone during it, the call is given up."""
+
+    class Leaving:
+        """A caller who leaves at the given moment."""
+
+        def __init__(self, world: World, *, before: bool) -> None:
+            """Leave before the call, or while it lasts."""
+            self.world = world
+            self.gone = before
+
+        def left(self) -> bool:
+            """Tell whether it left."""
+            return self.gone
+
+        def when_left(self, callback: Callable[[], object] | None) -> None:
+            """Leave as soon as the service has been asked."""
+            if callback is not None:
+                self.leaving = asyncio.ensure_future(self.leave(callback))
+
+        async def leave(self, callback: Callable[[], object]) -> None:
+            """Leave once the service was asked."""
+            await self.world.service.asked.wait()
+            self.gone = True
+            callback()
+
+    async def play() -> None:
+        async with open_world(tmp_path, [(Act.STALL,)]) as world:
+            connector = world.ports.connectors["dwp-eligibility"]
+            exchange = (await ask(world)).exchange
+            for before in (True, False):
+                request = replace(exchange.request, presence=Leaving(world, before=before))
+                called = replace(exchange, request=request)
+                ending = await deliver(called, connector, world.ports.duty_processes)
+
+                assert (ending.problem, ending.sent) == ("client-gone", not before)
+            assert len(world.service.requests) == 1
 
     asyncio.run(play())

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.exchange.inquiry import REQUEST_BODY_BYTES_MAX, Inquiry, inquire, open_exchange
+from gateway.exchange.inquiry import Inquiry, inquire, open_exchange
 from gateway.exchange.messages import BodyTooLarge, Request
+from gateway.exchange.request_body import REQUEST_BODY_BYTES_MAX
 from gateway.exchange.snapshot import StopList
 from gateway.identity.caller import Unauthenticated
 from policies.decision import ReasonCode
