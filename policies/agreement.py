@@ -167,6 +167,7 @@ class Rule:
     fields_allowed: tuple[str, ...] | None = None
     mask: Mapping[str, object] = field(default_factory=dict)
     body_fields_allowed: tuple[str, ...] = ()
+    body_media_types_allowed: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     hours: Hours | None = None
     request_context_required: tuple[str, ...] = ()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from typing import Final
 
 from policies.agreement import Agreement, Dataset, Rule
 from policies.decision import PUBLIC
 from policies.reading import Fault, Pointer, nearest
+
+_MEDIA_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9.+-]*/[a-z0-9][a-z0-9.+-]*")
+_JSON: Final = re.compile(r"[/+]json$")
 
 
 def incoherences(agreement: Agreement) -> list[Fault]:
@@ -57,11 +62,30 @@ def _check_rule(
     if rule.actor.mode == "public" and rule.party != PUBLIC:
         where = (*pointer, "actor", "mode")
         _note(faults, where, "contradiction", "mode public asks for the party 'public'")
+    _check_unread(faults, rule, pointer)
     if rule.dataset is not None:
         dataset, where = datasets.get(rule.dataset), (*pointer, "dataset")
         _check_name(faults, where, rule.dataset, datasets, "a dataset of this agreement")
         if dataset is not None:
             _check_fields(faults, rule, (*pointer, "fields_allowed"), dataset)
+
+
+def _check_unread(faults: list[Fault], rule: Rule, pointer: Pointer) -> None:
+    """A file that is not read cannot be held against a clause about what a request holds."""
+    for position, name in enumerate(rule.body_media_types_allowed):
+        where = (*pointer, "body_media_types_allowed", position)
+        if _MEDIA_TYPE.fullmatch(name) is None:
+            _note(faults, where, "malformed", "a media type in small letters, without parameters")
+        elif _JSON.search(name):
+            _note(faults, where, "contradiction", "JSON is always read: body_fields_allowed rules")
+    if not rule.body_media_types_allowed:
+        return
+    message = "cannot be kept where body_media_types_allowed lets files through unread"
+    if rule.filter_values:
+        _note(faults, (*pointer, "filter_values"), "contradiction", message)
+    for name in ("records_per_response", "subjects_per_day"):
+        if getattr(rule.limits, name) is not None:
+            _note(faults, (*pointer, "limits", name), "contradiction", message)
 
 
 def _check_fields(faults: list[Fault], rule: Rule, pointer: Pointer, dataset: Dataset) -> None:

@@ -329,6 +329,7 @@ _JUDGES: Final[Mapping[str, Judge]] = {
     "access.rules[].fields_allowed": _fields,
     "access.rules[].mask": _fields,
     "access.rules[].body_fields_allowed": _more,
+    "access.rules[].body_media_types_allowed": _more,
     "access.rules[].limits.per_minute": _bound,
     "access.rules[].limits.records_per_response": _bound,
     "access.rules[].limits.subjects_per_day": _bound,

@@ -40,6 +40,10 @@ ACCESS: Final[Mapping[str, Mapping[str, tuple[str, str, str, str]]]] = {
         "body_fields_allowed": (
             "fields sent", "The fields that a request may hold.", "E", "Others are refused.",
         ),
+        "body_media_types_allowed": (
+            "files sent", "The media types of files that a request may bring.", "E",
+            "They go to the service unread, as they come. Files of other types are refused.",
+        ),
         "limits": ("limits", "How much the rule allows.", "E", "See below."),
         "hours": ("opening hours", "When the rule is open.", "E", "See below."),
         "request_context_required": (

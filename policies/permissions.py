@@ -12,7 +12,8 @@ from policies.times import Window
 _RULE_REQUIRED = ("id", "party", "connector", "methods", "path", "purposes", "action", "actor")
 _RULE_OPTIONAL = (
     *("dataset", "filters_required", "filter_values", "fields_allowed", "mask"),
-    *("body_fields_allowed", "limits", "hours", "request_context_required", "obligations"),
+    *("body_fields_allowed", "body_media_types_allowed", "limits", "hours"),
+    *("request_context_required", "obligations"),
 )
 _BREAK_GLASS_NEEDED = (
     *("rules", "roles", "reasons", "justification_min_chars", "ttl", "max_subjects"),
@@ -46,6 +47,7 @@ def _read_rule(one: Section) -> Rule:
         fields_allowed=one.texts("fields_allowed") if one.given("fields_allowed") else None,
         mask=one.free("mask"),
         body_fields_allowed=one.texts("body_fields_allowed"),
+        body_media_types_allowed=one.texts("body_media_types_allowed"),
         limits=_read_limits(one),
         hours=_read_hours(one),
         request_context_required=one.texts("request_context_required"),

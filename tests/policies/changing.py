@@ -85,6 +85,7 @@ def _clauses(agreement: Agreement, rule: Rule) -> dict[str, st.SearchStrategy[An
         "fields_allowed": st.none() | subset(own or ("a",)),
         "mask": st.dictionaries(st.sampled_from(own or ("a",)), st.just("x"), max_size=1),
         "body_fields_allowed": subset(FIELDS),
+        "body_media_types_allowed": subset(("text/csv", "application/zip")),
         "limits": st.builds(
             Limits, records_per_response=st.sampled_from((None, 1, 2, 9)), per_minute=st.just(5)
         ),

@@ -47,3 +47,47 @@ def test_what_does_not_fit_is_told(
     with pytest.raises(DocumentInvalid) as raised:
         read_agreement(changed("DSA-2026-0002", {pointer: value}))
     assert code in {fault.code for fault in raised.value.faults}
+
+
+FILES = (*RULE, "body_media_types_allowed")
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "code"),
+    [
+        ({FILES: ["Text/CSV"]}, (*FILES, 0), "malformed"),
+        ({FILES: ["text/csv; charset=utf-8"]}, (*FILES, 0), "malformed"),
+        ({FILES: ["*/*"]}, (*FILES, 0), "malformed"),
+        ({FILES: ["text/csv", "application/json"]}, (*FILES, 1), "contradiction"),
+        ({FILES: ["application/fhir+json"]}, (*FILES, 0), "contradiction"),
+        (
+            {FILES: ["text/csv"], (*RULE, "filter_values"): {"known": ["true"]}},
+            (*RULE, "filter_values"),
+            "contradiction",
+        ),
+        (
+            {FILES: ["text/csv"], (*RULE, "limits"): {"records_per_response": 5}},
+            (*RULE, "limits", "records_per_response"),
+            "contradiction",
+        ),
+        (
+            {FILES: ["text/csv"], (*RULE, "limits"): {"subjects_per_day": 5}},
+            (*RULE, "limits", "subjects_per_day"),
+            "contradiction",
+        ),
+    ],
+)
+def test_a_file_that_is_not_read_is_held_against_no_clause(
+    changed: Callable[..., dict[str, Any]], changes: dict[Any, Any], where: Any, code: str
+) -> None:
+    """What nobody reads cannot be checked, and what can be read is never let through unread."""
+    with pytest.raises(DocumentInvalid) as raised:
+        read_agreement(changed("DSA-2026-0002", {(*RULE, "limits"): {}, **changes}))
+    assert (where, code) in {(fault.pointer, fault.code) for fault in raised.value.faults}
+
+
+def test_media_types_of_files_are_plain_names(changed: Callable[..., dict[str, Any]]) -> None:
+    """Any type but JSON may be agreed, where no clause asks what the request holds."""
+    types = ["text/csv", "application/vnd.apache.parquet", "application/zip"]
+    document = changed("DSA-2026-0002", {(*RULE, "limits"): {}, FILES: types})
+    assert read_agreement(document).rules[0].body_media_types_allowed == tuple(types)

@@ -73,6 +73,16 @@ def test_a_masked_field_does_not_leave(pack: Any) -> None:
     assert policy.rules[0].duties.allowed == {"fuel_poverty_eligible"}
 
 
+def test_a_rule_names_the_files_that_go_unread(pack: Any) -> None:
+    """Which media types pass unread is part of every permit, and none does by default."""
+    agreement = pack.agreements["DSA-2026-0003"]
+    plain, rule = pack.policies["DSA-2026-0003"], agreement.rules[0]
+    assert plain.rule("R1").duties.body_media_types == frozenset()
+    files = replace(rule, body_media_types_allowed=("text/csv",))
+    policy = pack.compile(replace(agreement, rules=(files,)))
+    assert policy.rules[0].duties.body_media_types == {"text/csv"}
+
+
 def test_rules_are_found_by_operation_whoever_s_they_are(pack: Any) -> None:
     """HEAD is governed by GET's rules; other methods and paths find nothing."""
     policy = pack.policies["DSA-2026-0002"]
