@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from gateway.audit import search
 from gateway.audit.entry import Kind
 from gateway.audit.log import AuditLog
 from gateway.audit.search import Filters, View, find, show
@@ -172,3 +173,31 @@ def test_an_erased_section_is_shown_as_none(path: Path) -> None:
     view = show(path, named(LEEDS), keys=keys_in(path.parent.parent))
     assert view is not None
     assert view["sections"] == {"actor": None}
+
+
+def test_a_long_exchange_is_followed_by_its_progress(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However far its end is from its beginning, each record leads to the next."""
+    monkeypatch.setattr(search, "ROWS_TO_OUTCOME_MAX", 2)
+    file, exchange = provisioned(tmp_path), new_uuid7()
+
+    async def use(log: AuditLog) -> None:
+        await log.append(intent(exchange))
+        for passed in (1, 2, 3):
+            await log.append(intent())
+            await log.append(record(Kind.PROGRESS, exchange, core={"bytes": passed}))
+        (only,) = find(file, Filters(), limit=1, cursor=1).items
+        assert (only["state"], only["finished"]) == (Kind.INTENT, None)
+        await log.append(outcome(exchange, bytes=4))
+
+    using(tmp_path, use)
+    shown = show(file, exchange)
+    assert shown is not None
+    kinds = [entry["kind"] for entry in shown["entries"]]  # type: ignore[attr-defined]  # a list of objects
+    assert kinds == [Kind.INTENT, *(Kind.PROGRESS,) * 3, Kind.OUTCOME]
+    assert shown["bytes"] == 4
+    (found,) = [
+        one for one in find(file, Filters()).items if one["exchange_id"] == shown["exchange_id"]
+    ]
+    assert found["entries"] == shown["entries"]

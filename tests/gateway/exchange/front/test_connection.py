@@ -24,6 +24,7 @@ from tests.listening import (
     connected,
     listening,
     read_answer,
+    reset_when_closed,
     talk,
     until,
 )
@@ -296,3 +297,27 @@ def test_n_07_a_request_on_its_way_is_answered_though_the_listener_ends() -> Non
             assert await reader.read() == b""
 
     asyncio.run(run())
+
+
+def test_n_05_whoever_works_for_a_caller_is_told_that_it_left() -> None:
+    """The handler can give up what nobody waits for; it is told once, and only while it asks."""
+
+    async def run() -> bool:
+        began, told = asyncio.Event(), asyncio.Event()
+
+        async def handler(request: Request) -> Response:
+            assert not request.presence.left()
+            request.presence.when_left(told.set)
+            began.set()
+            await told.wait()
+            return Response(status=200, headers=())
+
+        async with listening(handler) as listener:
+            async with connected(listener.port) as (_, writer):
+                writer.write(GET)
+                await began.wait()
+                reset_when_closed(writer)
+            await asyncio.wait_for(told.wait(), PATIENCE_S)
+        return told.is_set()
+
+    assert asyncio.run(run())
