@@ -20,6 +20,7 @@ from gateway.exchange.snapshot import Service, Snapshot, StopList
 from gateway.identity.caller import IssuerProfile
 from gateway.registry.compiled import AgreementCompiler
 from gateway.registry.configuration import Configuration
+from gateway.registry.lawbooks import vocabulary_version
 from gateway.registry.reach import read_reach
 from gateway.registry.store import RegistryUnavailable
 from policies.decision import DecisionForm
@@ -47,7 +48,8 @@ class SnapshotRefused(Exception):
 class Rulebook:
     """All that decisions depend on, compiled; where anything is to be reached is no part of it.
 
-    `forms` are the recorded decisions to share, by the reference of their request.
+    `forms` are the recorded decisions to share, by the reference of their request; `vocabulary` is
+    the version of the code lists.
     """
 
     issuers: Mapping[str, IssuerProfile]
@@ -56,6 +58,7 @@ class Rulebook:
     agreements: AgreementIndex
     law: Law
     forms: Mapping[str, DecisionForm]
+    vocabulary: str
 
 
 def compile_rules(
@@ -93,6 +96,7 @@ def compile_rules(
         agreements=AgreementIndex(compiled.policies),
         law=law,
         forms=forms,
+        vocabulary=vocabulary_version(configuration),
     )
 
 
@@ -142,6 +146,7 @@ def compile_snapshot(
         agreements=rules.agreements,
         law=rules.law,
         forms=rules.forms,
+        vocabulary=rules.vocabulary,
     )
 
 

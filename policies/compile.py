@@ -13,6 +13,7 @@ from policies.agreement import (
     Agreement,
     BreakGlass,
     Dataset,
+    Legal,
     Party,
     Retention,
     Rule,
@@ -90,6 +91,7 @@ class CompiledRule:
     urgent: UrgentAccess | None
     contact: str | None
     data_classes: frozenset[str]
+    obligations: tuple[str, ...]
     duties: Duties
     permits: dict[Hashable, Decision] = field(default_factory=dict, repr=False, compare=False)
     clauses: frozenset[str] = field(init=False, repr=False, compare=False)
@@ -144,6 +146,8 @@ class Policy:
     ends: datetime | None
     review_lapses: datetime
     publish: str
+    legal: Legal
+    restriction_basis: str | None
     retention: Retention
     ref: AgreementRef
     rules: tuple[CompiledRule, ...]
@@ -214,6 +218,8 @@ def compile_policy(
         ends=None if term.end is None else term.end.astimezone(UTC),
         review_lapses=end_of_day(term.review_by, term.review_grace),
         publish=agreement.transparency.publish,
+        legal=agreement.legal,
+        restriction_basis=agreement.rights.restriction_basis,
         retention=agreement.retention,
         ref=AgreementRef(id=agreement.agreement_id, version=agreement.version, digest=digest),
         rules=tuple(rules),
@@ -279,6 +285,7 @@ def _compile_rule(agreement: Agreement, rule: Rule, service: ServiceFacts) -> Co
         data_classes=frozenset(
             one.class_ for one in (dataset.fields if dataset else ()) if one.name in permitted
         ),
+        obligations=tuple(sorted(rule.obligations)),
         duties=_duties(agreement, rule, dataset, service, permitted),
     )
 

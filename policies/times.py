@@ -44,6 +44,17 @@ class Duration:
         years, months, weeks, days, hours, minutes = (int(part or 0) for part in found.groups())
         return cls(months=12 * years + months, days=7 * weeks + days, minutes=60 * hours + minutes)
 
+    @property
+    def text(self) -> str:
+        """The duration in ISO 8601 again; one of no length is ``P0D``."""
+        years, months = divmod(self.months, 12)
+        hours, minutes = divmod(self.minutes, 60)
+        day = "".join(
+            f"{n}{unit}" for n, unit in ((years, "Y"), (months, "M"), (self.days, "D")) if n
+        )
+        time = "".join(f"{n}{unit}" for n, unit in ((hours, "H"), (minutes, "M")) if n)
+        return f"P{day}T{time}" if time else f"P{day or '0D'}"
+
     def after(self, start: datetime) -> datetime:
         """Return the instant this long after `start`; the last one there is, beyond the calendar.
 

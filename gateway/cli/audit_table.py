@@ -17,6 +17,10 @@ _WHO_COLUMNS: Final = 28
 _WHAT_COLUMNS: Final = 36
 """As wide as an exchange's id."""
 _OUTCOME_COLUMNS: Final = 22
+_INSTANTS: Final = frozenset(
+    {"started", "finished", "decided_at", "review_due", "grant_ends", "instrument_until"}
+)
+"""Members of a record that are instants, in microseconds."""
 _PIECE: Final = re.compile(r"[^/_ ]*[/_ ]?")
 
 
@@ -98,7 +102,7 @@ def _request(view: Mapping[str, Any]) -> str:
 
 
 def _plain(name: str, value: object) -> str:
-    if name in ("started", "finished", "decided_at", "review_due"):
+    if name in _INSTANTS:
         return instant(value)
     if isinstance(value, list):
         return ", ".join(map(str, value))

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from connectors.base import Failure
 from gateway.exchange.messages import Headers, Request
-from gateway.exchange.snapshot import Service
+from gateway.exchange.snapshot import Service, Snapshot
 from gateway.identity.caller import Authenticated
 from gateway.telemetry import TraceContext, format_traceparent
 from policies.compile import Policy
@@ -40,7 +40,7 @@ class Exchange:
     where none was found. `body` is the whole request body; it is empty where `unread` says that
     the body was not needed for the decision, and goes upstream as it comes. `trace` is the caller's
     trace context, if it sent one. `grant` is the urgent grant that the call invokes, if the
-    agreement has any.
+    agreement has any. `snapshot` is what was in force.
     """
 
     id: bytes
@@ -51,6 +51,7 @@ class Exchange:
     request: Request
     query: Query
     decision: Decision
+    snapshot: Snapshot
     authenticated: Authenticated | None = None
     service: Service | None = None
     policy: Policy | None = None

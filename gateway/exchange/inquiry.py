@@ -130,6 +130,7 @@ async def inquire(
         request=request,
         query=query,
         decision=_unless_suspended(decision, policy, service, stops),
+        snapshot=now,
         authenticated=authenticated,
         service=service,
         policy=policy,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from binascii import b2a_base64
 from collections.abc import Hashable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from typing import Final
 
@@ -13,12 +12,15 @@ import orjson
 
 from gateway import __version__
 from gateway.audit.entry import SECTION_BYTES_MAX, Kind, Record
+from gateway.audit.merkle import leaf_hash, root_of
 from gateway.audit.seal import SharedSection
 from gateway.audit.store import Position
 from gateway.clock import monotonic_us, new_uuid7, system_time_us
 from gateway.exchange.derived import Derived
 from gateway.exchange.facts import Ending, Exchange, Flow
-from gateway.exchange.held import subject_kind
+from gateway.exchange.grounds import grounds
+from gateway.exchange.held import microseconds, subject_kind
+from gateway.exchange.messages import Request
 from gateway.identity.caller import Claims
 from policies.decision import PUBLIC, Decision, Outcome, ReasonCode, Verdict
 
@@ -32,8 +34,9 @@ CONSTANTS_REMEMBERED_MAX: Final = 64
 SOURCES_REMEMBERED_MAX: Final = 1_024
 """Source addresses whose section is kept."""
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
+_CALLERS_NAMES: Final = {b"x-request-id": "request_id", b"x-correlation-id": "correlation_id"}
+"""Fields in which callers name their call; the front has checked their form."""
+
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 Section = Mapping[str, object]
@@ -81,9 +84,10 @@ def outcome(exchange: Exchange, ending: Ending, position: Position, *, instance:
         core["alert"] = True
     sections: dict[str, Section] = {"core": core}
     if ending.body:
-        sections["payload"] = {"response_digest": _digest(ending.body)}
+        sections["payload"] = _released(ending)
     if ending.subjects:
-        sections["subject"] = _people(exchange, ending.subjects)
+        people = _people(exchange, ending.subjects)
+        sections["subject"] = {**people, "root": _base64url(subjects_root(ending.subjects))}
     if ending.flow is not None:
         core.update(_passed(ending.flow))
         digests = _digests(ending.flow)
@@ -124,6 +128,23 @@ def _digests(flow: Flow) -> Section:
     return _known({"response_digest": flow.answer_digest, "request_digest": flow.request_digest})
 
 
+def subjects_root(subjects: frozenset[str]) -> bytes:
+    """Return the tree head of all people in an answer, in the order of their identifiers.
+
+    It is the RFC 6962 tree of the identifiers' bytes, so that whether somebody was among them can
+    be proved of an answer with more people than a record names.
+    """
+    return root_of([leaf_hash(identifier.encode()) for identifier in sorted(subjects)])
+
+
+def _released(ending: Ending) -> Section:
+    as_of = next((value for name, value in ending.headers if name == b"data-as-of"), None)
+    released: dict[str, object] = {"response_digest": _digest(ending.body)}
+    if as_of is not None:
+        released["data_as_of"] = as_of.decode("latin-1")
+    return released
+
+
 def request_subjects(exchange: Exchange) -> frozenset[str]:
     """Return the identifiers of the people whom the request itself names."""
     field = exchange.decision.duties.subject_field
@@ -151,19 +172,26 @@ def request_values(exchange: Exchange) -> Iterator[tuple[str, str]]:
 
 def _decided(kind: Kind, exchange: Exchange, instance: str, more: Section) -> Record:
     core = {**_constant(exchange, instance), **more}
-    core["decided_at"] = _microseconds(exchange.at)
+    core["decided_at"] = decided_us = microseconds(exchange.at)
     core["trace_id"] = exchange.trace_id
+    body_sha256 = hashlib.sha256(exchange.body).digest() if exchange.body else b""
     query = exchange.query
     if query.parameters or query.fields:
         core.update(_names_asked(exchange))
-    sections: dict[str, Section] = {"core": core, "net": _net(exchange.request.source)}
-    if exchange.authenticated is not None:
+    net = _network(exchange.request)
+    inputs_digest = _inputs_digest(exchange, decided_us, body_sha256)
+    sections: dict[str, Section] = {"core": core, "net": net}
+    if exchange.authenticated is None:
+        # Without a token's digest in it, what was asked could be guessed: so it is sealed.
+        sections["net"] = {**net, "inputs_digest": inputs_digest}
+    else:
+        core["inputs_digest"] = inputs_digest
         actors = _BOUND_ACTORS if exchange.authenticated.bound else _ACTORS
         sections["actor"] = actors.of(exchange.authenticated.claims)
     subject = _subject(exchange)
     if subject:
         sections["subject"] = subject
-    payload = _payload(exchange)
+    payload = _payload(exchange, body_sha256)
     if payload:
         sections["payload"] = payload
     return Record(
@@ -173,6 +201,36 @@ def _decided(kind: Kind, exchange: Exchange, instance: str, more: Section) -> Re
         at_us=exchange.started_us if kind is Kind.INTENT else system_time_us(),
         sections=sections,
     )
+
+
+def _inputs_digest(exchange: Exchange, decided_us: int, body_sha256: bytes) -> str:
+    """Return the SHA-256 of all that the decision was made from.
+
+    Those are the decision time in microseconds, the configuration's revision, method and target as
+    sent, a line each; then the SHA-256 of the token and of the body, zeros where there is none; and
+    what was held from before the call, where that counted. Whoever has not the token cannot guess
+    from it who was asked about.
+    """
+    query, authenticated = exchange.query, exchange.authenticated
+    held = ""
+    if query.break_glass is not None:
+        urgent = query.break_glass
+        held = f"{urgent.started_at} {urgent.subjects_so_far} {urgent.suspended}"
+    if query.decision_form is not None:
+        held = f"{held} {query.decision_form_used}"
+    inputs = b"%d\n%d\n%b\n%b\n%b%b%b" % (
+        decided_us,
+        exchange.snapshot.revision,
+        query.method.encode(),
+        exchange.request.target.raw,
+        authenticated.claims.token_hash if authenticated else _NO_SHA256,
+        body_sha256 or _NO_SHA256,
+        held.encode(),
+    )
+    return f"sha256:{hashlib.sha256(inputs).hexdigest()}"
+
+
+_NO_SHA256: Final = bytes(32)
 
 
 def _names_asked(exchange: Exchange) -> Section:
@@ -203,6 +261,7 @@ def _constant(exchange: Exchange, instance: str) -> Section:
         facts and facts.owner,
         facts and facts.connector,
         instance,
+        exchange.snapshot.revision,
     )
     known = _CONSTANTS.of(exchange.decision)
     found = known.get(key)
@@ -220,6 +279,7 @@ def _core(exchange: Exchange, instance: str) -> dict[str, object]:
     urgent = decision.break_glass
     denied = not decision.permitted
     return {
+        **grounds(exchange),
         "decision": str(decision.verdict),
         # A body that cannot be read is no refusal of the closed list: its problem tells.
         "reason": None if denied and decision.reason is ReasonCode.OK else str(decision.reason),
@@ -241,10 +301,10 @@ def _core(exchange: Exchange, instance: str) -> dict[str, object]:
         "alert": decision.alert,
         "subject_view": "hidden" if decision.duties.hide_from_subject else "visible",
         "notify": list(urgent.notify) if urgent else None,
-        "review_due": _microseconds(urgent.review_due) if urgent else None,
+        "review_due": microseconds(urgent.review_due) if urgent else None,
         "break_glass": decision.verdict is Verdict.PERMIT_BREAK_GLASS or None,
         "grant": exchange.grant.holder.hex() if exchange.grant else None,
-        "grant_ends": _microseconds(urgent.expires_at) if urgent else None,
+        "grant_ends": microseconds(urgent.expires_at) if urgent else None,
         "gateway": instance,
         "software": __version__,
     }
@@ -253,6 +313,15 @@ def _core(exchange: Exchange, instance: str) -> dict[str, object]:
 @lru_cache(maxsize=SOURCES_REMEMBERED_MAX)
 def _net(source: str) -> Section:
     return SharedSection({"source": source})
+
+
+def _network(request: Request) -> Section:
+    """Where the call came from, and the names that the caller has for it."""
+    found = _net(request.source)
+    for name, value in request.headers:
+        if name in _CALLERS_NAMES:
+            found = {**found, _CALLERS_NAMES[name]: value.decode("latin-1")}
+    return found
 
 
 def _actor(claims: Claims, *, bound: bool) -> Section:
@@ -266,6 +335,8 @@ def _actor(claims: Claims, *, bound: bool) -> Section:
                 "roles": sorted(claims.roles),
                 "acr": claims.acr,
                 "token_id_digest": _digest(claims.token_id.encode()),
+                "key_thumbprint": claims.confirmation_jkt,
+                "certificate_thumbprint": claims.confirmation_x5t,
                 "bound": bound,
                 "on_behalf_of": claims.on_behalf_of,
             }
@@ -294,13 +365,13 @@ def _people(exchange: Exchange, people: frozenset[str]) -> Section:
     return {"type": _subject_type(exchange), "ids": ids}
 
 
-def _payload(exchange: Exchange) -> Section:
+def _payload(exchange: Exchange, body_sha256: bytes) -> Section:
     query, said = exchange.query, exchange.query.break_glass
     if not exchange.body and query.rows is None and not query.context and said is None:
         return {}
     return _known(
         {
-            "request_digest": _digest(exchange.body) if exchange.body else None,
+            "request_digest": digest_text(body_sha256) if body_sha256 else None,
             "request_bytes": len(exchange.body) or None,
             "rows": len(query.rows) if query.rows is not None else None,
             "context": dict(query.context) or None,
@@ -317,10 +388,6 @@ def _subject_type(exchange: Exchange) -> str:
 
 def _known(section: Mapping[str, object]) -> Section:
     return {name: value for name, value in section.items() if value is not None and value != []}
-
-
-def _microseconds(instant: datetime) -> int:
-    return (instant - _EPOCH) // _MICROSECOND
 
 
 def _digest(content: bytes) -> str:

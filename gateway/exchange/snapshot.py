@@ -40,7 +40,8 @@ class Snapshot:
     """One consistent state of the registry, compiled; `revision` is the registry's.
 
     `audiences` are the resource URIs of all services: what a token must name on a path that none
-    of them serves. `forms` are the recorded decisions to share, by the reference of their request.
+    of them serves. `forms` are the recorded decisions to share, by the reference of their request;
+    `vocabulary` is the version of the code lists.
     """
 
     revision: int
@@ -53,6 +54,7 @@ class Snapshot:
     agreements: AgreementIndex
     law: Law
     forms: Mapping[str, DecisionForm]
+    vocabulary: str
 
 
 STOP_LIST_AGE_S_MAX: Final = 5.0

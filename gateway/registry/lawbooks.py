@@ -43,6 +43,11 @@ def with_product_lists(document: Mapping[str, object]) -> PlainDocument:
     return {**product_document(VOCABULARY), **document}
 
 
+def vocabulary_version(configuration: Configuration) -> str:
+    """Return the version of a configuration's code lists; the product's, where it has none."""
+    return str(with_product_lists(configuration.law.get(VOCABULARY, {})).get("version", ""))
+
+
 def purposes_of(vocabulary: Mapping[str, object]) -> frozenset[str]:
     """Return the purposes of a vocabulary's document, which may have faults elsewhere."""
     listed = vocabulary.get(PURPOSES)

@@ -53,6 +53,16 @@ def test_time_never_runs_backwards_or_off_the_calendar(start: datetime, length: 
     assert start <= length.after(start) <= LATEST
 
 
+@pytest.mark.parametrize(
+    ("text", "again"),
+    [("P25Y", "P25Y"), ("P14M", "P1Y2M"), ("P1W", "P7D"), ("PT90M", "PT1H30M"), ("P0D", "P0D")],
+)
+def test_a_duration_is_written_as_it_is_read(text: str, again: str) -> None:
+    """Its text reads as the same duration."""
+    assert Duration.parse(text).text == again
+    assert Duration.parse(again) == Duration.parse(text)
+
+
 def test_a_day_ends_at_london_midnight() -> None:
     """In summer that is eleven at night in UTC; grace days come after the day itself."""
     assert end_of_day(date(2022, 6, 30), Duration()) == at("2022-06-30T23:00:00Z")

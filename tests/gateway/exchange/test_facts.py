@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from gateway.clock import new_uuid7
 from gateway.exchange.facts import Exchange
+from gateway.refresh import compile_snapshot
+from gateway.registry.documents import Configuration
 from gateway.telemetry import parse_traceparent
 from policies.decision import Caller, Query, ReasonCode
 from policies.select import refuse
-from tests.world import NIGHT, make_request
+from tests.world import BASE_URL, NIGHT, make_request
 
+SNAPSHOT = compile_snapshot(
+    Configuration(), organisation="ods:X9Z", public_base_url=BASE_URL, revision=0
+)
 CALLERS_TRACE = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
@@ -23,6 +28,7 @@ def make_exchange(traceparent: bytes | None) -> Exchange:
         request=make_request("GET", "/"),
         query=Query(at=NIGHT, caller=Caller(organisation="public"), method="GET", path=("",)),
         decision=refuse(ReasonCode.AGREEMENT_NOT_FOUND),
+        snapshot=SNAPSHOT,
     )
 
 
