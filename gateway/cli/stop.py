@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 stop = typer.Typer(
     no_args_is_help=True,
-    help="Stop things at once: agreements, clients, issuers, services, peers, keys, tokens.",
+    help="Stop things at once: agreements, clients, issuers, services, peers, keys, tokens or "
+    "grants.",
 )
 client = typer.Typer(no_args_is_help=True, help="Look after OAuth clients.")
 
@@ -25,8 +26,8 @@ Reason = Annotated[
 KindName = Annotated[
     str,
     typer.Argument(
-        metavar="KIND", help="agreement, client, issuer, service, peer, key (its kid) or token "
-        "(its jti)."
+        metavar="KIND", help="agreement, client, issuer, service, peer, key (its kid), token "
+        "(its jti) or grant (a user's urgent access; the grant of its records)."
     ),
 ]  # fmt: skip
 Key = Annotated[str, typer.Argument(metavar="NAME", help="Which one: its id, as tokens name it.")]

@@ -29,12 +29,22 @@ FORM_CLAIM_US: Final = 100 * 366 * 24 * 3600 * 1_000_000
 
 CLAIM_SLACK_S: Final = 60
 """How much longer than a proof its claim is kept: longer than any append can take."""
+ONCE_CLAIM_US: Final = 24 * 3600 * 1_000_000
+"""How long a caller's own key for a call stands for that call: a day."""
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that ask for nothing to be done, and so may be repeated (RFC 9110, section 9.2.1)."""
+
+ONCE_CLAIM: Final = b"once:"
+_PROOF_CLAIM: Final = b"dpop:"
 _DAY_ZONE: Final = ZoneInfo("Europe/London")
 """Daily limits turn at midnight in London, as agreements mean it."""
 
 
 def claims_of(exchange: Exchange) -> tuple[Claim, ...]:
-    """Return the one-time keys that this exchange uses up: its DPoP proof, its decision form."""
+    """Return the one-time keys that this exchange uses up.
+
+    They are its DPoP proof, and if it is permitted its decision form and the caller's own key.
+    """
     claims: tuple[Claim, ...] = ()
     proof = exchange.authenticated.proof if exchange.authenticated else None
     if proof is not None:
@@ -42,13 +52,33 @@ def claims_of(exchange: Exchange) -> tuple[Claim, ...]:
         # moments after its time was taken.
         left_us = int((proof.expires_at - exchange.at.timestamp()) * 1_000_000)
         expires_at_us = exchange.started_us + left_us + CLAIM_SLACK_S * 1_000_000
-        claims = (Claim(key=b"dpop:" + proof.key, expires_at_us=expires_at_us),)
+        claims = (Claim(key=_PROOF_CLAIM + proof.key, expires_at_us=expires_at_us),)
+    if not exchange.decision.permitted:
+        return claims
     form = exchange.decision.duties.single_use
-    if form is not None and exchange.decision.permitted and exchange.decision.agreement:
+    if form is not None and exchange.decision.agreement:
         key = form_key(exchange.decision.agreement.id, form)
         expires_at_us = exchange.started_us + FORM_CLAIM_US
         claims = (*claims, Claim(key=key, expires_at_us=expires_at_us))
+    if exchange.query.method not in SAFE_METHODS:
+        claims += _once(exchange)
     return claims
+
+
+def _once(exchange: Exchange) -> tuple[Claim, ...]:
+    """Return the claim of a caller's `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header).
+
+    Keys are the client's own: two clients that choose the same one do not meet, nor do strangers
+    from two addresses.
+    """
+    chosen = next((v for name, v in exchange.request.headers if name == b"idempotency-key"), None)
+    if chosen is None:
+        return ()
+    claims = exchange.authenticated.claims if exchange.authenticated else None
+    whose = (claims.issuer, claims.client_id) if claims else (exchange.request.source,)
+    named = "\n".join((*whose, chosen.decode("latin-1")))
+    key = ONCE_CLAIM + hashlib.sha256(named.encode()).digest()
+    return (Claim(key=key, expires_at_us=exchange.started_us + ONCE_CLAIM_US),)
 
 
 async def conclude(
@@ -60,7 +90,7 @@ async def conclude(
     recorded, the returned ending releases nothing.
     """
     unused = claims_of(exchange) if not ending.sent else ()
-    released = tuple(claim.key for claim in unused if claim.key.startswith(b"form:"))
+    released = tuple(claim.key for claim in unused if not claim.key.startswith(_PROOF_CLAIM))
     record = records.outcome(exchange, ending, intent, instance=instance)
     try:
         try:

@@ -23,6 +23,9 @@ from policies.decision import BreakGlassRequest, Query
 GRANT_STOP: Final = "grant"
 """The kind of stop-list entry that suspends a user's urgent grants; its key is in each record."""
 
+FORM_CLAIM: Final = b"form:"
+"""How the one-time keys of recorded decisions begin."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -84,7 +87,7 @@ async def look_up(
 
 def form_key(agreement: str, reference: str) -> bytes:
     """Return the one-time key of a recorded decision under an agreement."""
-    return b"form:" + hashlib.sha256(f"{agreement}\n{reference}".encode()).digest()
+    return FORM_CLAIM + hashlib.sha256(f"{agreement}\n{reference}".encode()).digest()
 
 
 def holder_of(log: AuditLog, agreement: str, organisation: str, user: tuple[str, str]) -> bytes:

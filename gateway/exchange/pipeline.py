@@ -20,10 +20,11 @@ from gateway.audit.store import (
 from gateway.clock import DecisionClock, monotonic_s, monotonic_us
 from gateway.exchange import records
 from gateway.exchange.answers import ErrorAnswer, answer, refusal
-from gateway.exchange.conclude import claims_of, conclude, reserved_by
+from gateway.exchange.conclude import ONCE_CLAIM, claims_of, conclude, reserved_by
 from gateway.exchange.deliver import deliver, exchange_headers
 from gateway.exchange.duties.duty_processes import DutyProcesses
 from gateway.exchange.facts import Ending, Exchange
+from gateway.exchange.held import FORM_CLAIM
 from gateway.exchange.inquiry import Opened, inquire, open_exchange
 from gateway.exchange.limits import RateLimiter
 from gateway.exchange.messages import Request, Response
@@ -159,9 +160,9 @@ async def _record_intent(subject: Exchange, ports: Ports) -> Position | ErrorAns
     except (CounterExceeded, GrantExhausted):
         return refusal(subject.decision.denied(ReasonCode.VOLUME_EXCEEDED))
     except ClaimTaken as taken:
-        if subject.decision.duties.single_use and taken.key == claims[-1].key:
+        if taken.key.startswith(FORM_CLAIM):
             return refusal(subject.decision.denied(ReasonCode.CASE_REFERENCE_NOT_APPROVED))
-        return _PROOF_REPLAYED
+        return _REPEATED if taken.key.startswith(ONCE_CLAIM) else _PROOF_REPLAYED
     except LogBusy:
         return replace(_NOT_RECORDED, detail="More exchanges wait for the audit log than it holds.")
     except (LogUnavailable, EntryInvalid):
@@ -176,6 +177,10 @@ _NOT_RECORDED: Final = ErrorAnswer(
 )
 _TOO_MANY_REFUSED: Final = replace(
     _NOT_RECORDED, detail="Too many refusals of this client wait for the audit log."
+)
+_REPEATED: Final = ErrorAnswer(
+    code="duplicate-request",
+    detail="A call with this Idempotency-Key was made in the last 24 hours, and is not repeated.",
 )
 _PROOF_REPLAYED: Final = ErrorAnswer(
     code="proof-invalid",

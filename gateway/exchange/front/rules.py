@@ -91,6 +91,10 @@ FIELDS: Final[Mapping[bytes, FieldRule]] = {
     b"dpop": _SINGLE,
     b"user-agent": _SINGLE,
     b"x-request-id": _REQUEST_ID,
+    # A key that was taken for none would let a call be made twice: refused, never dropped.
+    b"idempotency-key": FieldRule(
+        syntax=re.compile(rb'"[ !#-\[\]-~]{1,128}"|[A-Za-z0-9._:-]{1,128}'), strict=True
+    ),
     b"traceparent": FieldRule(
         # W3C Trace Context, section 3.2: a malformed one starts a new trace.
         syntax=re.compile(
@@ -123,7 +127,14 @@ FIELDS: Final[Mapping[bytes, FieldRule]] = {
 H-16), as do hop-by-hop fields, cookies and ``baggage``."""
 
 _NEVER_NOMINATED: Final = frozenset(
-    {b"authorization", b"dpop", b"content-type", b"content-encoding", b"traceparent"}
+    {
+        b"authorization",
+        b"content-encoding",
+        b"content-type",
+        b"dpop",
+        b"idempotency-key",
+        b"traceparent",
+    }
 )
 """Fields that decide something: a caller cannot take them away by naming them in `Connection`."""
 

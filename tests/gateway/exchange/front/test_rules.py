@@ -259,6 +259,8 @@ def test_lists_may_come_in_several_lines() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "kept"),
     [
+        (b"idempotency-key", b'"8e03978e-40d5-43e8-bc93-6894a57f9324"', True),
+        (b"idempotency-key", b"order-7", True),
         (b"x-request-id", b"a" * 128, True),
         (b"x-request-id", b"A.b_c-9", True),
         (b"x-request-id", b"a" * 129, False),
@@ -297,16 +299,26 @@ def test_h_22_one_range_is_taken(value: bytes, code: ProblemCode | None) -> None
     assert _code(_check([_HOST, (b"range", value)])) is code
 
 
+@pytest.mark.parametrize("value", [b"", b'"', b'"a', b"a b", b'"\\"', b"a" * 129])
+def test_a_key_that_cannot_be_read_is_refused(value: bytes) -> None:
+    """Dropped, it would let a call be made twice."""
+    found = _check([_HOST, (b"idempotency-key", value)])
+
+    assert _code(found) is ProblemCode.HEADER_NOT_ALLOWED
+
+
 def test_h_04_connection_cannot_take_away_what_decides() -> None:
     """Nominated fields are hop-by-hop and dropped, but never the caller's proofs."""
     fields = [
         (b"authorization", b"Bearer x"),
         (b"accept", b"*/*"),
         (b"x-request-id", b"a"),
-        (b"connection", b"X-Request-Id, Authorization , traceparent"),
+        (b"idempotency-key", b"once"),
+        (b"connection", b"X-Request-Id, Authorization , traceparent, Idempotency-Key"),
     ]
     head = _accepted(_check([_HOST, *fields]))
-    assert head.headers == ((b"authorization", b"Bearer x"), (b"accept", b"*/*"))
+    kept = {b"authorization", b"accept", b"idempotency-key"}
+    assert {name for name, _ in head.headers} == kept
 
 
 @pytest.mark.parametrize(
