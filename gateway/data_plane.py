@@ -252,6 +252,12 @@ def log_origin(settings: Settings) -> str:
 async def _housekeeping(ports: Ports, plane: DataPlane, run_directory: Path) -> AsyncIterator[None]:
     """Do a worker's small periodic tasks for as long as it runs."""
 
+    async def beat() -> None:
+        # By itself: whatever holds the house up, only a loop that stands still misses a beat.
+        while True:
+            ports.telemetry.counters.beat()
+            await asyncio.sleep(HOUSEKEEPING_S)
+
     async def keep_house() -> None:
         figures, counted_records, counted_commits = ports.log.figures, 0, 0
         told: States | None = None
@@ -268,7 +274,7 @@ async def _housekeeping(ports: Ports, plane: DataPlane, run_directory: Path) -> 
                     await asyncio.to_thread(write_states, run_directory, ports.instance, states)
                     told = states
 
-    async with running(keep_house()):
+    async with running(keep_house()), running(beat()):
         yield
 
 

@@ -24,6 +24,7 @@ class Event(StrEnum):
     STARTED = "started"
     STOPPING = "stopping"
     WORKER_DIED = "worker.died"
+    WORKER_HUNG = "worker.hung"
     WORKER_RESTARTED = "worker.restarted"
     CONFIGURATION_ADOPTED = "configuration.adopted"
     CONFIGURATION_REFUSED = "configuration.refused"
@@ -67,6 +68,7 @@ def event(name: Event, **facts: int | str) -> None:
 _TROUBLES: Final = frozenset(
     {
         Event.WORKER_DIED,
+        Event.WORKER_HUNG,
         Event.CONFIGURATION_REFUSED,
         Event.REGISTRY_UNAVAILABLE,
         Event.INTEGRATOR_FAILED,

@@ -17,17 +17,19 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
 from typing import Final
 
 import uvicorn
 
 from gateway.app import ControlPlane, open_control_plane
-from gateway.clock import DecisionClock, SystemClock, monotonic_s
+from gateway.clock import DecisionClock, SystemClock, monotonic_s, monotonic_us
 from gateway.data_plane import Composition
 from gateway.files import keep_private
 from gateway.logs import Event, event
 from gateway.presence import Role, check_alone, present
 from gateway.settings import Settings
+from gateway.telemetry import live_workers
 from gateway.worker import CLOSING_S, DRAIN_S, QuietServer, Said, on_signals, run_worker
 
 WORKER_START_S: Final = 30.0
@@ -40,6 +42,9 @@ STEADY_S: Final = 60.0
 """A worker that has lived this long has started well: its next death counts as the first."""
 WATCH_S: Final = 0.5
 """How often the control process looks for a new configuration and for dead workers."""
+HUNG_S: Final = 20.0
+"""A worker whose event loop has not turned for this long is ended: it may hold the log's lock, for
+which all the others wait. It beats once a second, and no work on the loop takes nearly as long."""
 
 _SPAWN: Final = multiprocessing.get_context("spawn")
 
@@ -182,14 +187,19 @@ class Workers:
             )
 
     async def look_after(self) -> None:
-        """Hear what the workers say, and begin to start again whatever has died.
+        """Hear what the workers say, and begin to start again whatever has died or hangs.
 
         The open exchanges of a dead worker are closed by the sweeper. A worker that does not come
         up is tried again, ever more seldom, and `/readyz` tells; the others know nothing of it.
         """
+        hung = _hung(self._composition.settings.run_directory)
         for worker in self._workers:
             if worker.restarting is not None and not worker.restarting.done():
                 continue
+            if worker.process.pid in hung and worker.process.is_alive():
+                event(Event.WORKER_HUNG, pid=worker.process.pid)
+                worker.process.kill()
+                await asyncio.to_thread(worker.process.join)
             if worker.process.is_alive():
                 for said in _heard(worker.channel):
                     trouble = said.trouble and f"{worker.part}: {said.trouble}"
@@ -249,6 +259,13 @@ class Workers:
         process.start()
         theirs.close()
         return process, ours, snapshot.revision
+
+
+def _hung(run_directory: Path) -> frozenset[int]:
+    """Return the process ids of workers that have served, and whose event loops stand still."""
+    latest_us = monotonic_us() - int(HUNG_S * 1_000_000)
+    workers = live_workers(run_directory)
+    return frozenset([one.pid for one in workers if 0 < one.beat_at_us < latest_us])
 
 
 def restart_pause_s(deaths: int) -> float:

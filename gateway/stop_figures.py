@@ -21,6 +21,7 @@ FAMILIES: Final[Mapping[str, tuple[str, ...]]] = {
     "stop_list_read_at_us": ("",),
     "process_id": ("",),
     "revision": ("",),
+    "beat_at_us": ("",),
 }
 """The counters that these figures are kept in."""
 
@@ -31,14 +32,16 @@ class WorkerFigures:
 
     `revision` is that of the configuration whose Snapshot is in force. `read_at_us` is the
     monotonic time at which the list that it decides by was asked for, 0 before the first;
+    `beat_at_us` is the monotonic time at which its event loop last turned, 0 before the first;
     `slowest_us` is the longest that a stop took from its writing to this worker's refusing, 0
-    where none has come since the worker started. Both are microseconds.
+    where none has come since the worker started. All three are microseconds.
     """
 
     pid: int
     revision: int
     read_at_us: int
     slowest_us: int
+    beat_at_us: int = 0
 
 
 def bucket(effect_us: int) -> int:

@@ -102,6 +102,7 @@ _STOP_EFFECT_SUM: Final = slot("stop_effect_sum_us")
 _STOP_EFFECT_SLOWEST: Final = slot("stop_effect_slowest_us")
 _PROCESS_ID: Final = slot("process_id")
 _REVISION: Final = slot("revision")
+_BEAT_AT: Final = slot("beat_at_us")
 
 
 class Counters:
@@ -142,6 +143,10 @@ class Counters:
     def revision_adopted(self, revision: int) -> None:
         """Note which revision of the configuration is in force."""
         self._slots[_REVISION] = revision
+
+    def beat(self) -> None:
+        """Note that the event loop of this process turns."""
+        self._slots[_BEAT_AT] = monotonic_us()
 
     def stop_list_read(self, asked_us: int | None = None) -> None:
         """Note that the stop-list in use was asked for at `asked_us` (monotonic), or just now."""
@@ -207,6 +212,7 @@ def live_workers(directory: Path) -> tuple[WorkerFigures, ...]:
                 revision=values[_REVISION],
                 read_at_us=values[_STOP_LIST_READ_AT],
                 slowest_us=values[_STOP_EFFECT_SLOWEST],
+                beat_at_us=values[_BEAT_AT],
             )
             found.append(figures)
     return tuple(sorted(found, key=lambda worker: worker.pid))

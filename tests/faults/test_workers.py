@@ -250,6 +250,25 @@ def settings_of(stage: Stage) -> Settings:
     return load_settings(stage.running.home, organisation=PROVIDER, public_base_url=base_url)
 
 
+def test_a_worker_that_hangs_holds_up_nobody_and_is_replaced(tmp_path: Path) -> None:
+    """F13: new calls go to the other worker at once, and the one that stands still is ended."""
+
+    async def play() -> None:
+        async with open_gateway(tmp_path, workers=2) as stage:
+            stage.gate.opened.set()
+            assert (await stage.call()).status == 200
+            victim, other = sorted(stage.workers())
+            os.kill(victim, signal.SIGSTOP)
+            answers = [await stage.call() for _ in range(4)]
+            assert [answer.status for answer in answers] == [200] * 4
+            assert victim in stage.workers()
+            await gone(stage, victim)
+            await soon(lambda: len(stage.workers()) == 2)
+            assert other in stage.workers()
+
+    asyncio.run(asyncio.wait_for(play(), 110))
+
+
 def test_draining_workers_in_turn_costs_no_call(tmp_path: Path) -> None:
     """A rolling restart: callers who connect for each call notice nothing of it."""
 

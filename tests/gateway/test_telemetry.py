@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from connectors.breaker import BreakerState
 from connectors.targets import TargetState
+from gateway.clock import monotonic_us
 from gateway.targets import write_states
 from gateway.telemetry import (
     AUDIT_RECORDS,
@@ -87,11 +88,14 @@ def test_each_worker_tells_how_old_its_stop_list_is_and_how_slow_a_stop_was(
     """The slowest stop is told, however fast those after it were."""
     counters.revision_adopted(6)
     counters.revision_adopted(7)
+    assert [one.beat_at_us for one in live_workers(tmp_path)] == [0]
+    counters.beat()
     counters.stop_list_read(asked_us=1)
     counters.stop_took_effect(400_000)
     counters.stop_took_effect(20_000)
 
     (worker,) = live_workers(tmp_path)
+    assert 0 < worker.beat_at_us <= monotonic_us()
     found = metrics(tmp_path)
 
     assert worker.revision == 7
