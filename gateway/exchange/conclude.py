@@ -20,6 +20,7 @@ from gateway.audit.store import (
     Position,
 )
 from gateway.exchange import records
+from gateway.exchange.asked import request_subjects
 from gateway.exchange.facts import Ending, Exchange
 from gateway.exchange.held import form_key, grant_use
 from policies.decision import ReasonCode
@@ -157,13 +158,13 @@ def reserved_by(exchange: Exchange, log: AuditLog) -> tuple[Change, ...]:
         key, add = _day_key("subjects", exchange), _people_reserved(exchange)
         changes += (CounterChange(key=key, add=add, maximum=duties.subjects_per_day),)
     if exchange.grant is not None:
-        changes += grant_use(exchange, records.request_subjects(exchange), log)
+        changes += grant_use(exchange, request_subjects(exchange), log)
     return changes
 
 
 def _people_reserved(exchange: Exchange) -> int:
     """Return how many people a call counts for before its answer is known: at least one."""
-    return max(1, len(records.request_subjects(exchange)))
+    return max(1, len(request_subjects(exchange)))
 
 
 def _people_today(exchange: Exchange, ending: Ending) -> tuple[CounterChange, ...]:

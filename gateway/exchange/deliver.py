@@ -9,6 +9,7 @@ from typing import Final
 from connectors.base import Call, CallFailed, Connector, Failure, Reply
 from gateway.clock import uuid_text
 from gateway.errors import ProblemCode
+from gateway.exchange.asked import request_subjects, request_values
 from gateway.exchange.duties.apply import (
     Applied,
     Shape,
@@ -22,7 +23,6 @@ from gateway.exchange.duties.duty_processes import DutyProcesses, is_off_loop
 from gateway.exchange.duties.streamed import StreamedDuties, Unfit
 from gateway.exchange.facts import Ending, Exchange, Flow
 from gateway.exchange.messages import Headers, Target
-from gateway.exchange.records import request_subjects, request_values
 from gateway.exchange.stream import LongAnswer, fed, read_start, with_flow
 from gateway.exchange.watch import Cut, Upload, Watch
 from gateway.problems import PROBLEMS, code_of

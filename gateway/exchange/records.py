@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from binascii import b2a_base64
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Mapping
 from functools import lru_cache, partial
 from typing import Final
 
@@ -16,6 +16,7 @@ from gateway.audit.merkle import leaf_hash, root_of
 from gateway.audit.seal import SharedSection
 from gateway.audit.store import Position
 from gateway.clock import monotonic_us, new_uuid7, system_time_us
+from gateway.exchange.asked import request_subjects
 from gateway.exchange.derived import Derived
 from gateway.exchange.facts import Ending, Exchange, Flow
 from gateway.exchange.grounds import grounds
@@ -143,31 +144,6 @@ def _released(ending: Ending) -> Section:
     if as_of is not None:
         released["data_as_of"] = as_of.decode("latin-1")
     return released
-
-
-def request_subjects(exchange: Exchange) -> frozenset[str]:
-    """Return the identifiers of the people whom the request itself names."""
-    field = exchange.decision.duties.subject_field
-    if field is None:
-        return _NOBODY
-    return frozenset(value for name, value in request_values(exchange) if name == field)
-
-
-_NOBODY: Final[frozenset[str]] = frozenset()
-
-
-def request_values(exchange: Exchange) -> Iterator[tuple[str, str]]:
-    """Yield every named value of the request: path parameters, query parameters, body rows."""
-    query = exchange.query
-    if exchange.decision.route is not None:
-        for name, value in zip(exchange.decision.route.split("/")[1:], query.path, strict=False):
-            if name.startswith("{"):
-                yield name[1:-1], value
-    yield from query.parameters
-    for row in query.rows or ():
-        for name, cell in row.items():
-            if isinstance(cell, str):
-                yield name, cell
 
 
 def _decided(kind: Kind, exchange: Exchange, instance: str, more: Section) -> Record:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
 from pathlib import Path
 
 from gateway.audit.store import Position
@@ -13,8 +12,6 @@ from gateway.exchange.records import (
     denial,
     intent,
     outcome,
-    request_subjects,
-    request_values,
 )
 from policies.decision import ReasonCode
 from tests.world import ROW, ask, open_world
@@ -88,21 +85,6 @@ def test_withheld_small_numbers_alert(tmp_path: Path) -> None:
             ending = Ending(status=502, reason=ReasonCode.SMALL_NUMBERS_WITHHELD)
 
             assert outcome(exchange, ending, INTENT, instance="t").sections["core"]["alert"] is True
-
-    asyncio.run(play())
-
-
-def test_people_named_by_the_request_are_known_before_the_answer(tmp_path: Path) -> None:
-    """Path parameters, query parameters and body rows all name values."""
-
-    async def play() -> None:
-        async with open_world(tmp_path) as world:
-            exchange = (await ask(world)).exchange
-            duties = replace(exchange.decision.duties, subject_field="uprn")
-            exchange = replace(exchange, decision=replace(exchange.decision, duties=duties))
-
-            assert request_subjects(exchange) == {ROW["uprn"]}
-            assert ("family_name", "Dunmore") in set(request_values(exchange))
 
     asyncio.run(play())
 

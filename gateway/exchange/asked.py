@@ -1,0 +1,33 @@
+"""What a request names: its values, and the people among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from gateway.exchange.facts import Exchange
+
+
+def request_subjects(exchange: Exchange) -> frozenset[str]:
+    """Return the identifiers of the people whom the request itself names."""
+    field = exchange.decision.duties.subject_field
+    if field is None:
+        return _NOBODY
+    return frozenset(value for name, value in request_values(exchange) if name == field)
+
+
+_NOBODY: Final[frozenset[str]] = frozenset()
+
+
+def request_values(exchange: Exchange) -> Iterator[tuple[str, str]]:
+    """Yield every named value of the request: path parameters, query parameters, body rows."""
+    query = exchange.query
+    if exchange.decision.route is not None:
+        for name, value in zip(exchange.decision.route.split("/")[1:], query.path, strict=False):
+            if name.startswith("{"):
+                yield name[1:-1], value
+    yield from query.parameters
+    for row in query.rows or ():
+        for name, cell in row.items():
+            if isinstance(cell, str):
+                yield name, cell
