@@ -35,8 +35,6 @@ CLIENT: Final = "northvale-public-health"
 PROVIDER: Final = "ods:R9Z"
 SERVICE: Final = "plain"
 ITEM: Final = "/plain/v1/item"
-FILES: Final = "/plain/v1/files"
-"""Where files may be sent, which go to the service unread."""
 AGREEMENT: Final = "DSA-2026-1000"
 PURPOSE: Final = "POPULATION_HEALTH_PLANNING"
 FIELDS: Final = tuple(f"field_{number:02}" for number in range(19))
@@ -205,13 +203,6 @@ def _agreement(model: dict[str, Any], number: int) -> dict[str, Any]:
         "actor": {"mode": "application"},
         "fields_allowed": list(FIELDS),
     }
-    files = rule | {
-        "id": "R2",
-        "methods": ["POST"],
-        "path": FILES,
-        "action": "collection",
-        "body_media_types_allowed": ["text/csv"],
-    }
     dataset = model["data"][0] | {
         "identifiability": "anonymous",
         "fields": [{"name": name, "class": "operational"} for name in FIELDS],
@@ -219,10 +210,7 @@ def _agreement(model: dict[str, Any], number: int) -> dict[str, Any]:
     return model | {
         "agreement_id": f"DSA-2026-{number + 1000:04}",
         "data": [dataset],
-        "access": {
-            "rules": [rule, files] if number == 0 else [rule],
-            "break_glass": {"enabled": False},
-        },
+        "access": {"rules": [rule], "break_glass": {"enabled": False}},
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import socket
 import threading
 import time
@@ -28,7 +29,6 @@ from tests.issuing import METADATA_PATH, IssuerServer
 from tests.running import (
     AGREEMENT,
     FIELDS,
-    FILES,
     ISSUER,
     ITEM,
     PROVIDER,
@@ -47,6 +47,9 @@ BROKEN = (OSError, ValueError, AssertionError)
 """What reading a message raises that ends before its end."""
 
 pytestmark = pytest.mark.timeout(300)
+
+FILES = "/plain/v1/files"
+"""Where files may be sent, which go to the service unread."""
 
 HEADER = ",".join((*FIELDS, "secret")).encode() + b"\r\n"
 ROW = b",".join((b"y" * 200,) * len(FIELDS)) + b",0\r\n"
@@ -187,6 +190,17 @@ def recorded(running: Running, exchange_id: str) -> dict[str, Any]:
     return dict(show(find_log(running.home / "audit"), identifier, keys=keys) or {})
 
 
+def allow_files(configuration: Path) -> None:
+    """Let files be sent under the one agreement."""
+    (path,) = configuration.glob("agreements/*.yaml")
+    agreement = json.loads(path.read_text())
+    (rule,) = agreement["access"]["rules"]
+    files = rule | {"id": "FILES", "methods": ["POST"], "path": FILES, "action": "collection"}
+    files["body_media_types_allowed"] = ["text/csv"]
+    agreement["access"]["rules"].append(files)
+    path.write_text(json.dumps(agreement))
+
+
 @contextmanager
 def stage(directory: Path, url: str) -> Iterator[tuple[Running, SigningKey]]:
     """Run a gateway with one worker in front of a service."""
@@ -207,6 +221,7 @@ def stage(directory: Path, url: str) -> Iterator[tuple[Running, SigningKey]]:
     assert ready.wait(PATIENCE_S)
     configuration = directory / "configuration"
     write_configuration(configuration, service_url=url, metadata_url=found[0])
+    allow_files(configuration)
     try:
         with running_gateway(directory / "home", configuration, port=free_port()) as running:
             yield running, key

@@ -187,7 +187,7 @@ def test_a_long_exchange_is_followed_by_its_progress(
         for passed in (1, 2, 3):
             await log.append(intent())
             await log.append(record(Kind.PROGRESS, exchange, core={"bytes": passed}))
-        (only,) = find(file, Filters(), limit=1, cursor=1).items
+        (only,) = find(file, Filters(), limit=1, cursor=2).items
         assert (only["state"], only["finished"]) == (Kind.INTENT, None)
         await log.append(outcome(exchange, bytes=4))
 
