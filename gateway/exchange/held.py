@@ -80,9 +80,14 @@ async def look_up(
         justification=said.justification,
         started_at=started_at,
         subjects_so_far=max(len(others), said.subjects_so_far),
-        suspended=(GRANT_STOP, holder.hex()) in stops.entries,
+        suspended=suspends(stops, holder),
     )
     return replace(query, break_glass=urgent), grant
+
+
+def suspends(stops: StopList, holder: bytes) -> bool:
+    """Tell whether somebody has suspended the urgent grants of a holder."""
+    return (GRANT_STOP, holder.hex()) in stops.entries
 
 
 def form_key(agreement: str, reference: str) -> bytes:

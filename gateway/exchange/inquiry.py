@@ -12,7 +12,7 @@ from gateway.errors import ProblemCode
 from gateway.exchange.answers import ErrorAnswer, refusal
 from gateway.exchange.derived import Derived
 from gateway.exchange.facts import Exchange
-from gateway.exchange.held import look_up, relies_on_state
+from gateway.exchange.held import look_up, relies_on_state, suspends
 from gateway.exchange.messages import Headers, Request
 from gateway.exchange.request_body import NO_BODY, Body, read_body
 from gateway.exchange.routes import Route
@@ -330,6 +330,8 @@ def stopped(exchange: Exchange, stops: StopList) -> ReasonCode | None:
         credentials = _unless_stopped(exchange.authenticated, stops)
         if isinstance(credentials, Unauthenticated):
             return credentials.reason
+    if exchange.grant is not None and suspends(stops, exchange.grant.holder):
+        return ReasonCode.BREAK_GLASS_NOT_AVAILABLE
     decision = _unless_suspended(exchange.decision, exchange.policy, exchange.service, stops)
     return None if decision.permitted else decision.reason
 

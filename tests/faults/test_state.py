@@ -35,7 +35,7 @@ def configure(directory: Path) -> None:
     """Make the one agreement one of urgent grants, and of decisions for one use."""
     path = next(directory.glob("agreements/*.yaml"))
     agreement: dict[str, Any] = json.loads(path.read_text())
-    (rule,) = agreement["access"]["rules"]
+    rule = agreement["access"]["rules"][0]
     agreement["data"][0] |= {"identifiability": "identifiable", "subject_identifier": FIELDS[0]}
     agreement["access"] = {
         "rules": [

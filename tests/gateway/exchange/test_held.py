@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -11,12 +12,17 @@ import pytest
 
 from connectors.scripted import Script
 from gateway.audit.reader import find_log
+from gateway.exchange.facts import HeldGrant
+from gateway.exchange.inquiry import stopped
 from gateway.exchange.messages import Response
+from gateway.exchange.snapshot import StopList
 from gateway.registry.store import StopKind
+from policies.decision import ReasonCode
 from tests.gateway.audit.records import selected
 from tests.world import (
     EXAMPLESHIRE,
     World,
+    ask,
     document_of,
     freeze,
     json_answer,
@@ -219,6 +225,23 @@ def test_a_suspended_grant_opens_nothing_for_its_user(tmp_path: Path) -> None:
 
             assert reasons([stopped, colleague]) == ["BREAK_GLASS_NOT_AVAILABLE", "OK"]
             assert world.recorded(stopped)["alert"]
+
+    asyncio.run(play())
+
+
+def test_a_long_urgent_answer_ends_with_its_grant(tmp_path: Path) -> None:
+    """What is suspended meanwhile is asked again while an answer streams."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            exchange = (await ask(world)).exchange
+            holder = b"\x01" * 16
+            grant = HeldGrant(holder=holder, words=b"", seen_us=None, begins=True, started_us=0)
+            urgent = replace(exchange, grant=grant)
+            stops = StopList(entries=frozenset({("grant", holder.hex())}), read_at_s=0.0)
+
+            assert stopped(urgent, stops) is ReasonCode.BREAK_GLASS_NOT_AVAILABLE
+            assert stopped(exchange, stops) is None
 
     asyncio.run(play())
 
