@@ -14,6 +14,7 @@ from gateway.audit.entry import Kind
 from gateway.audit.keys import LogKeys
 from gateway.audit.reader import find_log, verify_log
 from gateway.audit.sqlite import open_database
+from gateway.presence import Role, who_runs
 from tests.faults.journals import Journal, kinds_of, open_exchanges, open_stage
 from tests.running import ITEM, Running, free_port, kill_all, running_gateway
 from tests.tokens import SigningKey
@@ -127,10 +128,9 @@ async def replaced(running: Running, worker: int) -> None:
 
 
 def worker_pids(running: Running) -> list[int]:
-    """Return the workers that run now; they are the only children that were spawned."""
-    path = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children")
-    children = [int(child) for child in path.read_text().split()]
-    return [pid for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
+    """Return the workers that run now."""
+    runs = who_runs(running.home / "run")
+    return [process.pid for process in runs if process.role is Role.WORKER]
 
 
 def test_a_changed_byte_is_reported_with_its_index(tmp_path: Path) -> None:
