@@ -157,7 +157,10 @@ def test_a_changed_byte_is_reported_with_its_index(tmp_path: Path) -> None:
 
 
 def change_byte_of_entry(path: Path, *, index: int) -> None:
-    """Change one byte of one entry in the database file itself, past SQLite and its triggers."""
+    """Change one byte of one entry in the database file itself, past SQLite and its triggers.
+
+    The first letter of a commitment becomes another one, so that the entry still reads as one.
+    """
     database = open_database(path)
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     entry = bytes(
@@ -167,6 +170,6 @@ def change_byte_of_entry(path: Path, *, index: int) -> None:
     )
     database.close()
     content = path.read_bytes()
-    at = content.index(entry) + len(entry) // 2
-    changed = bytes([content[at] ^ 1])
+    at = content.index(entry) + entry.index(b'"core":"') + len(b'"core":"')
+    changed = b"B" if content[at : at + 1] == b"A" else b"A"
     path.write_bytes(content[:at] + changed + content[at + 1 :])
