@@ -38,6 +38,8 @@ _OUT_OF_SCOPE: Final = not_applicable("The resource is outside the scope of the 
 _PAGED: Final = not_applicable("The service answered with one page of several; ask for less.")
 
 _BUNDLES: Final = frozenset({"searchset", "collection"})
+_MODES: Final = frozenset({"match", "include", "outcome"})
+"""Why an entry is in a searchset (HL7 ValueSet search-entry-mode); any other word is no code."""
 _encode: Final = msgspec.json.Encoder().encode
 _read_text: Final = msgspec.json.Decoder(str).decode
 
@@ -152,6 +154,8 @@ def _bundle(members: Members, run: _Run) -> _Released | Withheld:
     matches = released = 0
     for entry in _objects(members, "entry"):
         mode = _word(read_members(entry["search"]), "mode") if "search" in entry else "match"
+        if mode not in _MODES:
+            raise FhirUnreadable("an entry that is there for no known reason")
         matches += mode == "match"
         if mode == "outcome":
             # The service's own messages are not passed on, whatever they say.

@@ -79,13 +79,14 @@ class Narrowing:
         """Return what may leave of a resource of type `kind`, marked as incomplete.
 
         Raises:
-            FhirUnreadable: a name that may leave stands for a structure, or an element is there
-                that may change the meaning of others.
+            FhirUnreadable: a name that may leave stands for a structure, an element is there that
+                may change the meaning of others, or the metadata have not FHIR's form.
         """
         kept = self._object(kind, members, permitted, 0)
         meta = kept.pop("meta", {})
-        assert isinstance(meta, dict)  # noqa: S101 - every object becomes a dict
-        tags = meta.get("tag", [])
+        tags = meta.get("tag", []) if isinstance(meta, dict) else None
+        if not (isinstance(meta, dict) and isinstance(tags, list)):
+            raise FhirUnreadable("metadata to which no tag can be added")
         return {"resourceType": kind, "meta": {**meta, "tag": [*tags, SUBSETTED]}, **kept}
 
     def _object(
@@ -100,8 +101,9 @@ class Narrowing:
             if name in _NEVER or (depth == 0 and name == "text"):
                 continue
             if name.startswith("_"):
-                if f"{path}.{name[1:]}" in permitted and _says_why_absent(value):
-                    kept[name] = value
+                why = _why_absent(value) if f"{path}.{name[1:]}" in permitted else None
+                if why is not None:
+                    kept[name] = why
                 continue
             child = self._value(f"{path}.{name}", name, value, permitted, depth)
             if child is not None:
@@ -144,8 +146,9 @@ class Narrowing:
     ) -> object:
         if path in permitted:
             raise FhirUnreadable("a structure where a value may leave")
-        if _says_why_absent(value):
-            return value if any(name.startswith(f"{path}.") for name in permitted) else None
+        why = _why_absent(value)
+        if why is not None:
+            return why if any(name.startswith(f"{path}.") for name in permitted) else None
         return self._object(path, read_members(value), permitted, depth + 1) or None
 
     def _tells_id(self, value: msgspec.Raw, permitted: frozenset[str]) -> bool:
@@ -184,16 +187,6 @@ def _texts(members: Members, names: list[str]) -> Iterator[str | None]:
             yield None
 
 
-def _says_why_absent(value: msgspec.Raw) -> bool:
-    """Whether an object is the service's own word that, and why, a value is absent."""
-    try:
-        said = _read_absence(value)
-    except msgspec.ValidationError:
-        return False
-    one = said.extension
-    return len(one) == 1 and one[0].url == ABSENT_REASON and one[0].valueCode in _ABSENT_REASONS
-
-
 class _Why(msgspec.Struct, forbid_unknown_fields=True):
     url: str
     valueCode: str  # noqa: N815 - FHIR's own word
@@ -204,6 +197,20 @@ class _Absence(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _read_absence: Final = msgspec.json.Decoder(_Absence).decode
+
+
+def _why_absent(value: msgspec.Raw) -> _Absence | None:
+    """Return the service's own word that, and why, a value is absent; None where it is not that.
+
+    What was read is sent, not the bytes: they may give a member twice, and only the last is judged.
+    """
+    try:
+        said = _read_absence(value)
+    except msgspec.ValidationError:
+        return None
+    one = said.extension
+    known = len(one) == 1 and one[0].url == ABSENT_REASON and one[0].valueCode in _ABSENT_REASONS
+    return said if known else None
 
 
 def _masked(required: Required) -> dict[str, object]:

@@ -188,6 +188,15 @@ def test_what_is_not_understood_is_withheld(document: object) -> None:
     assert withheld.reason is ReasonCode.DUTY_NOT_APPLICABLE
 
 
+@pytest.mark.parametrize("mode", ["MARKER", "Match", ""])
+def test_a_reason_of_the_search_that_is_no_code_withholds_the_answer(mode: str) -> None:
+    """Where FHIR has a code, free text could be anything, a person's name included."""
+    entry = {"resource": patient(), "search": {"mode": mode}}
+    body = {"resourceType": "Bundle", "type": "searchset", "entry": [entry]}
+
+    assert isinstance(apply_to_fhir(PLAIN, Shape(), json.dumps(body).encode()), Withheld)
+
+
 def test_a_type_whose_required_elements_are_unknown_is_withheld() -> None:
     """What cannot be masked rightly is not narrowed at all."""
     duties = Duties(allowed=frozenset({"Strange.id"}))

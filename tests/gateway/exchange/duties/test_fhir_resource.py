@@ -151,6 +151,43 @@ def test_anything_more_than_a_reason_stays_behind(why: dict[str, object]) -> Non
     assert narrowed["_status"] == narrowed["class"] == MASKED
 
 
+WHY = json.dumps({"url": ABSENT_REASON, "valueCode": "masked"}).encode()
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        b'{"extension":[{"url":"MARKER","valueCode":"MARKER"}],"extension":[%b]}' % WHY,
+        b'{"extension":[{"url":"MARKER","valueCode":"MARKER",%b]}' % WHY[1:],
+    ],
+    ids=["the list", "in the list"],
+)
+def test_a_reason_given_twice_leaves_as_it_was_judged(why: bytes) -> None:
+    """Of a member given twice the last is judged, so the first must not leave."""
+    members = read_members(b'{"resourceType":"Encounter","_status":%b,"class":%b}' % (why, why))
+    permitted = frozenset({"Encounter.status", "Encounter.class.code"})
+    left = msgspec.json.encode(Narrowing(permitted).narrow("Encounter", members, permitted))
+
+    # The bytes count: a reader of JSON would take the last member too, and see no difference.
+    assert b"MARKER" not in left
+    assert json.loads(left)["_status"] == json.loads(left)["class"] == MASKED
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        [{"tag": [{"code": "a"}]}],
+        {"extension": [{"url": ABSENT_REASON, "valueCode": "masked"}]},
+        {"tag": {"code": "a"}},
+        {"tag": {"extension": [{"url": ABSENT_REASON, "valueCode": "masked"}]}},
+    ],
+)
+def test_metadata_that_take_no_tag_withhold_the_answer(meta: object) -> None:
+    """A resource that cannot be marked as incomplete does not leave, and is no fault of ours."""
+    with pytest.raises(FhirUnreadable):
+        narrow({"resourceType": "Patient", "meta": meta}, "Patient.meta.tag.code")
+
+
 @pytest.mark.parametrize(
     ("reference", "leaves"),
     [
