@@ -48,11 +48,14 @@ class Breaker:
         return BreakerState.OPEN
 
     def admits(self, now_s: float) -> bool:
-        """Tell whether a call may be made; where the breaker is half-open, it is the only one."""
+        """Tell whether a call may be made; where the breaker is half-open, one in `OPEN_S` may."""
         if self.closed:
             return True
-        if self._trying or now_s < self._retry_at_s:
+        if now_s < self._retry_at_s:
             return False
+        # A trial may last as long as its caller takes to send; it holds up the others no longer
+        # than an open breaker does.
+        self._retry_at_s = now_s + OPEN_S
         self._trying = True
         return True
 
@@ -74,7 +77,9 @@ class Breaker:
     def undecided(self) -> None:
         """Note that a call ended without telling anything about the target; another may try."""
         self._trying = False
+        self._retry_at_s = 0.0
 
     def reachable(self) -> None:
         """Note that a probe has reached the target: an open breaker lets its trial through now."""
-        self._retry_at_s = 0.0
+        if not self._trying:
+            self._retry_at_s = 0.0

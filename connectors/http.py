@@ -224,7 +224,11 @@ class HttpConnector:
         if not renewed or not may_repeat(call):
             return reply
         await reply.release()
-        return await self._targets.request(replace(call, deadline_s=ends_s - self._now()))
+        try:
+            return await self._targets.request(replace(call, deadline_s=ends_s - self._now()))
+        except CallFailed as failed:
+            # Whatever became of the repeat, the service has seen the first one.
+            raise CallFailed(failed.failure, failed.detail, sent=True) from None
 
     def _is_answer_to(self, call: Call, reply: WireReply) -> bool:
         """Tell whether an answer is to `call`, as far as its X-Request-ID tells."""

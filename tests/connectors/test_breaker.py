@@ -69,3 +69,21 @@ def test_a_probe_that_gets_through_ends_the_waiting() -> None:
     breaker = opened(100)
     breaker.reachable()
     assert [breaker.admits(100.1) for _ in range(2)] == [True, False]
+
+
+def test_a_trial_that_takes_long_holds_up_nobody_for_longer_than_an_open_breaker() -> None:
+    """An upload may drip for as long as its caller likes."""
+    breaker = opened(100)
+    assert breaker.admits(105)
+    assert not breaker.admits(105 + OPEN_S - 0.001)
+    assert breaker.admits(105 + OPEN_S)
+    breaker.succeeded()
+    assert [breaker.admits(105 + OPEN_S) for _ in range(2)] == [True, True]
+
+
+def test_a_probe_lets_no_second_trial_through_beside_the_first() -> None:
+    """The one under way decides, unless it takes long."""
+    breaker = opened(100)
+    assert breaker.admits(105)
+    breaker.reachable()
+    assert not breaker.admits(105)

@@ -203,6 +203,44 @@ def test_a_token_that_is_refused_is_renewed_once(
     asyncio.run(run())
 
 
+def test_a_repeat_that_reaches_nobody_was_sent_all_the_same(tmp_path: Path) -> None:
+    """The service has seen the first one, so that what the call used up stays used up."""
+    seen: list[bytes] = []
+    servers: list[asyncio.Server] = []
+
+    async def answer_and_go(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.readuntil(b"\r\n\r\n"))
+        servers[0].close()
+        writer.write(b"HTTP/1.1 401 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async def run() -> None:
+        servers.append(await asyncio.start_server(answer_and_go, "127.0.0.1", 0))
+        port = servers[0].sockets[0].getsockname()[1]
+        async with open_scripted([(token("one"),), (token("two"),)]) as issuer:
+            settings = HttpSettings(
+                base_url=f"http://127.0.0.1:{port}",
+                allow_loopback=True,
+                credentials=ClientCredentials(
+                    token_url=issuer.base_url + "/token",
+                    client_id="concordat",
+                    secret=SecretReference.parse("file:client"),
+                ),
+                secrets=kept(tmp_path, "client", "SYNTHETIC"),
+            )
+            async with open_http(settings) as connector:
+                assert connector._keeper is not None
+                await connector._keeper.ensure(10)
+                connector._keeper._renewed_s -= 3600
+                with pytest.raises(CallFailed) as caught:
+                    await connector.call(Call(method="GET", target=b"/"))
+                assert (caught.value.failure, caught.value.sent) == (Failure.UNREACHABLE, True)
+                assert len(seen) == 1
+
+    asyncio.run(run())
+
+
 async def body_of(connector: HttpConnector, call: Call) -> bytes:
     """Make a call and read its body."""
     reply = await connector.call(call)
