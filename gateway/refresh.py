@@ -280,8 +280,8 @@ class StopListReader:
         """Tell how long each new stop took; it is in force already, whatever happens here."""
         try:
             written = self._source.stopped()
-        except RegistryUnavailable:
-            return
+        except (RegistryUnavailable, ValueError):
+            return  # or a kind of stop that a newer version knows
         for stop in written:
             if (stop.kind, stop.key) in new:
                 self._on_effect(max(0, in_force_us - stop.at_us))

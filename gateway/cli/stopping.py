@@ -64,7 +64,8 @@ class Effect:
         done = "stopped" if self.stopped else "no longer stopped"
         told = f"{self.kind} {self.key} is {done}."
         if not self.changed:
-            told = f"{self.kind} {self.key} is {done} already; nothing was changed."
+            before = "was stopped already" if self.stopped else "was not stopped"
+            told = f"{self.kind} {self.key} {before}; nothing was changed."
         if not self.workers and not self.behind:
             return (told, "No gateway of this home runs; it holds from the next start on.")
         there = len(self.workers) + len(self.behind)
@@ -106,6 +107,10 @@ def _change(settings: Settings, kind: StopKind, key: str, reason: str, *, stoppe
     except RegistryUnavailable as unavailable:
         mend = f"concordat doctor --home {settings.home}"
         raise Stop(f"nothing was changed: {unavailable}", mend=mend) from None
+    if not changed and not stopped:
+        # Somebody who ends a stop that there is not has perhaps mistyped it.
+        with open_registry(settings) as registry:
+            _check_known(registry, kind, key)
     committed_us, begun_s = monotonic_us(), monotonic_s()
     workers, behind = _await_workers(settings, committed_us)
     return Effect(

@@ -137,12 +137,22 @@ def _credentials(one: Section) -> Credentials | None:
     )
 
 
+CALLS_HEADERS: Final = frozenset(
+    {
+        "accept", "accept-encoding", "accept-language", "content-language", "content-type",
+        "if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since",
+        "prefer", "range", "traceparent", "via", "x-correlation-id", "x-request-id",
+    }
+)  # fmt: skip
+"""Fields that the gateway sends with calls: a key by such a name would make a call ambiguous."""
+
+
 def _header(section: Section) -> str:
     header = section.text("header")
     if header and not HEADER.fullmatch(header):
         section.fault("header", "malformed", "a header's name is asked for, such as X-Api-Key")
-    elif header.lower() in FORBIDDEN_HEADERS:
-        message = f"{header} frames a message or is a caller's, and carries no key"
+    elif header.lower() in FORBIDDEN_HEADERS or header.lower() in CALLS_HEADERS:
+        message = f"{header} frames a message or is a call's own, and carries no key"
         section.fault("header", "not-one-of", message)
     return header
 

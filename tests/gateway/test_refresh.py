@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 
 from gateway.clock import monotonic_s
 from gateway.exchange.snapshot import Snapshot
@@ -21,6 +23,7 @@ from gateway.refresh import (
 )
 from gateway.registry.configuration import Configuration, read_directory
 from gateway.registry.store import RegistryUnavailable, StopKind, Stopped
+from gateway.registry.tables import Stop
 from tests.configured import PACK, open_registry, pack_configuration
 
 BASE_URL = "https://gateway.example"
@@ -218,6 +221,25 @@ def test_how_long_each_stop_took_is_told(tmp_path: Path) -> None:
 
     assert len(effects) == 2
     assert all(0 <= effect_us < 1_000_000 for effect_us in effects)
+
+
+def test_a_kind_of_stop_that_only_a_newer_version_knows_ends_nothing(tmp_path: Path) -> None:
+    """It is in force by its name, and so is what is stopped after it."""
+    registry = open_registry(tmp_path)
+    reader = StopListReader(registry)
+    reader.start()
+    try:
+        with registry._engine.begin() as connection:
+            row = {"kind": "future", "key": "f", "reason": "", "stopped_by": "", "stopped_at_us": 0}
+            connection.execute(insert(Stop).values(row))
+        for expected in (("future", "f"), ("key", "k1")):
+            deadline_s = monotonic_s() + EVENT_TIMEOUT_S
+            while expected not in reader.current.entries and monotonic_s() < deadline_s:
+                time.sleep(0.02)
+            assert expected in reader.current.entries
+            registry.stop(StopKind.KEY, "k1", reason="lost", by="test")
+    finally:
+        reader.stop()
 
 
 class FailingSource:

@@ -47,8 +47,16 @@ def test_a_stop_is_told_to_be_in_force_once_it_is(new_home: NewHome, counters: C
     assert (done.changed, len(done.workers), done.behind) == (True, 1, ())
     assert done.waited_s < EFFECT_WAIT_S
     assert done.sentences()[1].startswith("In force on 1 of 1 workers after 0.")
-    assert again.sentences()[0] == "key k1 is stopped already; nothing was changed."
+    assert again.sentences()[0] == "key k1 was stopped already; nothing was changed."
     assert ended.sentences()[0] == "key k1 is no longer stopped."
+
+
+def test_ending_a_stop_that_there_is_not_is_told(new_home: NewHome) -> None:
+    """What nothing is called was mistyped; what was not stopped is said to be so."""
+    with pytest.raises(Stop, match="no agreement 'DSA-9999-0001'"):
+        resume_now(new_home.settings, StopKind.AGREEMENT, "DSA-9999-0001", "found")
+    ended = resume_now(new_home.settings, StopKind.KEY, "k1", "found")
+    assert ended.sentences()[0] == "key k1 was not stopped; nothing was changed."
 
 
 def test_a_worker_that_does_not_take_it_up_is_named(new_home: NewHome, counters: Counters) -> None:

@@ -12,8 +12,10 @@ from connectors.credentials import ApiKey, Basic, ClientCredentials
 from connectors.http import HttpSettings, RequestIdEcho
 from connectors.secrets import SecretReference
 from connectors.tls import ClientCertificate
+from gateway.exchange.deliver import FORWARDED, FORWARDED_UNTOUCHED
 from gateway.registry.configuration import ConfigurationInvalid, read_directory
 from gateway.registry.reach import (
+    CALLS_HEADERS,
     CREDENTIAL_KINDS,
     KIND_OF_CREDENTIALS,
     check_reaches,
@@ -118,6 +120,7 @@ def test_each_kind_of_credential_is_read() -> None:
         ({"credentials": {**KEY, "secret": 7}}, ("credentials", "secret"), "wrong-type"),
         ({"credentials": {**KEY, "password": MARKER}}, ("credentials", "password"), "unknown-key"),
         ({"credentials": {**KEY, "header": "Host"}}, ("credentials", "header"), "not-one-of"),
+        ({"credentials": {**KEY, "header": "Via"}}, ("credentials", "header"), "not-one-of"),
         ({"credentials": {**KEY, "header": "a b"}}, ("credentials", "header"), "malformed"),
         ({"credentials": {"kind": "basic", "user": "a:b", "secret": "file:p"}},
          ("credentials", "user"), "malformed"),
@@ -164,3 +167,9 @@ def test_a_fault_in_a_file_has_its_line_and_not_its_secret(tmp_path: Path) -> No
     assert (fault.path.name, fault.line) == ("services.yaml", line)
     assert "file:NAME" in str(fault)
     assert MARKER not in str(refused.value)
+
+
+def test_no_key_goes_by_the_name_of_a_field_that_calls_have() -> None:
+    """Every field that a consumer's request may pass on, and those that the gateway adds."""
+    passed_on = {name.decode() for name in FORWARDED | FORWARDED_UNTOUCHED}
+    assert passed_on | {"traceparent", "via", "x-request-id"} == CALLS_HEADERS
