@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -91,7 +93,7 @@ class AuditLog:
         self._instance = instance
         self._queue: deque[_Waiting] = deque()
         self._storing: Sequence[_Waiting] = ()
-        self._under_way = 0
+        self._under_way: set[bytes | None] = set()
         self._wake: asyncio.Future[None] | None = None
         self._window: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -119,22 +121,45 @@ class AuditLog:
 
         In the same transaction `releases` frees claims, `claims` takes them and `counters` adds;
         ClaimTaken, CounterExceeded or GrantExhausted then refuses this record alone. Raises
-        EntryInvalid for a record that cannot be stored, LogBusy, or LogUnavailable. An outcome
-        whose exchange was closed meanwhile is stored as `exchange.late_outcome`.
+        EntryInvalid for a record that cannot be stored, LogBusy if it came too late and never will
+        be, or LogUnavailable. An outcome whose exchange was closed meanwhile is stored as
+        `exchange.late_outcome`.
         """
+        deadline_s = monotonic_s() + APPEND_DEADLINE_S
+        return await self._enqueue(record, claims, releases, counters, deadline_s)
+
+    def leave(
+        self, record: Record, *, releases: Sequence[bytes] = (), counters: Sequence[Change] = ()
+    ) -> None:
+        """Have an outcome stored as soon as that can be, however late; nobody waits for it.
+
+        If it cannot be stored at all, its exchange is closed as indeterminate in the end.
+        """
+        with suppress(LogUnavailable):
+            left = self._enqueue(record, (), releases, counters, math.inf)
+            left.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def _enqueue(
+        self,
+        record: Record,
+        claims: Sequence[Claim],
+        releases: Sequence[bytes],
+        counters: Sequence[Change],
+        deadline_s: float,
+    ) -> asyncio.Future[Position]:
         if self._failure is not None:
             raise type(self._failure)(*self._failure.args)
         if len(self._queue) >= QUEUE_RECORDS_MAX:
             self.figures.busy += 1
+            self._under_way.discard(record.exchange)
             raise LogBusy("too many records wait for the audit log")
         future: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
-        deadline_s = monotonic_s() + APPEND_DEADLINE_S
         self._queue.append(_Waiting(record, claims, releases, counters, future, deadline_s))
         if record.kind is Kind.INTENT:
-            self._under_way += 1
+            self._under_way.add(record.exchange)
         if self._wake is not None:
             self._rouse()
-        return await future
+        return future
 
     async def find_grant(self, holder: bytes, words: bytes) -> Grant | None:
         """Return the latest urgent grant of a holder (`tagger` makes both tags), or None.
@@ -200,7 +225,7 @@ class AuditLog:
     def _has_company(self) -> bool:
         """Tell whether enough have come that a commit is worth its sync."""
         waiting = len(self._queue)
-        return waiting >= BATCH_RECORDS_MAX or waiting > self._under_way * COMPANY_SHARE
+        return waiting >= BATCH_RECORDS_MAX or waiting > len(self._under_way) * COMPANY_SHARE
 
     def _rouse(self) -> None:
         """Wake the idle committer at once, or at the end of the window that the first opens."""
@@ -234,7 +259,15 @@ class AuditLog:
                 continue
             room -= sealed.stored_bytes
             group.append(waiting)
-            appends.append(Append(sealed, waiting.claims, waiting.releases, waiting.counters))
+            appends.append(
+                Append(
+                    sealed,
+                    waiting.claims,
+                    waiting.releases,
+                    waiting.counters,
+                    waiting.deadline_s,
+                )
+            )
         return group, appends
 
     async def _commit(self, group: Sequence[_Waiting], appends: Sequence[Append]) -> None:
@@ -250,12 +283,16 @@ class AuditLog:
             self._fail(failure)
         else:
             self.figures.commits += 1
-            self._count(group)
+            self.figures.records += len(group)
             self._answer(group, answers)
         self._storing = ()
 
     async def _watch(self) -> None:
-        """Answer what has waited past its deadline; it was not stored, or nobody can tell yet."""
+        """Answer what has waited past its deadline: it is not stored, nor will be.
+
+        What the store holds at that moment waits for the lock, after which it looks at the
+        deadlines again; a commit, once begun, is over before this runs.
+        """
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
             now_s = monotonic_s()
@@ -264,17 +301,11 @@ class AuditLog:
                 for item in (*self._storing, *self._queue)
                 if item.deadline_s < now_s and not item.future.done()
             ]
-            while self._queue and self._queue[0].deadline_s < now_s:
-                self._queue.popleft()
             if late:
+                self._queue = deque(item for item in self._queue if item.deadline_s >= now_s)
                 self.figures.busy += len(late)
                 busy = LogBusy("the audit log did not answer in time")
                 self._answer(late, [busy] * len(late))
-
-    def _count(self, group: Sequence[_Waiting]) -> None:
-        self.figures.records += len(group)
-        closing = sum([item.record.kind is Kind.OUTCOME for item in group])
-        self._under_way = max(0, self._under_way - closing)
 
     def _answer(
         self,
@@ -284,8 +315,9 @@ class AuditLog:
         for waiting, answer in zip(group, answers, strict=True):
             if isinstance(answer, AppendRefused):
                 self.figures.refused += 1
-            if not isinstance(answer, Position) and waiting.record.kind is Kind.INTENT:
-                self._under_way = max(0, self._under_way - 1)
+            kind = waiting.record.kind
+            if kind is Kind.OUTCOME or (kind is Kind.INTENT and not isinstance(answer, Position)):
+                self._under_way.discard(waiting.record.exchange)
             if waiting.future.done():  # its caller is gone; the record stands
                 continue
             if isinstance(answer, Position):

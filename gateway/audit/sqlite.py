@@ -16,6 +16,7 @@ from gateway.audit.locks import FileLock
 from gateway.audit.seal import Sealed
 from gateway.audit.store import (
     AlreadyClosed,
+    Answer,
     Append,
     AppendRefused,
     Change,
@@ -30,7 +31,7 @@ from gateway.audit.store import (
     Position,
     RecordRepeated,
 )
-from gateway.clock import system_time_us
+from gateway.clock import monotonic_s, system_time_us
 
 # The module has no type information; what it returns is checked by the STRICT tables below.
 Connection = Any
@@ -186,17 +187,18 @@ class SqliteStore:
         self._instance = instance
         self._waiter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="audit-lock")
 
-    async def append(self, batch: Sequence[Append]) -> list[Position | AppendRefused]:
+    async def append(self, batch: Sequence[Append]) -> Sequence[Answer]:
         """Store a batch; see LogStore.
 
         The commit runs in the event loop, which was measured to cost less than a hand-over to a
         thread. Waiting for another process's commit does not: a stopped one must not stop us.
         """
-        if not self._lock.try_acquire():
+        waited = not self._lock.try_acquire()
+        if waited:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._waiter, self._lock.acquire)
         try:
-            return self._append_locked(batch)
+            return self._append_in_time(batch) if waited else self._append_locked(batch)
         except sqlite.Error as broken:
             raise LogUnavailable(f"the audit store failed: {broken}") from broken
         finally:
@@ -224,6 +226,14 @@ class SqliteStore:
         self._waiter.shutdown(wait=False)
         self._db.close()
         self._lock.close()
+
+    def _append_in_time(self, batch: Sequence[Append]) -> list[Answer]:
+        """Store what nobody gave up while the lock was waited for."""
+        now_s = monotonic_s()
+        in_time = [item for item in batch if item.deadline_s >= now_s]
+        stored = iter(self._append_locked(in_time) if in_time else ())
+        late = LogBusy("the audit log did not answer in time")
+        return [next(stored) if item.deadline_s >= now_s else late for item in batch]
 
     def _append_locked(self, batch: Sequence[Append]) -> list[Position | AppendRefused]:
         base = self._begin()

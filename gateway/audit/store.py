@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple, Protocol
 
@@ -16,9 +17,9 @@ class LogUnavailable(Exception):
 
 
 class LogBusy(LogUnavailable):
-    """The queue is full or the deadline passed; a later append may succeed.
+    """The queue is full or the deadline passed: the record was not stored and never will be.
 
-    After a deadline the record may still become durable. The caller treats it as not recorded.
+    A later append may succeed.
     """
 
     code: ClassVar[str] = "audit-busy"
@@ -142,21 +143,30 @@ class Position:
 
 
 class Append(NamedTuple):
-    """A sealed record, and what must hold or change in the transaction that stores it."""
+    """A sealed record, and what must hold or change in the transaction that stores it.
+
+    After `deadline_s` (monotonic time) it is not stored any more: its caller has been told so.
+    """
 
     sealed: Sealed
     claims: Sequence[Claim] = ()
     releases: Sequence[bytes] = ()
     counters: Sequence[Change] = ()
+    deadline_s: float = math.inf
+
+
+Answer = Position | AppendRefused | LogBusy
+"""What becomes of one record of a batch; LogBusy is for one that came too late to be stored."""
 
 
 class LogStore(Protocol):
     """Where records become durable, from as many processes as like."""
 
-    async def append(self, batch: Sequence[Append]) -> list[Position | AppendRefused]:
+    async def append(self, batch: Sequence[Append]) -> Sequence[Answer]:
         """Store a batch in one transaction and one sync; answer for each record in its order.
 
-        A refused record takes no index, and its batch mates are stored. Raises LogBusy if nothing
+        A refused or late record takes no index, and its batch mates are stored. From the look at
+        the deadlines until the answer the event loop does nothing else. Raises LogBusy if nothing
         was written and a later try may succeed, LogUnavailable if the store cannot be trusted
         any more, LogFrozen if it was frozen.
         """

@@ -88,30 +88,57 @@ async def conclude(
     """Record how the exchange ended and return what may be released now.
 
     Where the answer would exceed the people a rule allows in a day, or the outcome cannot be
-    recorded, the returned ending releases nothing.
+    recorded, the returned ending releases nothing. If the log was only busy, an outcome that says
+    so is left for it to store, and gives back what was not used.
     """
-    unused = claims_of(exchange) if not ending.sent else ()
-    released = tuple(claim.key for claim in unused if not claim.key.startswith(_PROOF_CLAIM))
+    try:
+        return await _settle(exchange, ending, intent, log, instance=instance)
+    except LogBusy:
+        withheld = _withheld(ending)
+        settled = (*_people_today(exchange, withheld), *_grant_used(exchange, withheld, log))
+        record = records.outcome(exchange, withheld, intent, instance=instance)
+        log.leave(record, counters=settled, releases=_released_by(exchange, withheld))
+        return _NOT_RECORDED
+    except LogUnavailable:
+        return _NOT_RECORDED
+
+
+async def _settle(
+    exchange: Exchange, ending: Ending, intent: Position, log: AuditLog, *, instance: str
+) -> Ending:
     record = records.outcome(exchange, ending, intent, instance=instance)
     try:
-        try:
-            settled = (*_people_today(exchange, ending), *_grant_used(exchange, ending, log))
-            await log.append(record, counters=settled, releases=released)
-        except (CounterExceeded, GrantExhausted) as exceeded:
-            ending = _TOO_MANY if isinstance(exceeded, CounterExceeded) else _TOO_MANY_URGENT
-            record = records.outcome(exchange, ending, intent, instance=instance)
-            await log.append(record, counters=_people_today(exchange, ending))
-    except (LogBusy, LogUnavailable):
-        return _NOT_RECORDED
+        settled = (*_people_today(exchange, ending), *_grant_used(exchange, ending, log))
+        released = _released_by(exchange, ending)
+        await log.append(record, counters=settled, releases=released)
+    except CounterExceeded:
+        instead = _TOO_MANY
+    except GrantExhausted:
+        instead = _TOO_MANY_URGENT
     except EntryInvalid:
         # Whatever the answer holds that no record can, the exchange has its outcome all the same.
-        ending = _UNRECORDABLE
-        record = records.outcome(exchange, ending, intent, instance=instance)
-        try:
-            await log.append(record, counters=_people_today(exchange, ending))
-        except LogUnavailable:
-            return _NOT_RECORDED
-    return ending
+        instead = _UNRECORDABLE
+    else:
+        return ending
+    record = records.outcome(exchange, instead, intent, instance=instance)
+    await log.append(record, counters=_people_today(exchange, instead))
+    return instead
+
+
+def _released_by(exchange: Exchange, ending: Ending) -> tuple[bytes, ...]:
+    """Return the one-time keys that may be used again, because nothing was sent."""
+    unused = claims_of(exchange) if not ending.sent else ()
+    return tuple(claim.key for claim in unused if not claim.key.startswith(_PROOF_CLAIM))
+
+
+def _withheld(ending: Ending) -> Ending:
+    """Return how an exchange ended whose outcome the log did not take in time."""
+    flow = ending.flow
+    if flow is not None and flow.answer_bytes is not None:  # all but the end of it is out
+        flow = replace(flow, cut=flow.cut or _NOT_RECORDED.problem, answer_digest=None)
+        return replace(ending, reason=ReasonCode.AUDIT_UNAVAILABLE, flow=flow)
+    status = ending.service_status
+    return replace(_NOT_RECORDED, sent=ending.sent, service_status=status, flow=flow)
 
 
 _NOT_RECORDED: Final = Ending(

@@ -12,17 +12,20 @@ from gateway.audit import log as log_module
 from gateway.audit.entry import EntryInvalid, Kind
 from gateway.audit.grants import Tagger
 from gateway.audit.instances import Instance
+from gateway.audit.locks import FileLock
 from gateway.audit.log import AuditLog
 from gateway.audit.seal import Sealer
+from gateway.audit.sqlite import LOCK_NAME
 from gateway.audit.store import (
     Append,
     AppendRefused,
+    Claim,
     Grant,
     LogBusy,
     LogUnavailable,
     Position,
 )
-from gateway.clock import new_uuid7
+from gateway.clock import new_uuid7, system_time_us
 from tests.gateway.audit.records import ORIGIN, intent, keys_in, outcome, record, selected, using
 
 
@@ -181,3 +184,46 @@ def test_a_full_queue_and_a_passed_deadline_are_busy(
         await log.stop()
 
     asyncio.run(run())
+
+
+def test_what_was_answered_late_is_never_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A neighbour that hangs with the lock burns no claim, and opens no exchange (I3, I8)."""
+    monkeypatch.setattr(log_module, "APPEND_DEADLINE_S", 0.05)
+    monkeypatch.setattr(log_module, "WATCH_INTERVAL_S", 0.02)
+
+    async def use(log: AuditLog) -> None:
+        claim = Claim(b"once:key", system_time_us() + 3_600_000_000)
+        neighbour = FileLock(log.directory / LOCK_NAME)
+        with neighbour:
+            for _ in range(2):  # one is with the store, one in the queue
+                with pytest.raises(LogBusy, match="in time"):
+                    await log.append(intent(), claims=[claim])
+            kept = new_uuid7()
+            log.leave(intent(kept))
+        neighbour.close()
+        monkeypatch.setattr(log_module, "APPEND_DEADLINE_S", 60.0)
+        assert (await log.append(outcome(kept))).index == 2
+        assert not await log.is_claimed(claim.key)
+        assert selected(log.path, "SELECT count(*) FROM audit_open") == [(0,)]
+        assert log.figures.busy == 2
+
+    using(tmp_path, use)
+
+
+def test_an_outcome_that_fails_is_waited_for_by_no_commit(tmp_path: Path) -> None:
+    """What is under way is what may still come: a lone record finds its company at once."""
+
+    async def use(log: AuditLog) -> None:
+        ids = [new_uuid7() for _ in range(4)]
+        await asyncio.gather(*[log.append(intent(item)) for item in ids])
+        ends = [log.append(outcome(item, weight=0.5)) for item in ids]
+        answers = await asyncio.gather(*ends, return_exceptions=True)
+        assert [type(answer) for answer in answers] == [EntryInvalid] * 4
+        alone = asyncio.create_task(log.append(record(Kind.DENY, new_uuid7(), core={})))
+        await asyncio.sleep(0)
+        assert log._has_company()
+        await alone
+
+    using(tmp_path, use)
