@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import Final
 
 from connectors.base import Connector
@@ -25,7 +26,7 @@ from gateway.exchange.deliver import deliver, exchange_headers
 from gateway.exchange.duties.duty_processes import DutyProcesses
 from gateway.exchange.facts import Ending, Exchange
 from gateway.exchange.held import FORM_CLAIM
-from gateway.exchange.inquiry import Opened, inquire, open_exchange
+from gateway.exchange.inquiry import Opened, inquire, open_exchange, stopped
 from gateway.exchange.limits import RateLimiter
 from gateway.exchange.messages import Request, Response
 from gateway.exchange.refused import RefusedTraffic
@@ -34,6 +35,7 @@ from gateway.exchange.stream import LongAnswer, long_response
 from gateway.exchange.watch import Watch
 from gateway.identity.authenticate import Authenticator
 from gateway.identity.caller import Unauthenticated
+from gateway.problems import PROBLEMS
 from gateway.telemetry import Telemetry
 from policies.decision import PUBLIC, ReasonCode
 
@@ -69,9 +71,7 @@ async def exchange(request: Request, now: Snapshot, ports: Ports) -> Response:
     opened = open_exchange(request, ports.clock)
     stops = ports.stop_list()
     if monotonic_s() - stops.read_at_s > STOP_LIST_AGE_S_MAX:
-        detail = "The gateway cannot tell what was suspended lately, so it lets nothing through."
-        stale = ErrorAnswer(code="stop-list-stale", detail=detail, headers=RETRY_LATER)
-        return answer(stale, opened.id)
+        return answer(_STALE, opened.id)
 
     # Authenticate, match and decide (steps 2 to 4): nothing is called, nothing is written.
     try:
@@ -81,7 +81,7 @@ async def exchange(request: Request, now: Snapshot, ports: Ports) -> Response:
     if isinstance(asked, Unauthenticated):
         return await turn_away(asked, opened, request, now, ports)
     subject = asked.exchange
-    error = asked.error or _over_rate(subject, ports.rates)
+    error = asked.error or _stopped(subject, ports) or _over_rate(subject, ports.rates)
     if error is not None:
         return await _refuse(subject, error, ports)
 
@@ -89,6 +89,9 @@ async def exchange(request: Request, now: Snapshot, ports: Ports) -> Response:
     recorded = await _record_intent(subject, ports)
     if isinstance(recorded, ErrorAnswer):
         return await _refuse(subject, recorded, ports)
+    error = _stopped(subject, ports)
+    if error is not None:
+        return _respond(subject, await _finish(subject, _unsent(error), recorded, ports))
 
     # The call, and the duties on its answer (step 6).
     assert subject.service is not None  # noqa: S101 - a permitted exchange has a service
@@ -136,6 +139,33 @@ async def turn_away(
     return _after(await ports.refused.pace.hold_stranger(request.source), response)
 
 
+def _stopped(subject: Exchange, ports: Ports) -> ErrorAnswer | None:
+    """Tell what was stopped while this exchange waited; whatever it waits for takes seconds."""
+    stops = ports.stop_list()
+    if monotonic_s() - stops.read_at_s > STOP_LIST_AGE_S_MAX:
+        return _STALE
+    reason = stopped(subject, stops)
+    if reason is None:
+        return None
+    error = refusal(subject.decision.denied(reason))
+    if PROBLEMS[error.code].status != HTTPStatus.UNAUTHORIZED:
+        return error
+    return replace(error, headers=((b"www-authenticate", b'Bearer error="invalid_token"'),))
+
+
+def _unsent(error: ErrorAnswer) -> Ending:
+    """Return the ending of an exchange that was stopped before its call."""
+    return Ending(
+        status=PROBLEMS[error.code].status,
+        headers=error.headers,
+        reason=error.reason or ReasonCode.OK,
+        problem=error.code,
+        detail=error.detail,
+        origin=error.origin,
+        sent=False,
+    )
+
+
 def _over_rate(subject: Exchange, rates: RateLimiter) -> ErrorAnswer | None:
     """Take one call from the rule's rate; strangers share no rate with each other."""
     per_minute = subject.decision.duties.per_minute
@@ -173,6 +203,11 @@ _NOT_RECORDED: Final = ErrorAnswer(
     code="audit-unavailable",
     detail="The exchange could not be recorded, so it did not take place.",
     reason=ReasonCode.AUDIT_UNAVAILABLE,
+    headers=RETRY_LATER,
+)
+_STALE: Final = ErrorAnswer(
+    code="stop-list-stale",
+    detail="The gateway cannot tell what was suspended lately, so it lets nothing through.",
     headers=RETRY_LATER,
 )
 _TOO_MANY_REFUSED: Final = replace(
@@ -263,6 +298,7 @@ def _respond(subject: Exchange, ending: Ending) -> Response:
             detail=ending.detail or "",
             reason=None if ending.reason is ReasonCode.OK else ending.reason,
             origin=ending.origin,
+            headers=ending.headers,
         )
         return answer(error, subject.id, error_format=error_format)
     return Response(
