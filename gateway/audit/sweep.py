@@ -22,6 +22,8 @@ EXCHANGE_AGE_MAX_S: Final = 3_300
 ORPHANS_PER_SWEEP_MAX: Final = 1_000
 CLAIMS_PER_SWEEP_MAX: Final = 5_000
 
+_FORGET_CLAIM: Final = "DELETE FROM audit_claim WHERE key = ? AND expires <= ?"
+
 
 class Sweeper:
     """Closes what dead processes left open, and forgets claims that have expired."""
@@ -107,9 +109,13 @@ class Sweeper:
         if not expired:
             return
         with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany("DELETE FROM audit_claim WHERE key = ? AND expires <= ?", expired)
-            self._db.execute("COMMIT")
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._db.executemany(_FORGET_CLAIM, expired)
+                self._db.execute("COMMIT")
+            finally:
+                if self._db.in_transaction:
+                    self._db.rollback()
 
 
 def _indeterminate(exchange: bytes, intent_index: int, reason: str) -> Record:

@@ -9,6 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from pysqlite3 import dbapi2 as sqlite
+
 from gateway.audit.log import AuditLog
 from gateway.audit.store import Claim, LogUnavailable
 from gateway.audit.sweep import Sweeper
@@ -112,5 +115,24 @@ def test_expired_claims_are_forgotten_and_others_kept(tmp_path: Path) -> None:
         await sweeper.sweep()
         sweeper.close()
         assert selected(log.path, "SELECT key FROM audit_claim") == [(b"new",)]
+
+    using(tmp_path, use)
+
+
+def test_a_sweep_that_failed_holds_up_nobody(tmp_path: Path) -> None:
+    """Its transaction ends with it: the log takes records, and the next sweep forgets."""
+
+    async def use(log: AuditLog) -> None:
+        await log.append(intent(), claims=[Claim(b"old", 1)])
+        sweeper = Sweeper(log)
+        refusing = "CREATE TEMP TRIGGER refuse BEFORE DELETE ON main.audit_claim BEGIN SELECT"
+        sweeper._db.execute(refusing + " raise(ABORT, 'not now'); END")
+        with pytest.raises(sqlite.Error, match="not now"):
+            await sweeper.sweep()
+        await log.append(intent())
+        sweeper._db.execute("DROP TRIGGER refuse")
+        await sweeper.sweep()
+        sweeper.close()
+        assert selected(log.path, "SELECT key FROM audit_claim") == []
 
     using(tmp_path, use)
