@@ -11,9 +11,9 @@ import asyncio
 from collections import Counter
 from typing import Final
 
-from gateway.audit.entry import Kind, Record
+from gateway.audit.entry import EntryInvalid, Kind, Record
 from gateway.audit.log import AuditLog
-from gateway.audit.store import LogBusy, LogUnavailable
+from gateway.audit.store import LogUnavailable
 from gateway.clock import monotonic_s, new_uuid7, system_time_us
 from gateway.exchange.pace import RefusalPace
 from gateway.identity.caller import Unauthenticated
@@ -130,7 +130,7 @@ class RefusedTraffic:
     async def _append(self, record: Record, counted: Counter[tuple[str, str]]) -> None:
         try:
             await self._log.append(record)
-        except (LogBusy, LogUnavailable):
+        except (LogUnavailable, EntryInvalid):
             for key, count in counted.items():
                 self._count(key, count)
 

@@ -126,6 +126,24 @@ def test_a_log_that_takes_nothing_loses_no_count(tmp_path: Path) -> None:
     asyncio.run(play())
 
 
+def test_a_refusal_that_no_record_can_hold_is_counted(tmp_path: Path) -> None:
+    """A name that is not Unicode text ends nothing but its own record."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            refused = RefusedTraffic(world.log)
+            unspeakable = replace(BAD_TOKEN, unverified_issuer="\ud800")
+            refused.note(unspeakable, source="192.0.2.7", exchange_id=new_uuid7())
+            await refused.flush()
+            assert refused.counted == 1
+            await refused.close()
+
+            (record,) = refused_records(world)
+            assert record["count"] == 1
+
+    asyncio.run(play())
+
+
 def test_a_client_s_refusals_have_a_share_of_the_log(tmp_path: Path) -> None:
     """Beyond it a refusal is counted, and answered 503 like anything that cannot be recorded."""
 
