@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from gateway.errors import ProblemCode
 from policies.hot import hot_value
 
+Turn = Callable[[], Awaitable[bool]]
+"""Waits until an answer is due; false where that was not waited for."""
 Headers = tuple[tuple[bytes, bytes], ...]
 """Header fields in order, names in lower case."""
 
@@ -82,7 +84,8 @@ class _AlwaysThere:
         """Call nobody."""
 
 
-_ALWAYS_THERE: Final = _AlwaysThere()
+ALWAYS_THERE: Final = _AlwaysThere()
+"""The presence of a caller of whom nobody can tell."""
 
 
 @hot_value(frozen=True, slots=True, kw_only=True)
@@ -106,7 +109,7 @@ class Request:
     has_body: bool = False
     body_bytes: int | None = None
     body: RequestBody
-    presence: Presence = _ALWAYS_THERE
+    presence: Presence = ALWAYS_THERE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,10 +119,12 @@ class Response:
     `body` is whole, or arrives in chunks; `close` asks for the connection to be closed after it.
     Chunks are always asked for at least once, even if the caller has gone, and closed with
     `aclose` where they have it, so that what must happen at their end does happen. If they raise,
-    the connection is cut, and the caller sees an incomplete message.
+    the connection is cut, and the caller sees an incomplete message. `turn` is there where the
+    answer has to wait: whoever hands it to the front waits, so that the exchange is forgotten then.
     """
 
     status: int
     headers: Headers
     body: bytes | AsyncIterator[bytes] = b""
     close: bool = False
+    turn: Turn | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -29,6 +30,7 @@ from gateway.exchange.held import FORM_CLAIM
 from gateway.exchange.inquiry import Opened, inquire, open_exchange, stopped
 from gateway.exchange.limits import RateLimiter
 from gateway.exchange.messages import Request, Response
+from gateway.exchange.pace import RefusalPace
 from gateway.exchange.refused import RefusedTraffic
 from gateway.exchange.snapshot import STOP_LIST_AGE_S_MAX, Snapshot, StopList
 from gateway.exchange.stream import LongAnswer, long_response
@@ -136,7 +138,7 @@ async def turn_away(
         headers=challenge,
     )
     response = answer(error, opened.id, error_format=error_format)
-    return _after(await ports.refused.pace.hold_stranger(request.source), response)
+    return _paced(response, ports.refused.pace, None, request)
 
 
 def _stopped(subject: Exchange, ports: Ports) -> ErrorAnswer | None:
@@ -211,7 +213,7 @@ _STALE: Final = ErrorAnswer(
     headers=RETRY_LATER,
 )
 _TOO_MANY_REFUSED: Final = replace(
-    _NOT_RECORDED, detail="Too many refusals of this client wait for the audit log."
+    _NOT_RECORDED, detail="Too many refusals of this client wait to be recorded or answered."
 )
 _REPEATED: Final = ErrorAnswer(
     code="duplicate-request",
@@ -226,14 +228,15 @@ _PROOF_REPLAYED: Final = ErrorAnswer(
 
 
 async def _refuse(subject: Exchange, error: ErrorAnswer, ports: Ports) -> Response:
-    """Refuse a caller, and hold the answer back where it collects refusals fast (decision 5)."""
-    response = await _record_refusal(subject, error, ports)
+    """Refuse a caller, slowly where it collects refusals fast (decision 5)."""
+    error = await _record_refusal(subject, error, ports)
+    error_format = subject.service.facts.error_format if subject.service else "problem"
+    response = answer(error, subject.id, error_format=error_format)
+    reason = error.reason or subject.decision.reason
+    _count(_as_refused(subject, error), reason, response.status, ports)
     if error.reason is ReasonCode.AUDIT_UNAVAILABLE:
-        return response
-    pace, client = ports.refused.pace, _client_of(subject)
-    if client is None:
-        return _after(await pace.hold_stranger(subject.request.source), response)
-    return _after(await pace.hold_client(client), response)
+        return replace(response, close=True) if error is _TOO_MANY_REFUSED else response
+    return _paced(response, ports.refused.pace, _client_of(subject), subject.request)
 
 
 def _client_of(subject: Exchange) -> str | None:
@@ -244,41 +247,38 @@ def _client_of(subject: Exchange) -> str | None:
     return f"{claims.issuer} {claims.client_id}"
 
 
-def _after(held: bool, response: Response) -> Response:
-    """Return what is answered after the wait; who could not be made to wait has to connect anew."""
-    return response if held else replace(response, close=True)
+def _paced(response: Response, pace: RefusalPace, client: str | None, request: Request) -> Response:
+    """Let a refusal wait for its turn; it keeps nothing of the exchange but who waits."""
+    if client is None:
+        return replace(response, turn=partial(pace.hold_stranger, request.source, request.presence))
+    return replace(response, turn=partial(pace.hold_client, client, request.presence))
 
 
-async def _record_refusal(subject: Exchange, error: ErrorAnswer, ports: Ports) -> Response:
-    """Return a refusal once it is on record, except where there can be no record."""
-    subject = _as_refused(subject, error)
-    error_format = subject.service.facts.error_format if subject.service else "problem"
-    response = answer(error, subject.id, error_format=error_format)
-    _count(subject, error.reason or subject.decision.reason, response.status, ports)
+async def _record_refusal(subject: Exchange, error: ErrorAnswer, ports: Ports) -> ErrorAnswer:
+    """Return what is answered once it is on record, except where there can be no record."""
     if error.reason is ReasonCode.AUDIT_UNAVAILABLE:
-        return response
+        return error
+    reason, source = error.reason or subject.decision.reason, subject.request.source
     public = subject.query.caller.organisation == PUBLIC
     replayed = error is _PROOF_REPLAYED
-    if (public or replayed) and not ports.refused.admit(
-        subject.request.source, error.reason or subject.decision.reason
-    ):
-        return response
+    if (public or replayed) and not ports.refused.admit(source, reason):
+        return error
     client = _client_of(subject) or PUBLIC
     if not ports.refused.pace.begin_recording(client):
-        ports.refused.count(subject.request.source, error.reason or subject.decision.reason)
-        return answer(_TOO_MANY_REFUSED, subject.id, error_format=error_format)
-    record = records.denial(
-        subject, instance=ports.instance, problem=error.code, status=response.status
-    )
+        ports.refused.count(source, reason)
+        return _TOO_MANY_REFUSED
+    subject = _as_refused(subject, error)
+    status = error.status or PROBLEMS[error.code].status
+    record = records.denial(subject, instance=ports.instance, problem=error.code, status=status)
     try:
         await ports.log.append(record, claims=() if replayed else claims_of(subject))
     except ClaimTaken:
         return await _record_refusal(subject, _PROOF_REPLAYED, ports)
     except (LogUnavailable, EntryInvalid):
-        return answer(_NOT_RECORDED, subject.id, error_format=error_format)
+        return _NOT_RECORDED
     finally:
         ports.refused.pace.end_recording(client)
-    return response
+    return error
 
 
 def _as_refused(subject: Exchange, error: ErrorAnswer) -> Exchange:

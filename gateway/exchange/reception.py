@@ -50,11 +50,15 @@ async def serve(request: Request, current: Callable[[], Snapshot], ports: Ports)
         ClientGone: the caller left before its request was whole; nothing was called or recorded.
     """
     if not request.has_body or not is_read(request):
-        return _mirrored(request, await exchange(request, current(), ports))
-    received = await _receive(request, current(), ports)
-    if isinstance(received, Request):
-        received = await exchange(received, current(), ports)
-    return _mirrored(request, received)
+        answered: Request | Response = request
+    else:
+        answered = await _receive(request, current(), ports)
+    if isinstance(answered, Request):
+        answered = await exchange(answered, current(), ports)
+    # From here on nothing holds the body, nor what was read of it: an answer may wait for seconds.
+    if answered.turn is not None:
+        answered = replace(answered, turn=None, close=not await answered.turn())
+    return _mirrored(request, answered)
 
 
 async def _receive(request: Request, now: Snapshot, ports: Ports) -> Request | Response:

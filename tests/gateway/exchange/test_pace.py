@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tracemalloc
+from collections.abc import Callable
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,10 +12,13 @@ from hypothesis import strategies as st
 from gateway.exchange.pace import (
     AT_ONCE,
     CALLERS_MAX,
+    HELD_MAX,
     HOLD_S_MAX,
     PER_S,
     STRANGERS_AT_ONCE,
+    STRANGERS_HELD_MAX,
     STRANGERS_PER_S,
+    UNDER_WAY_MAX,
     Pace,
     RefusalPace,
 )
@@ -109,6 +113,130 @@ def test_one_address_holds_up_no_other() -> None:
         assert all(await asyncio.gather(*flood))
 
     asyncio.run(play())
+
+
+def test_a_flood_of_one_address_is_its_own_affair() -> None:
+    """More than all strangers may have at once, from one address: another one waits for nothing."""
+
+    async def play() -> None:
+        pace = RefusalPace()
+        flood = [
+            asyncio.create_task(pace.hold_stranger("192.0.2.1"))
+            for _ in range(STRANGERS_AT_ONCE + 900)
+        ]
+        await asyncio.sleep(0)
+        other = asyncio.create_task(pace.hold_stranger("192.0.2.2"))
+        await asyncio.sleep(0)
+        assert other.done()
+        assert await other
+        assert pace.held == UNDER_WAY_MAX
+        await cancelled(flood)
+
+    asyncio.run(play())
+
+
+def test_a_client_beyond_its_share_leaves_the_others_theirs() -> None:
+    """One that floods is not even recorded; another one's refusal is recorded and held."""
+
+    async def play() -> None:
+        pace = RefusalPace()
+        flood = [asyncio.create_task(pace.hold_client("one")) for _ in range(HELD_MAX + 100)]
+        await asyncio.sleep(0)
+        assert pace.held == UNDER_WAY_MAX
+        assert not pace.begin_recording("one")
+        for _ in range(AT_ONCE):
+            assert await pace.hold_client("other")
+        assert pace.begin_recording("other")
+        assert await pace.hold_client("other")
+        await cancelled(flood)
+
+    asyncio.run(play())
+
+
+def test_what_cannot_be_held_is_not_recorded() -> None:
+    """Where no more answers can wait, only refusals that are due at once go on record."""
+
+    async def play() -> None:
+        pace = RefusalPace(held_max=1)
+        for client in ("one", "other"):
+            for _ in range(AT_ONCE):
+                assert await pace.hold_client(client)
+        waiting = asyncio.create_task(pace.hold_client("one"))
+        await asyncio.sleep(0)
+        assert not pace.begin_recording("other")
+        assert pace.begin_recording("a third one")
+        assert await waiting
+
+    asyncio.run(play())
+
+
+def test_strangers_leave_room_for_clients() -> None:
+    """However many strangers wait, at however many addresses, a client's refusal can wait too."""
+
+    async def play() -> None:
+        pace = RefusalPace()
+        flood = [
+            asyncio.create_task(pace.hold_stranger(f"2001:db8::{number:x}"))
+            for number in range(STRANGERS_AT_ONCE + HELD_MAX)
+        ]
+        await asyncio.sleep(0)
+        assert pace.held == STRANGERS_HELD_MAX
+        for _ in range(AT_ONCE + 1):
+            assert await pace.hold_client("one")
+        await cancelled(flood)
+
+    asyncio.run(play())
+
+
+def test_who_leaves_waits_no_longer_and_gains_nothing() -> None:
+    """Nothing is kept for a caller who has gone, and its share is taken until its turn."""
+
+    async def play() -> None:
+        pace, caller = RefusalPace(recording_max=1), Caller()
+        for _ in range(AT_ONCE):
+            assert await pace.hold_client("one")
+        waiting = asyncio.create_task(pace.hold_client("one", caller))
+        while caller.callback is None:  # noqa: ASYNC110 - until it waits
+            await asyncio.sleep(0)
+        caller.leave()
+        assert not await waiting
+        assert pace.held == 0
+        assert not pace.begin_recording("one")
+        async with asyncio.timeout(60):
+            while not pace.begin_recording("one"):  # noqa: ASYNC110 - a turn has no event
+                await asyncio.sleep(0.01)
+
+    asyncio.run(play())
+
+
+class Caller:
+    """A caller who can leave."""
+
+    def __init__(self) -> None:
+        """Be there."""
+        self.gone = False
+        self.callback: Callable[[], object] | None = None
+
+    def left(self) -> bool:
+        """Tell whether it left."""
+        return self.gone
+
+    def when_left(self, callback: Callable[[], object] | None) -> None:
+        """Keep whom to call."""
+        self.callback = callback
+
+    def leave(self) -> None:
+        """Close the connection."""
+        self.gone = True
+        if self.callback is not None:
+            self.callback()
+
+
+async def cancelled(tasks: list[asyncio.Task[bool]]) -> None:
+    """Let nobody wait any more."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def test_a_client_has_its_share_of_the_log_and_no_more() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -10,10 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from gateway.clock import monotonic_s
+from gateway.exchange.facts import Exchange
 from gateway.exchange.messages import BodyTooLarge, Request, Response
+from gateway.exchange.pace import AT_ONCE
+from gateway.exchange.reception import ReceivedBody
 from tests.world import (
     ELIGIBLE,
     MATCH_PATH,
+    NORTHVALE,
     World,
     document_of,
     field_of,
@@ -182,5 +188,28 @@ def test_every_answer_mirrors_the_request_s_ids(tmp_path: Path, path: str) -> No
             fhir = path.startswith("/fhir")
             kind = "application/fhir+json" if fhir else "application/problem+json"
             assert field_of(response, "content-type") == kind
+
+    asyncio.run(play())
+
+
+def test_a_refusal_that_waits_keeps_nothing_of_its_request(tmp_path: Path) -> None:
+    """While an answer is held back, neither the body nor what was read of it takes memory."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            pace = world.ports.refused.pace
+            client = f"{NORTHVALE} northvale-warm-homes"
+            for _ in range(AT_ONCE + 20):
+                pace._clients.take(client, monotonic_s())
+            denied = world.match_request(details={"purpose": "MARKETING"})
+            sending = asyncio.create_task(world.send(denied))
+            async with asyncio.timeout(60):
+                while not pace.held:  # noqa: ASYNC110 - being held has no event
+                    await asyncio.sleep(0)
+            gc.collect()
+            kept = [one for one in gc.get_objects() if isinstance(one, Exchange | ReceivedBody)]
+            assert pace.held == 1
+            assert kept == []
+            assert (await sending).status == 403
 
     asyncio.run(play())

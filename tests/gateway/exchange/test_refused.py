@@ -20,6 +20,7 @@ from gateway.exchange.refused import (
     RefusedTraffic,
 )
 from gateway.identity.caller import Unauthenticated
+from gateway.telemetry import slot
 from policies.decision import ReasonCode
 from tests.world import World, document_of, freeze, open_world
 
@@ -164,5 +165,25 @@ def test_a_client_s_refusals_have_a_share_of_the_log(tmp_path: Path) -> None:
             again = world.match_request(details={"purpose": "DIRECT_CARE"})
             assert (await world.send(again)).status == 403
             await refused.close()
+
+    asyncio.run(play())
+
+
+def test_a_refusal_is_counted_once(tmp_path: Path) -> None:
+    """A denied call whose proof turns out to be a repeat is one refusal, for the proof."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            counters = world.ports.telemetry.counters
+            denied = world.match_request(details={"purpose": "MARKETING"})
+            await world.send(denied)
+            before = counters.values()
+            assert (await world.send(denied)).status == 401
+            after = counters.values()
+
+            reasons = [reason for reason in ReasonCode if reason is not ReasonCode.OK]
+            places = {reason: slot("refusals", reason) for reason in reasons}
+            grown = {reason: after[at] - before[at] for reason, at in places.items()}
+            assert {reason: by for reason, by in grown.items() if by} == {"PROOF_INVALID": 1}
 
     asyncio.run(play())
