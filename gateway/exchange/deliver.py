@@ -22,6 +22,7 @@ from gateway.exchange.duties.apply import (
 from gateway.exchange.duties.duty_processes import DutyProcesses, is_off_loop
 from gateway.exchange.duties.streamed import StreamedDuties, Unfit
 from gateway.exchange.facts import Ending, Exchange, Flow
+from gateway.exchange.held import identifiers_needed
 from gateway.exchange.messages import Headers, Target
 from gateway.exchange.stream import LongAnswer, fed, read_start, with_flow
 from gateway.exchange.watch import Cut, Upload, Watch
@@ -195,7 +196,11 @@ async def _read(exchange: Exchange, reply: Reply, processes: DutyProcesses) -> E
         if not off_loop or not has_body_duties(exchange.decision.duties):
             return released(exchange, reply.status, reply.headers, body)
         applied = await processes.apply(
-            exchange.decision.duties, _shape(exchange), media_type=media_type, body=body
+            exchange.decision.duties,
+            _shape(exchange),
+            media_type=media_type,
+            body=body,
+            identifiers_max=identifiers_needed(exchange),
         )
         return _applied(exchange, reply.status, reply.headers, applied)
     start, more = await read_start(reply, seconds=CALL_DEADLINE_S)
@@ -292,6 +297,7 @@ def _applied(
         records_dropped=applied.records_dropped,
         subjects=applied.subjects,
         subjects_counted=applied.subjects_counted,
+        named=applied.named,
         redacted_subjects=applied.redacted_subjects,
         fields_sent=applied.fields_sent,
         fields_withheld=applied.fields_withheld,

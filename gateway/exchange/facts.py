@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from connectors.base import Failure
+from gateway.exchange.duties.named_people import NamedPeople
 from gateway.exchange.messages import Headers, Request
 from gateway.exchange.snapshot import Service, Snapshot
 from gateway.identity.caller import Authenticated
@@ -99,7 +100,9 @@ class Ending:
     `problem` is the problem code where no data was released; `sent` is false only where the
     service surely never saw the call, and `failure` says how the call itself failed. `subjects`
     are the identifiers of the people in the answer, and `subjects_counted` the number of people,
-    those that cannot be told apart included. `flow` is for bodies that were not held whole.
+    those that cannot be told apart included. Where `named` has what the record says of them, no
+    more `subjects` are there than the exchange's grant asks for. `flow` is for bodies that were
+    not held whole.
     """
 
     status: int
@@ -116,6 +119,7 @@ class Ending:
     records_dropped: int = 0
     subjects: frozenset[str] = frozenset()
     subjects_counted: int = 0
+    named: NamedPeople | None = None
     redacted_subjects: int = 0
     fields_sent: tuple[str, ...] = field(default=())
     fields_withheld: tuple[str, ...] = field(default=())

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from binascii import b2a_base64
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Final
 
-import orjson
-
 from gateway import __version__
 from gateway.audit.entry import SECTION_BYTES_MAX, Kind, Record
-from gateway.audit.merkle import leaf_hash, root_of
 from gateway.audit.seal import SharedSection
 from gateway.audit.store import Position
 from gateway.clock import monotonic_us, new_uuid7, system_time_us
 from gateway.exchange.asked import request_subjects
 from gateway.exchange.derived import Derived
+from gateway.exchange.duties.named_people import (
+    SUBJECT_BYTES_RECORDED_MAX,
+    as_many_as_fit,
+    name_people,
+)
 from gateway.exchange.facts import Ending, Exchange, Flow
 from gateway.exchange.grounds import grounds
 from gateway.exchange.held import microseconds, subject_kind
@@ -25,8 +27,6 @@ from gateway.exchange.messages import Request
 from gateway.identity.caller import Claims
 from policies.decision import PUBLIC, Decision, Outcome, ReasonCode, Verdict
 
-SUBJECT_BYTES_RECORDED_MAX: Final = 48 * 1024
-"""Bytes of person identifiers kept in one record; its count tells of all people there were."""
 assert SUBJECT_BYTES_RECORDED_MAX < SECTION_BYTES_MAX  # noqa: S101 - or no such record could be written
 FIELDS_RECORDED_MAX: Final = 200
 """Field names kept of each kind in one record."""
@@ -86,9 +86,10 @@ def outcome(exchange: Exchange, ending: Ending, position: Position, *, instance:
     sections: dict[str, Section] = {"core": core}
     if ending.body:
         sections["payload"] = _released(ending)
-    if ending.subjects:
-        people = _people(exchange, ending.subjects)
-        sections["subject"] = {**people, "root": _base64url(subjects_root(ending.subjects))}
+    if ending.subjects or ending.named:
+        named = ending.named or name_people(ending.subjects)
+        people = _people(exchange, named.ids)
+        sections["subject"] = {**people, "root": _base64url(named.root)}
     if ending.flow is not None:
         core.update(_passed(ending.flow))
         digests = _digests(ending.flow)
@@ -127,15 +128,6 @@ def _passed(flow: Flow) -> Section:
 
 def _digests(flow: Flow) -> Section:
     return _known({"response_digest": flow.answer_digest, "request_digest": flow.request_digest})
-
-
-def subjects_root(subjects: frozenset[str]) -> bytes:
-    """Return the tree head of all people in an answer, in the order of their identifiers.
-
-    It is the RFC 6962 tree of the identifiers' bytes, so that whether somebody was among them can
-    be proved of an answer with more people than a record names.
-    """
-    return root_of([leaf_hash(identifier.encode()) for identifier in sorted(subjects)])
 
 
 def _released(ending: Ending) -> Section:
@@ -326,19 +318,12 @@ def _subject(exchange: Exchange) -> Section:
     if exchange.query.caller.organisation == PUBLIC:
         return {}
     people = request_subjects(exchange)
-    return _people(exchange, people) if people else {}
+    return _people(exchange, as_many_as_fit(sorted(people))) if people else {}
 
 
-def _people(exchange: Exchange, people: frozenset[str]) -> Section:
-    """Name people in a sealed section, as many as a section holds."""
-    ids: list[str] = []
-    room = SUBJECT_BYTES_RECORDED_MAX
-    for identifier in sorted(people):
-        room -= len(orjson.dumps(identifier)) + 1
-        if room < 0:
-            break
-        ids.append(identifier)
-    return {"type": _subject_type(exchange), "ids": ids}
+def _people(exchange: Exchange, identifiers: Sequence[str]) -> Section:
+    """Name people in a sealed section."""
+    return {"type": _subject_type(exchange), "ids": list(identifiers)}
 
 
 def _payload(exchange: Exchange, body_sha256: bytes) -> Section:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from gateway.exchange.duties.named_people import NamedPeople
 from policies.decision import Duties, ReasonCode
 from policies.hot import hot_value
 
@@ -42,7 +43,9 @@ class Applied:
 
     `records` were released; `records_dropped` were out of the rule's scope, or of people whose
     records are withheld. `subjects` are the distinct subject identifiers of the released records
-    and of the request; `subjects_counted` also counts in people without an identifier.
+    and of the request; `subjects_counted` also counts in people without an identifier. Where the
+    answer was read off the loop, `named` has what the record says of them, and `subjects` are only
+    as many as were asked for.
     `redacted_subjects` counts the people whose protected fields were taken out. `fields_sent` left
     at least once; `fields_withheld` are declared or returned, and did not leave; `leaked` are those
     of them that the service returned though they are not read for a check, and the agreement does
@@ -54,6 +57,7 @@ class Applied:
     records_dropped: int = 0
     subjects: frozenset[str] = frozenset()
     subjects_counted: int = 0
+    named: NamedPeople | None = None
     redacted_subjects: int = 0
     fields_sent: tuple[str, ...] = ()
     fields_withheld: tuple[str, ...] = ()

@@ -23,7 +23,7 @@ WAITING_MAX: Final = 16
 APPLY_S_MAX: Final = 30.0
 """Time for one answer, its wait for a turn included."""
 ON_LOOP_BYTES_MAX: Final = 1024 * 1024
-"""Longer CSV and FHIR answers would hold up every other exchange of the worker."""
+"""Longer JSON and CSV answers would hold up every other exchange of the worker."""
 RESULT_BYTES_MAX: Final = 64 * 1024 * 1024
 """The longest result; a Parquet file that was packed more tightly may grow when written anew."""
 PIPE_BYTES: Final = 1024 * 1024
@@ -44,7 +44,8 @@ def _on_loop_bytes_max(media_type: str) -> int:
     media = read_media(media_type)
     if media.format is Format.PARQUET:
         return 0
-    return ON_LOOP_BYTES_MAX if media.format is Format.CSV or media.fhir else sys.maxsize
+    # What nothing can be applied to is withheld unread.
+    return sys.maxsize if media.format is Format.OTHER else ON_LOOP_BYTES_MAX
 
 
 class DutyProcesses:
@@ -62,14 +63,29 @@ class DutyProcesses:
         self._waiting = 0
 
     async def apply(
-        self, duties: Duties, shape: Shape, *, media_type: str, body: bytes
+        self,
+        duties: Duties,
+        shape: Shape,
+        *,
+        media_type: str,
+        body: bytes,
+        identifiers_max: int = 0,
     ) -> Applied | Withheld:
         """Apply `duties` as `apply_duties` would; an answer that fells its process is withheld.
+
+        Of its people no more than `identifiers_max` identifiers are given back, for the gateway
+        would be long in reading a million; what the record says of them all is in `named`.
 
         Raises:
             OSError: the system starts no process.
         """
-        task = DutyTask(duties=duties, shape=shape, media_type=media_type, body=body)
+        task = DutyTask(
+            duties=duties,
+            shape=shape,
+            media_type=media_type,
+            body=body,
+            identifiers_max=identifiers_max,
+        )
         try:
             async with asyncio.timeout(APPLY_S_MAX):
                 return await self._take_turn(task)

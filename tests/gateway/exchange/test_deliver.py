@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,13 @@ import pytest
 
 from connectors.base import Call, CallFailed, Failure, Health, Reply
 from connectors.scripted import Act
+from gateway.audit.store import Position
+from gateway.exchange.asked import request_subjects
 from gateway.exchange.deliver import deliver, exchange_headers, released, upstream_call
-from gateway.exchange.duties.duty_processes import DutyProcesses
+from gateway.exchange.duties.duty_processes import ON_LOOP_BYTES_MAX, DutyProcesses
+from gateway.exchange.duties.named_people import name_people
 from gateway.exchange.facts import Exchange
+from gateway.exchange.records import outcome
 from policies.decision import Duties, ReasonCode
 from tests.world import World, ask, json_answer, open_world
 
@@ -122,6 +127,32 @@ def test_fields_of_the_answer_are_allow_listed(tmp_path: Path) -> None:
             assert dict(changed.headers) == {b"content-type": b"application/json"}
             assert {name for name, _ in untouched.headers} == {b"content-type", b"etag"}
             assert untouched.body == body
+
+    asyncio.run(play())
+
+
+def test_the_people_of_a_long_json_answer_are_named_off_the_loop(tmp_path: Path) -> None:
+    """Its record names them all the same, and the loop never has a million identifiers to sort."""
+    people = frozenset(f"99920{n:05}" for n in range(30_000))
+    answer = json_answer({"records": [{"uprn": person, "lad_code": "E0"} for person in people]})
+
+    async def play() -> None:
+        async with open_world(tmp_path, [answer]) as world:
+            exchange = (await ask(world)).exchange
+            duties = Duties(allowed=frozenset({"lad_code", "uprn"}), subject_field="uprn")
+            exchange = replace(exchange, decision=replace(exchange.decision, duties=duties))
+            connector = world.ports.connectors["dwp-eligibility"]
+            ending = await deliver(exchange, connector, world.ports.duty_processes)
+
+            assert len(ending.body) > ON_LOOP_BYTES_MAX
+            assert ending.subjects == frozenset()
+            everybody = people | request_subjects(exchange)
+            assert ending.subjects_counted == len(everybody)
+            assert ending.named == name_people(everybody)
+            record = outcome(exchange, ending, Position(7, bytes(32)), instance="test")
+            root = urlsafe_b64encode(name_people(everybody).root).rstrip(b"=").decode()
+            assert record.sections["subject"]["root"] == root
+            assert record.sections["core"]["subjects"] == len(everybody)
 
     asyncio.run(play())
 

@@ -12,6 +12,7 @@ import pytest
 
 from connectors.scripted import Script
 from gateway.audit.reader import find_log
+from gateway.exchange.duties.duty_processes import ON_LOOP_BYTES_MAX
 from gateway.exchange.facts import HeldGrant
 from gateway.exchange.inquiry import stopped
 from gateway.exchange.messages import Response
@@ -141,6 +142,28 @@ def test_a_grant_covers_so_many_people_and_no_more(tmp_path: Path) -> None:
             record = world.recorded(beyond)
             assert (record["decision"], record["reason"]) == ("deny", "VOLUME_EXCEEDED")
             assert len(world.service.requests) == COVERED_MAX + 1
+
+    asyncio.run(play())
+
+
+def test_people_in_a_long_answer_are_known_one_by_one(tmp_path: Path) -> None:
+    """Where an answer is read in another process, the grant still knows whom it covers."""
+    note = "SYN" * 100_000
+
+    def long(children: tuple[str, ...]) -> Script:
+        rows = [{"contact_id": note, "nhs_number": child} for child in children]
+        return json_answer({"records": rows})
+
+    async def play() -> None:
+        scripts = [long(CHILDREN[:COVERED_MAX]), contact(CHILDREN[1]), long(CHILDREN)]
+        async with open_world(tmp_path, scripts) as world:
+            world.clock.at = AT_NIGHT
+            covered = await break_glass(world)
+            again = await break_glass(world, CHILDREN[1])
+            beyond = await break_glass(world)
+
+            assert [one.status for one in (covered, again, beyond)] == [200, 200, 429]
+            assert len(covered.body) > ON_LOOP_BYTES_MAX
 
     asyncio.run(play())
 

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.audit.entry import Kind
-from gateway.audit.merkle import leaf_hash
-from gateway.exchange.records import intent, subjects_root
+from gateway.exchange.records import intent
 from tests.world import (
     CSV_PATH,
     ELIGIBLE,
@@ -154,10 +153,3 @@ def test_inputs_that_differ_have_another_digest(tmp_path: Path) -> None:
             assert len(set(digests)) == len(digests)
 
     asyncio.run(play())
-
-
-def test_the_root_of_an_answer_is_a_tree_of_its_people() -> None:
-    """One person's root is her leaf; order of arrival makes no difference."""
-    assert subjects_root(frozenset({"9992000066"})) == leaf_hash(b"9992000066")
-    assert subjects_root(frozenset({"a", "b"})) == subjects_root(frozenset({"b", "a"}))
-    assert subjects_root(frozenset({"a"})) != subjects_root(frozenset({"a", "b"}))

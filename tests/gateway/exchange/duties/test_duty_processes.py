@@ -6,6 +6,7 @@ import asyncio
 import io
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +21,7 @@ from gateway.exchange.duties.duty_processes import (
     DutyProcesses,
     is_off_loop,
 )
+from gateway.exchange.duties.named_people import name_people
 from policies.decision import Duties, ReasonCode
 
 PARQUET = "application/vnd.apache.parquet"
@@ -54,18 +56,51 @@ def abort() -> bytes:
 
 async def apply(processes: DutyProcesses, body: bytes, media_type: str = PARQUET) -> Any:
     """Apply the duties in a process."""
-    return await processes.apply(DUTIES, Shape(), media_type=media_type, body=body)
+    return await processes.apply(
+        DUTIES, Shape(), media_type=media_type, body=body, identifiers_max=1
+    )
 
 
 @pytest.mark.parametrize(
     ("media_type", "body"),
-    [(PARQUET, GOOD), ("text/csv", b"kept,id\nopen,1\n"), ("text/html", b"<p>")],
+    [
+        (PARQUET, GOOD),
+        ("text/csv", b"kept,id\nopen,1\n"),
+        ("application/json", b'{"records":[{"kept":1,"id":"1","more":2}]}'),
+        ("text/html", b"<p>"),
+    ],
 )
 def test_a_process_gives_what_the_duties_give(media_type: str, body: bytes) -> None:
     """Where they are applied makes no difference."""
     result = asyncio.run(apply(DutyProcesses(), body, media_type))
+    expected = apply_duties(DUTIES, Shape(), media_type=media_type, body=body)
+    if isinstance(expected, Applied):
+        expected = replace(expected, named=name_people(expected.subjects))
 
-    assert result == apply_duties(DUTIES, Shape(), media_type=media_type, body=body)
+    assert result == expected
+
+
+def test_of_many_people_only_what_is_asked_for_comes_back() -> None:
+    """The record has them all; a million identifiers would hold up the loop that reads them."""
+    people = frozenset(f"99920{n:05}" for n in range(20_000))
+    rows = b",".join(b'{"id":"%b","kept":1}' % person.encode() for person in people)
+    body = b'{"records":[%b]}' % rows
+
+    async def play() -> list[Any]:
+        processes = DutyProcesses()
+        return [
+            await processes.apply(
+                DUTIES, Shape(), media_type="application/json", body=body, identifiers_max=most
+            )
+            for most in (0, 11, 30_000)
+        ]
+
+    none, some, every = asyncio.run(play())
+
+    assert (none.subjects, len(some.subjects), every.subjects) == (frozenset(), 11, people)
+    assert some.subjects < people
+    assert none.named == some.named == every.named == name_people(people)
+    assert [found.subjects_counted for found in (none, some, every)] == [len(people)] * 3
 
 
 @pytest.mark.parametrize("hostile", [bomb, abort], ids=["bomb", "abort"])
@@ -150,7 +185,8 @@ def test_a_process_sees_nothing_of_the_gateways_environment(
     ("media_type", "size", "expected"),
     [
         (PARQUET, 1, True),
-        ("application/json", 2**30, False),
+        ("application/json", ON_LOOP_BYTES_MAX, False),
+        ("application/json", ON_LOOP_BYTES_MAX + 1, True),
         ("application/fhir+json", ON_LOOP_BYTES_MAX, False),
         ("application/fhir+json", ON_LOOP_BYTES_MAX + 1, True),
         ("text/csv", ON_LOOP_BYTES_MAX, False),
@@ -161,7 +197,7 @@ def test_a_process_sees_nothing_of_the_gateways_environment(
 def test_what_is_dangerous_or_slow_leaves_the_loop(
     media_type: str, size: int, expected: bool
 ) -> None:
-    """Parquet always does; what Python reads piece by piece does when it is long."""
+    """Parquet always does; what is read record by record does when it is long."""
     assert is_off_loop(media_type, size) is expected
 
 
