@@ -11,6 +11,8 @@ from policies.decision import PUBLIC
 from policies.reading import Fault, Pointer, nearest
 
 _MEDIA_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9.+-]*/[a-z0-9][a-z0-9.+-]*")
+_BY_DECISION: Final = frozenset({"single_use_decision", "fields_limited_to_decision"})
+"""Obligations to keep to a recorded decision, which is about what the request holds."""
 _JSON: Final = re.compile(r"[/+]json$")
 
 
@@ -86,6 +88,9 @@ def _check_unread(faults: list[Fault], rule: Rule, pointer: Pointer) -> None:
     for name in ("records_per_response", "subjects_per_day"):
         if getattr(rule.limits, name) is not None:
             _note(faults, (*pointer, "limits", name), "contradiction", message)
+    for position, name in enumerate(rule.obligations):
+        if name in _BY_DECISION:
+            _note(faults, (*pointer, "obligations", position), "contradiction", message)
 
 
 def _check_fields(faults: list[Fault], rule: Rule, pointer: Pointer, dataset: Dataset) -> None:

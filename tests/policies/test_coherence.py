@@ -75,6 +75,19 @@ FILES = (*RULE, "body_media_types_allowed")
             (*RULE, "limits", "subjects_per_day"),
             "contradiction",
         ),
+        (
+            {FILES: ["text/csv"], (*RULE, "obligations"): ["single_use_decision"]},
+            (*RULE, "obligations", 0),
+            "contradiction",
+        ),
+        (
+            {
+                FILES: ["text/csv"],
+                (*RULE, "obligations"): ["hide_from_subject_view", "fields_limited_to_decision"],
+            },
+            (*RULE, "obligations", 1),
+            "contradiction",
+        ),
     ],
 )
 def test_a_file_that_is_not_read_is_held_against_no_clause(
