@@ -163,6 +163,7 @@ def test_people_in_a_long_answer_are_known_one_by_one(tmp_path: Path) -> None:
             beyond = await break_glass(world)
 
             assert [one.status for one in (covered, again, beyond)] == [200, 200, 429]
+            assert isinstance(covered.body, bytes)
             assert len(covered.body) > ON_LOOP_BYTES_MAX
 
     asyncio.run(play())
