@@ -200,6 +200,7 @@ async def _read(exchange: Exchange, reply: Reply, processes: DutyProcesses) -> E
             _shape(exchange),
             media_type=media_type,
             body=body,
+            caller=exchange.query.caller.organisation,
             identifiers_max=identifiers_needed(exchange),
         )
         return _applied(exchange, reply.status, reply.headers, applied)

@@ -6,9 +6,12 @@ import asyncio
 import pickle
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections import Counter
+from contextlib import AsyncExitStack
 from functools import lru_cache
 from os import pathsep
 from typing import Final
+from weakref import WeakValueDictionary
 
 from gateway.exchange.duties import duty_process
 from gateway.exchange.duties.applied import Applied, Shape, Withheld, not_applicable
@@ -17,9 +20,11 @@ from gateway.exchange.duties.media import MEDIA_TYPES_REMEMBERED_MAX, Format, re
 from policies.decision import Duties
 
 PROCESSES_MAX: Final = 2
-"""Processes of one worker at once; further answers wait."""
+"""Processes of one worker at once; further answers wait, and of one caller all but one do."""
 WAITING_MAX: Final = 16
 """Answers that wait for a process; one more is withheld at once."""
+WAITING_EACH_MAX: Final = WAITING_MAX // 4
+"""Those among them that one caller may have waiting."""
 APPLY_S_MAX: Final = 30.0
 """Time for one answer, its wait for a turn included."""
 ON_LOOP_BYTES_MAX: Final = 1024 * 1024
@@ -55,12 +60,15 @@ class DutyProcesses:
     reach nobody else's data. Nothing of it is left when `apply` returns.
     """
 
-    __slots__ = ("_turns", "_waiting")
+    __slots__ = ("_own_turns", "_turns", "_waiting", "_waiting_each")
 
     def __init__(self) -> None:
         """Start none yet; use it in one event loop."""
         self._turns: Final = asyncio.Semaphore(PROCESSES_MAX)
         self._waiting = 0
+        # Without one of its own no caller takes a turn, so that no two turns are one caller's.
+        self._own_turns: Final = WeakValueDictionary[str, asyncio.Lock]()
+        self._waiting_each: Final = Counter[str]()
 
     async def apply(
         self,
@@ -69,10 +77,12 @@ class DutyProcesses:
         *,
         media_type: str,
         body: bytes,
+        caller: str,
         identifiers_max: int = 0,
     ) -> Applied | Withheld:
         """Apply `duties` as `apply_duties` would; an answer that fells its process is withheld.
 
+        The `caller`'s answers are read one after the other, whoever else's are read meanwhile.
         Of its people no more than `identifiers_max` identifiers are given back, for the gateway
         would be long in reading a million; what the record says of them all is in `named`.
 
@@ -88,22 +98,26 @@ class DutyProcesses:
         )
         try:
             async with asyncio.timeout(APPLY_S_MAX):
-                return await self._take_turn(task)
+                return await self._take_turn(task, caller)
         except TimeoutError:
             return _LOST
 
-    async def _take_turn(self, task: DutyTask) -> Applied | Withheld:
-        if self._waiting >= WAITING_MAX:
+    async def _take_turn(self, task: DutyTask, caller: str) -> Applied | Withheld:
+        if self._waiting >= WAITING_MAX or self._waiting_each[caller] >= WAITING_EACH_MAX:
             return _CROWDED
-        self._waiting += 1
-        try:
-            await self._turns.acquire()
-        finally:
-            self._waiting -= 1
-        try:
+        own = self._own_turns.setdefault(caller, asyncio.Lock())
+        async with AsyncExitStack() as turns:
+            self._waiting += 1
+            self._waiting_each[caller] += 1
+            try:
+                await turns.enter_async_context(own)
+                await turns.enter_async_context(self._turns)
+            finally:
+                self._waiting -= 1
+                self._waiting_each.subtract((caller,))
+                if not self._waiting_each[caller]:
+                    del self._waiting_each[caller]
             return await _apply_in_process(task)
-        finally:
-            self._turns.release()
 
 
 async def _apply_in_process(task: DutyTask) -> Applied | Withheld:

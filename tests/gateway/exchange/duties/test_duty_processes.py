@@ -18,6 +18,8 @@ from gateway.exchange.duties.applied import Applied, Shape, Withheld
 from gateway.exchange.duties.apply import apply_duties
 from gateway.exchange.duties.duty_processes import (
     ON_LOOP_BYTES_MAX,
+    PROCESSES_MAX,
+    WAITING_MAX,
     DutyProcesses,
     is_off_loop,
 )
@@ -54,10 +56,12 @@ def abort() -> bytes:
     return GOOD.replace(column + snappy, column + unknown)
 
 
-async def apply(processes: DutyProcesses, body: bytes, media_type: str = PARQUET) -> Any:
+async def apply(
+    processes: DutyProcesses, body: bytes, media_type: str = PARQUET, *, caller: str = "one"
+) -> Any:
     """Apply the duties in a process."""
     return await processes.apply(
-        DUTIES, Shape(), media_type=media_type, body=body, identifiers_max=1
+        DUTIES, Shape(), media_type=media_type, body=body, caller=caller, identifiers_max=1
     )
 
 
@@ -90,7 +94,12 @@ def test_of_many_people_only_what_is_asked_for_comes_back() -> None:
         processes = DutyProcesses()
         return [
             await processes.apply(
-                DUTIES, Shape(), media_type="application/json", body=body, identifiers_max=most
+                DUTIES,
+                Shape(),
+                media_type="application/json",
+                body=body,
+                caller="one",
+                identifiers_max=most,
             )
             for most in (0, 11, 30_000)
         ]
@@ -158,12 +167,38 @@ def test_answers_take_turns_and_too_many_are_withheld(monkeypatch: pytest.Monkey
 
     async def play() -> list[Any]:
         processes = DutyProcesses()
-        return await asyncio.gather(*[apply(processes, GOOD) for _ in range(6)])
+        return await asyncio.gather(*[apply(processes, GOOD, caller=one) for one in "abcdef"])
 
     results = asyncio.run(play())
 
     assert [type(result) for result in results].count(Applied) == duty_processes.PROCESSES_MAX + 2
     assert [type(result) for result in results].count(Withheld) == 2
+
+
+def test_one_callers_answers_leave_a_turn_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow they are, and however many: another caller's answer is read meanwhile."""
+    stuck = "import sys, time; sys.stdin.buffer.read(); time.sleep(600)"
+    program = duty_processes._PROGRAM
+    monkeypatch.setattr(duty_processes, "APPLY_S_MAX", 300.0)
+
+    async def play() -> None:
+        processes = DutyProcesses()
+        monkeypatch.setattr(duty_processes, "_PROGRAM", stuck)
+        slow = [
+            asyncio.ensure_future(apply(processes, GOOD, caller="slow"))
+            for _ in range(WAITING_MAX + PROCESSES_MAX)
+        ]
+        refused, waiting = await asyncio.wait(slow, return_when=asyncio.FIRST_COMPLETED)
+        assert {type(task.result()) for task in refused} == {Withheld}
+
+        monkeypatch.setattr(duty_processes, "_PROGRAM", program)
+        assert isinstance(await apply(processes, GOOD, caller="other"), Applied)
+        assert not any(task.done() for task in waiting)
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+
+    asyncio.run(play())
 
 
 def test_a_process_sees_nothing_of_the_gateways_environment(
