@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
 from typing import Final
 
-from connectors.base import Connector
+from connectors.base import CallFailed, Connector
 from gateway.audit.entry import EntryInvalid
 from gateway.audit.log import AuditLog
 from gateway.audit.store import (
@@ -33,11 +34,11 @@ from gateway.exchange.messages import Request, Response
 from gateway.exchange.pace import RefusalPace
 from gateway.exchange.refused import RefusedTraffic
 from gateway.exchange.snapshot import STOP_LIST_AGE_S_MAX, Snapshot, StopList
-from gateway.exchange.stream import LongAnswer, long_response
+from gateway.exchange.stream import LongAnswer, LongAnswers, long_response, with_flow
 from gateway.exchange.watch import Watch
 from gateway.identity.authenticate import Authenticator
 from gateway.identity.caller import Unauthenticated
-from gateway.problems import PROBLEMS
+from gateway.problems import PROBLEMS, code_of
 from gateway.telemetry import Telemetry
 from policies.decision import PUBLIC, ReasonCode
 
@@ -59,6 +60,7 @@ class Ports:
     telemetry: Telemetry
     instance: str
     duty_processes: DutyProcesses = field(default_factory=DutyProcesses)
+    long_answers: LongAnswers = field(default_factory=LongAnswers)
 
 
 async def exchange(request: Request, now: Snapshot, ports: Ports) -> Response:
@@ -101,11 +103,41 @@ async def exchange(request: Request, now: Snapshot, ports: Ports) -> Response:
     watch = _watch(subject, recorded, ports) if subject.unread else None
     ending = await deliver(subject, connector, ports.duty_processes, watch)
     if isinstance(ending, LongAnswer):
-        watch = watch or _watch(subject, recorded, ports)
-        return long_response(
-            ending, watch, request.presence, lambda end: _finish(subject, end, recorded, ports)
-        )
+        return await release_long(subject, ending, recorded, ports, watch)
     return _respond(subject, await _finish(subject, ending, recorded, ports))
+
+
+async def release_long(
+    subject: Exchange, long: LongAnswer, intent: Position, ports: Ports, watch: Watch | None = None
+) -> Response:
+    """Release a long answer while it comes, or give it up where its caller has too many."""
+    assert subject.service is not None  # noqa: S101 - a permitted exchange has a service
+    service = subject.service.facts.connector
+    public = subject.query.caller.organisation == PUBLIC
+    caller = _client_of(subject) or subject.request.source
+    if not ports.long_answers.begin(service, caller, public=public):
+        with suppress(CallFailed):  # it is given up, whatever becomes of the connection
+            await long.reply.release()
+        ending = replace(TOO_MANY_LONG, service_status=long.status)
+        ending = ending if watch is None else with_flow(ending, watch)
+        return _respond(subject, await _finish(subject, ending, intent, ports))
+
+    async def finish(ending: Ending) -> Ending:
+        ports.long_answers.end(service, caller, public=public)
+        return await _finish(subject, ending, intent, ports)
+
+    watch = watch or _watch(subject, intent, ports)
+    return long_response(long, watch, subject.request.presence, finish)
+
+
+TOO_MANY_LONG: Final = Ending(
+    status=429,
+    headers=((b"retry-after", b"60"),),
+    reason=ReasonCode.RATE_LIMITED,
+    problem=code_of(ReasonCode.RATE_LIMITED),
+    detail="Too many long answers of this service are under way to this caller. Read them first.",
+    origin="client",
+)
 
 
 async def _finish(subject: Exchange, ending: Ending, intent: Position, ports: Ports) -> Ending:

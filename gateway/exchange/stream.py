@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -20,6 +21,11 @@ from policies.hot import hot_value
 
 HELD_BYTES_MAX: Final = 1024 * 1024
 """The longest answer that is whole before any of it is released."""
+
+LONG_PER_CALLER_MAX: Final = 16
+"""Long answers of one service under way to one client, or to strangers at one address."""
+LONG_PUBLIC_MAX: Final = 64
+"""Those to strangers together: half of the connections that a worker has to one service."""
 
 STEP_BYTES: Final = 64 * 1024
 """Octets of an answer that duties are applied to before other exchanges have their turn."""
@@ -47,6 +53,35 @@ class LongAnswer(Ending):
     duties: StreamedDuties
     start: bytes
     more: AsyncIterator[bytes]
+
+
+class LongAnswers:
+    """Gives each caller its share of a service's connections; a long answer has one to its end.
+
+    Whoever reads slowly, or not at all, then takes the service from nobody else.
+    """
+
+    def __init__(self) -> None:
+        """Begin with none under way."""
+        self._callers: Counter[tuple[str, str]] = Counter()
+        self._public: Counter[str] = Counter()
+
+    def begin(self, service: str, caller: str, *, public: bool) -> bool:
+        """Tell whether `caller` may have another one of `service`; then `end` it once."""
+        if self._callers[service, caller] >= LONG_PER_CALLER_MAX:
+            return False
+        if public and self._public[service] >= LONG_PUBLIC_MAX:
+            return False
+        self._callers[service, caller] += 1
+        self._public[service] += public
+        return True
+
+    def end(self, service: str, caller: str, *, public: bool) -> None:
+        """Note that one is over."""
+        self._callers[service, caller] -= 1
+        self._public[service] -= public
+        self._callers += Counter()  # forgets who has none
+        self._public += Counter()
 
 
 async def read_start(reply: Reply, *, seconds: float) -> tuple[bytes, AsyncIterator[bytes] | None]:

@@ -12,16 +12,27 @@ import pytest
 
 from connectors.base import Call, CallFailed, Failure
 from connectors.scripted import Act, Script
+from connectors.wire import PoolLimits
 from gateway.audit.entry import Kind
 from gateway.exchange import records, watch
 from gateway.exchange.conclude import conclude
 from gateway.exchange.deliver import deliver
 from gateway.exchange.facts import Ending, Exchange
 from gateway.exchange.messages import AnswerCut, Response
-from gateway.exchange.stream import HELD_BYTES_MAX, STOPPING, LongAnswer, long_response, read_start
+from gateway.exchange.pipeline import release_long
+from gateway.exchange.stream import (
+    HELD_BYTES_MAX,
+    LONG_PER_CALLER_MAX,
+    LONG_PUBLIC_MAX,
+    STOPPING,
+    LongAnswer,
+    LongAnswers,
+    long_response,
+    read_start,
+)
 from gateway.exchange.watch import Watch
 from policies.decision import Duties
-from tests.world import World, ask, freeze, open_world
+from tests.world import NORTHVALE, World, ask, document_of, field_of, freeze, open_world
 
 PIECE = b"x" * 65536
 PIECES = HELD_BYTES_MAX // len(PIECE) + 16
@@ -307,3 +318,54 @@ def test_a_beginning_that_does_not_come_is_not_waited_for(tmp_path: Path) -> Non
         await reply.release()
 
     play(tmp_path, (HEAD, chunk(PIECE), Act.STALL), use)
+
+
+def test_nobody_takes_a_service_from_the_others() -> None:
+    """Long answers of one caller, and those of all strangers, leave connections for the rest."""
+    under_way = LongAnswers()
+    mine = [under_way.begin("a", "me", public=False) for _ in range(LONG_PER_CALLER_MAX + 1)]
+    assert mine == [True] * LONG_PER_CALLER_MAX + [False]
+    assert under_way.begin("b", "me", public=False)
+    under_way.end("a", "me", public=False)
+    assert under_way.begin("a", "me", public=False)
+
+    strangers = [under_way.begin("a", f"192.0.2.{n}", public=True) for n in range(100)]
+    assert strangers.count(True) == LONG_PUBLIC_MAX
+    assert under_way.begin("a", "you", public=False)
+    assert PoolLimits().connections_max > LONG_PUBLIC_MAX + LONG_PER_CALLER_MAX
+
+
+def test_a_long_answer_too_many_is_given_up_on_record(tmp_path: Path) -> None:
+    """429 says when to come again, the outcome says why, and an answer that ends makes room."""
+
+    async def use(world: World) -> None:
+        long_answers = world.ports.long_answers
+        client = f"{NORTHVALE} northvale-warm-homes"
+        for _ in range(LONG_PER_CALLER_MAX - 1):
+            assert long_answers.begin(CONNECTOR, client, public=False)
+        first, second = await released(world), await released(world)
+        assert second.status == 429
+        assert document_of(second)["reason_code"] == "RATE_LIMITED"
+        assert int(field_of(second, "retry-after")) > 0
+        record = world.recorded(second)
+        assert kinds(record) == [Kind.INTENT, Kind.OUTCOME]
+        assert record["problem"] == "rate-limited"
+        _, whole = await taken(first)
+        assert whole
+        assert (await released(world)).status == 200
+
+    async def run() -> None:
+        async with open_world(tmp_path, [LONG] * 3) as world:
+            await use(world)
+
+    asyncio.run(run())
+
+
+async def released(world: World) -> Response:
+    """Make a call whose answer is long, and release it as the exchange does."""
+    exchange: Exchange = (await ask(world)).exchange
+    exchange = replace(exchange, decision=replace(exchange.decision, duties=Duties()))
+    intent = await world.log.append(records.intent(exchange, instance="test"))
+    long = await deliver(exchange, world.ports.connectors[CONNECTOR], world.ports.duty_processes)
+    assert isinstance(long, LongAnswer)
+    return await release_long(exchange, long, intent, world.ports)
