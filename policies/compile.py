@@ -276,7 +276,7 @@ def _compile_rule(agreement: Agreement, rule: Rule, service: ServiceFacts) -> Co
         parameters=permitted | filters.keys() | set(rule.filters_required),
         body_fields=frozenset(rule.body_fields_allowed),
         context_required=rule.request_context_required,
-        context_words=_context_words(agreement),
+        context_words=context_words(agreement),
         single_use_decision="single_use_decision" in rule.obligations,
         fields_limited_to_decision="fields_limited_to_decision" in rule.obligations,
         identifiers=dict(service.identifiers),
@@ -352,7 +352,7 @@ def _duties(
     )
 
 
-def _context_words(agreement: Agreement) -> Mapping[str, frozenset[str]]:
+def context_words(agreement: Agreement) -> Mapping[str, frozenset[str]]:
     """Return the closed lists for words of the request context, as the law asks for them."""
     legal = agreement.legal
     found: dict[str, frozenset[str]] = {}

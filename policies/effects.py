@@ -7,14 +7,11 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from policies.agreement import ANSWERING_STATUSES, Agreement, Hours, Rule
-from policies.compile import DECISION_REFERENCE, assurance_rank
+from policies.compile import DECISION_REFERENCE, assurance_rank, context_words
 from policies.decision import PUBLIC
 from policies.times import DAYS, MINUTES_PER_DAY, Duration, Window
 from policies.words import (
     ACTOR_MODES,
-    SAFEGUARDING_CONDITION,
-    SAFEGUARDING_CONTEXT,
-    SUBJECT_CATEGORIES,
 )
 
 
@@ -187,25 +184,10 @@ def _opt_out(old: Any, new: Any, _sides: Sides) -> Effect:
 
 def _closed_words(_old: Any, _new: Any, sides: Sides) -> Effect:
     """Judge a basis by the words of the request context that the law closes for it."""
-    old, new = _context_words(sides.old), _context_words(sides.new)
+    old, new = context_words(sides.old), context_words(sides.new)
     return together(
         _any_or(old.get(name), new.get(name), sides) for name in (old.keys() | new.keys())
     )
-
-
-def _context_words(agreement: Agreement) -> Mapping[str, frozenset[str]]:
-    legal = agreement.legal
-    found: dict[str, frozenset[str]] = {}
-    for basis in (legal.provider_basis, legal.consumer_basis):
-        if SAFEGUARDING_CONDITION in basis.get("schedule1", ()):
-            found.update(SAFEGUARDING_CONTEXT)
-    if legal.part3:
-        agreed = legal.part3.get("subject_categories")
-        words = SUBJECT_CATEGORIES
-        if isinstance(agreed, list):
-            words &= {word for word in agreed if isinstance(word, str)}
-        found["subject_category"] = words
-    return found
 
 
 def _mode(old: str, new: str, _sides: Sides) -> Effect:
