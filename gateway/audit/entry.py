@@ -63,6 +63,9 @@ class Kind(StrEnum):
     OPEN = "log.open"
     INCIDENT = "log.incident"
     PROGRESS = "exchange.progress"
+    ERASURE = "log.erasure"
+    EXPORT = "log.export"
+    SEAL = "log.seal"
 
 
 # How a kind is written in the `kind` column; numbers are never given to another kind.
