@@ -30,6 +30,7 @@ from gateway.audit.entry import (
     parse_entry,
 )
 from gateway.audit.keys import LogKeys
+from gateway.audit.written import WrittenSection
 from gateway.clock import random_bytes, uuid_text
 
 DAY_US: Final = 86_400_000_000
@@ -180,7 +181,10 @@ class Sealer:
         blocks: list[bytes] = []
         for text, clear, committed, context, block, listing in names:
             section = sections[text]
-            body = section.body() if type(section) is SharedSection else _canonical_bytes(section)
+            if isinstance(section, SharedSection | WrittenSection):
+                body = section.body()
+            else:
+                body = _canonical_bytes(section)
             if clear:
                 salt = random[next_salt : next_salt + SALT_BYTES]
                 next_salt += SALT_BYTES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -96,8 +97,9 @@ async def conclude(
     except LogBusy:
         withheld = _withheld(ending)
         settled = (*_people_today(exchange, withheld), *_grant_used(exchange, withheld, log))
-        record = records.outcome(exchange, withheld, intent, instance=instance)
-        log.leave(record, counters=settled, releases=_released_by(exchange, withheld))
+        with suppress(EntryInvalid):  # it is closed as indeterminate in the end
+            record = records.outcome(exchange, withheld, intent, instance=instance)
+            log.leave(record, counters=settled, releases=_released_by(exchange, withheld))
         return _NOT_RECORDED
     except LogUnavailable:
         return _NOT_RECORDED
@@ -106,8 +108,8 @@ async def conclude(
 async def _settle(
     exchange: Exchange, ending: Ending, intent: Position, log: AuditLog, *, instance: str
 ) -> Ending:
-    record = records.outcome(exchange, ending, intent, instance=instance)
     try:
+        record = records.outcome(exchange, ending, intent, instance=instance)
         settled = (*_people_today(exchange, ending), *_grant_used(exchange, ending, log))
         released = _released_by(exchange, ending)
         await log.append(record, counters=settled, releases=released)

@@ -5,13 +5,57 @@ The members are those that section 5b of the evidence asks for (law, what, handl
 
 from __future__ import annotations
 
+from gateway import __version__
 from gateway.exchange.facts import Exchange
 from gateway.exchange.held import microseconds
 from policies.agreement import Legal
 from policies.compile import Policy
+from policies.decision import Outcome, ReasonCode, Verdict
 from policies.law import Law
 
 Ground = str | int | bool | list[str] | None
+
+
+def constant_core(exchange: Exchange, instance: str) -> dict[str, object]:
+    """Return what the `core` of all exchanges of one decision, caller and service has in common.
+
+    A member that is None or an empty list is not known, or does not apply.
+    """
+    decision, query, service = exchange.decision, exchange.query, exchange.service
+    rule = exchange.policy.rule(decision.rule) if exchange.policy and decision.rule else None
+    agreement = decision.agreement
+    urgent = decision.break_glass
+    denied = not decision.permitted
+    return {
+        **grounds(exchange),
+        "decision": str(decision.verdict),
+        # A body that cannot be read is no refusal of the closed list: its problem tells.
+        "reason": None if denied and decision.reason is ReasonCode.OK else str(decision.reason),
+        "failed": [str(c.reason) for c in decision.checks if c.outcome is not Outcome.PASSED],
+        "agreement": agreement and agreement.id,
+        "agreement_version": agreement and agreement.version,
+        "agreement_digest": agreement and agreement.digest,
+        "rule": decision.rule,
+        "action": decision.action,
+        "purpose": query.purpose or decision.purpose,
+        "instrument": decision.instrument,
+        "consumer": query.caller.organisation,
+        "provider": service and service.facts.owner,
+        "service": service and service.facts.connector,
+        "dataset": rule and rule.dataset,
+        "data_classes": sorted(rule.data_classes) if rule else None,
+        "method": query.method,
+        "route": decision.route,
+        "alert": decision.alert,
+        "subject_view": "hidden" if decision.duties.hide_from_subject else "visible",
+        "notify": list(urgent.notify) if urgent else None,
+        "review_due": microseconds(urgent.review_due) if urgent else None,
+        "break_glass": decision.verdict is Verdict.PERMIT_BREAK_GLASS or None,
+        "grant": exchange.grant.holder.hex() if exchange.grant else None,
+        "grant_ends": microseconds(urgent.expires_at) if urgent else None,
+        "gateway": instance,
+        "software": __version__,
+    }
 
 
 def grounds(exchange: Exchange) -> dict[str, Ground]:

@@ -217,8 +217,8 @@ def _over_rate(subject: Exchange, rates: RateLimiter) -> ErrorAnswer | None:
 
 async def _record_intent(subject: Exchange, ports: Ports) -> Position | ErrorAnswer:
     claims = claims_of(subject)
-    record = records.intent(subject, instance=ports.instance)
     try:
+        record = records.intent(subject, instance=ports.instance)
         reserved = reserved_by(subject, ports.log)
         return await ports.log.append(record, claims=claims, counters=reserved)
     except (CounterExceeded, GrantExhausted):

@@ -6,12 +6,12 @@ import hashlib
 from binascii import b2a_base64
 from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import Final
+from typing import Final, NamedTuple
 
-from gateway import __version__
 from gateway.audit.entry import SECTION_BYTES_MAX, Kind, Record
 from gateway.audit.seal import SharedSection
 from gateway.audit.store import Position
+from gateway.audit.written import SectionForm
 from gateway.clock import monotonic_us, new_uuid7, system_time_us
 from gateway.exchange.asked import request_subjects
 from gateway.exchange.derived import Derived
@@ -21,17 +21,19 @@ from gateway.exchange.duties.named_people import (
     name_people,
 )
 from gateway.exchange.facts import Ending, Exchange, Flow
-from gateway.exchange.grounds import grounds
+from gateway.exchange.grounds import constant_core
 from gateway.exchange.held import microseconds, subject_kind
 from gateway.exchange.messages import Request
 from gateway.identity.caller import Claims
-from policies.decision import PUBLIC, Decision, Outcome, ReasonCode, Verdict
+from policies.decision import PUBLIC, Decision, ReasonCode
 
 assert SUBJECT_BYTES_RECORDED_MAX < SECTION_BYTES_MAX  # noqa: S101 - or no such record could be written
 FIELDS_RECORDED_MAX: Final = 200
 """Field names kept of each kind in one record."""
 CONSTANTS_REMEMBERED_MAX: Final = 64
 """Constant parts of `core` kept for one decision, each for one caller and service."""
+OUTCOME_FORMS_REMEMBERED_MAX: Final = 1_024
+"""Kinds of outcome whose constant part is kept: one for each set of fields that answers have."""
 SOURCES_REMEMBERED_MAX: Final = 1_024
 """Source addresses whose section is kept."""
 
@@ -55,43 +57,36 @@ def denial(exchange: Exchange, *, instance: str, problem: str, status: int) -> R
 
 def outcome(exchange: Exchange, ending: Ending, position: Position, *, instance: str) -> Record:
     """Return the record that must be durable before the whole answer is out (invariant I2)."""
-    core: dict[str, object] = {
-        "intent": position.index,
-        "intent_leaf": _base64url(position.leaf_hash),
-        "status": ending.status,
-        "reason": str(ending.reason),
-        "records": ending.records,
-        "records_dropped": ending.records_dropped,
-        "subjects": ending.subjects_counted,
-        "redacted_subjects": ending.redacted_subjects,
-        "bytes": len(ending.body),
-        "duration_us": monotonic_us() - exchange.began_us,
-        "gateway": instance,
-    }
-    if ending.problem is not None:
-        core["problem"] = ending.problem
-    if ending.origin is not None:
-        core["origin"] = ending.origin
-    if ending.service_status is not None:
-        core["service_status"] = ending.service_status
-    if ending.fields_sent:
-        core["fields_sent"] = list(ending.fields_sent[:FIELDS_RECORDED_MAX])
-    if ending.fields_withheld:
-        core["fields_withheld"] = list(ending.fields_withheld[:FIELDS_RECORDED_MAX])
-    if ending.leaked:
-        core["fields_never"] = list(ending.leaked[:FIELDS_RECORDED_MAX])
-    if ending.leaked or ending.reason is ReasonCode.SMALL_NUMBERS_WITHHELD:
-        # Somebody must look at a source that serves what it should not.
-        core["alert"] = True
+    alike = _Alike(
+        instance,
+        ending.status,
+        ending.reason,
+        ending.problem,
+        ending.origin,
+        ending.service_status,
+        ending.fields_sent,
+        ending.fields_withheld,
+        ending.leaked,
+    )
+    core: Section = _outcome_form(alike).fill(
+        len(ending.body),
+        monotonic_us() - exchange.began_us,
+        position.index,
+        _base64url(position.leaf_hash),
+        ending.records,
+        ending.records_dropped,
+        ending.redacted_subjects,
+        ending.subjects_counted,
+    )
     sections: dict[str, Section] = {"core": core}
     if ending.body:
         sections["payload"] = _released(ending)
     if ending.subjects or ending.named:
         named = ending.named or name_people(ending.subjects)
         people = _people(exchange, named.ids)
-        sections["subject"] = {**people, "root": _base64url(named.root)}
+        sections["subject"] = {**people, "root": _base64url(named.root).decode()}
     if ending.flow is not None:
-        core.update(_passed(ending.flow))
+        sections["core"] = {**core, **_passed(ending.flow)}
         digests = _digests(ending.flow)
         if digests:
             sections["payload"] = {**sections.get("payload", {}), **digests}
@@ -101,6 +96,56 @@ def outcome(exchange: Exchange, ending: Ending, position: Position, *, instance:
         exchange=exchange.id,
         at_us=system_time_us(),
         sections=sections,
+    )
+
+
+_AMOUNTS: Final = (
+    "bytes",
+    "duration_us",
+    "intent",
+    "records",
+    "records_dropped",
+    "redacted_subjects",
+    "subjects",
+)
+
+
+class _Alike(NamedTuple):
+    """What outcomes have in common that share a form of their `core`."""
+
+    gateway: str
+    status: int
+    reason: ReasonCode
+    problem: str | None
+    origin: str | None
+    service_status: int | None
+    sent: tuple[str, ...]
+    withheld: tuple[str, ...]
+    leaked: tuple[str, ...]
+
+
+@lru_cache(maxsize=OUTCOME_FORMS_REMEMBERED_MAX)
+def _outcome_form(alike: _Alike) -> SectionForm:
+    """Return `core` of all outcomes that are alike but for their amounts and their intent."""
+    gateway, status, reason, problem, origin, service_status, sent, withheld, leaked = alike
+    # Somebody must look at a source that serves what it should not.
+    alert = bool(leaked) or reason is ReasonCode.SMALL_NUMBERS_WITHHELD
+    constant = {
+        "status": status,
+        "reason": str(reason),
+        "gateway": gateway,
+        "problem": problem,
+        "origin": origin,
+        "service_status": service_status,
+        "fields_sent": list(sent[:FIELDS_RECORDED_MAX]),
+        "fields_withheld": list(withheld[:FIELDS_RECORDED_MAX]),
+        "fields_never": list(leaked[:FIELDS_RECORDED_MAX]),
+        "alert": alert or None,
+    }
+    return SectionForm(
+        _known(constant),
+        numbers=_AMOUNTS,
+        texts=("intent_leaf",),
     )
 
 
@@ -131,29 +176,40 @@ def _digests(flow: Flow) -> Section:
 
 
 def _released(ending: Ending) -> Section:
-    as_of = next((value for name, value in ending.headers if name == b"data-as-of"), None)
-    released: dict[str, object] = {"response_digest": _digest(ending.body)}
-    if as_of is not None:
-        released["data_as_of"] = as_of.decode("latin-1")
-    return released
+    for name, as_of in ending.headers:
+        if name == b"data-as-of":
+            return {
+                "response_digest": _digest(ending.body),
+                "data_as_of": as_of.decode("latin-1"),
+            }
+    return _RELEASED.fill(_digest(ending.body).encode())
+
+
+_RELEASED: Final = SectionForm({}, numbers=(), texts=("response_digest",))
 
 
 def _decided(kind: Kind, exchange: Exchange, instance: str, more: Section) -> Record:
-    core = {**_constant(exchange, instance), **more}
-    core["decided_at"] = decided_us = microseconds(exchange.at)
-    core["trace_id"] = exchange.trace_id
+    constant, query = _constant(exchange, instance), exchange.query
+    decided_us = microseconds(exchange.at)
     body_sha256 = hashlib.sha256(exchange.body).digest() if exchange.body else b""
-    query = exchange.query
-    if query.parameters or query.fields:
-        core.update(_names_asked(exchange))
-    net = _network(exchange.request)
     inputs_digest = _inputs_digest(exchange, decided_us, body_sha256)
-    sections: dict[str, Section] = {"core": core, "net": net}
+    net = _network(exchange.request)
+    sections: dict[str, Section] = {"net": net}
+    if query.parameters or query.fields:
+        more = {**more, **_names_asked(exchange)}
     if exchange.authenticated is None:
         # Without a token's digest in it, what was asked could be guessed: so it is sealed.
         sections["net"] = {**net, "inputs_digest": inputs_digest}
+    elif not more:
+        sections["core"] = constant.form.fill(
+            decided_us, inputs_digest.encode(), exchange.trace_id.encode()
+        )
     else:
-        core["inputs_digest"] = inputs_digest
+        more = {**more, "inputs_digest": inputs_digest}
+    if "core" not in sections:
+        when = {"decided_at": decided_us, "trace_id": exchange.trace_id}
+        sections["core"] = {**constant.members, **more, **when}
+    if exchange.authenticated is not None:
         actors = _BOUND_ACTORS if exchange.authenticated.bound else _ACTORS
         sections["actor"] = actors.of(exchange.authenticated.claims)
     subject = _subject(exchange)
@@ -219,8 +275,17 @@ def _names_asked(exchange: Exchange) -> Section:
     }
 
 
-def _constant(exchange: Exchange, instance: str) -> Section:
-    """Return the part of `core` that all exchanges of one permit have in common."""
+class _Constant(NamedTuple):
+    """The part of `core` that all exchanges of one permit have in common; `form` writes the rest.
+
+    The form is for what was asked without parameters, by somebody with a token.
+    """
+
+    members: Section
+    form: SectionForm
+
+
+def _constant(exchange: Exchange, instance: str) -> _Constant:
     query, facts = exchange.query, exchange.service and exchange.service.facts
     key = (
         query.caller.organisation,
@@ -236,46 +301,11 @@ def _constant(exchange: Exchange, instance: str) -> Section:
     if found is None:
         if len(known) >= CONSTANTS_REMEMBERED_MAX:
             known.clear()
-        found = known[key] = _known(_core(exchange, instance))
+        members = _known(constant_core(exchange, instance))
+        texts = ("inputs_digest", "trace_id")
+        form = SectionForm(members, numbers=("decided_at",), texts=texts)
+        found = known[key] = _Constant(members, form)
     return found
-
-
-def _core(exchange: Exchange, instance: str) -> dict[str, object]:
-    decision, query, service = exchange.decision, exchange.query, exchange.service
-    rule = exchange.policy.rule(decision.rule) if exchange.policy and decision.rule else None
-    agreement = decision.agreement
-    urgent = decision.break_glass
-    denied = not decision.permitted
-    return {
-        **grounds(exchange),
-        "decision": str(decision.verdict),
-        # A body that cannot be read is no refusal of the closed list: its problem tells.
-        "reason": None if denied and decision.reason is ReasonCode.OK else str(decision.reason),
-        "failed": [str(c.reason) for c in decision.checks if c.outcome is not Outcome.PASSED],
-        "agreement": agreement and agreement.id,
-        "agreement_version": agreement and agreement.version,
-        "agreement_digest": agreement and agreement.digest,
-        "rule": decision.rule,
-        "action": decision.action,
-        "purpose": query.purpose or decision.purpose,
-        "instrument": decision.instrument,
-        "consumer": query.caller.organisation,
-        "provider": service and service.facts.owner,
-        "service": service and service.facts.connector,
-        "dataset": rule and rule.dataset,
-        "data_classes": sorted(rule.data_classes) if rule else None,
-        "method": query.method,
-        "route": decision.route,
-        "alert": decision.alert,
-        "subject_view": "hidden" if decision.duties.hide_from_subject else "visible",
-        "notify": list(urgent.notify) if urgent else None,
-        "review_due": microseconds(urgent.review_due) if urgent else None,
-        "break_glass": decision.verdict is Verdict.PERMIT_BREAK_GLASS or None,
-        "grant": exchange.grant.holder.hex() if exchange.grant else None,
-        "grant_ends": microseconds(urgent.expires_at) if urgent else None,
-        "gateway": instance,
-        "software": __version__,
-    }
 
 
 @lru_cache(maxsize=SOURCES_REMEMBERED_MAX)
@@ -357,17 +387,13 @@ def _digest(content: bytes) -> str:
 
 def digest_text(sha256: bytes) -> str:
     """Return a SHA-256 as a structured-field byte sequence (RFC 9530, section 2)."""
-    return f"sha-256=:{_base64(sha256)}:"
+    return f"sha-256=:{b2a_base64(sha256, newline=False).decode()}:"
 
 
-def _base64(content: bytes) -> str:
-    return b2a_base64(content, newline=False).decode()
+def _base64url(content: bytes) -> bytes:
+    return b2a_base64(content, newline=False).rstrip(b"=").translate(_URL_SAFE)
 
 
-def _base64url(content: bytes) -> str:
-    return b2a_base64(content, newline=False).rstrip(b"=").translate(_URL_SAFE).decode()
-
-
-_CONSTANTS: Final[Derived[Decision, dict[Hashable, Section]]] = Derived(lambda _: {})
+_CONSTANTS: Final[Derived[Decision, dict[Hashable, _Constant]]] = Derived(lambda _: {})
 _ACTORS: Final[Derived[Claims, Section]] = Derived(partial(_actor, bound=False))
 _BOUND_ACTORS: Final[Derived[Claims, Section]] = Derived(partial(_actor, bound=True))
