@@ -1,4 +1,4 @@
-"""What all tests share: the option with which CI refuses to skip."""
+"""What all tests share: the option with which CI refuses to skip, and a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from typing import Final
 
 import pytest
 from hypothesis import settings
+
+from tests.postgres import postgres, postgres_server, postgres_url
+
+__all__ = ["postgres", "postgres_server", "postgres_url"]
 
 # The same examples every time: a run is green or red for what changed, not by chance.
 # `--hypothesis-profile default` looks for new ones.
