@@ -11,11 +11,11 @@ from gateway.audit.access import Reader
 from gateway.audit.entry import SECTION_BYTES_MAX, Kind, Record
 from gateway.clock import new_uuid7, system_time_us
 from gateway.data_plane import open_audit_log
-from gateway.database import open_engine
+from gateway.database import DatabaseUnsuitable, open_engine
 from gateway.registry.authoring import succession_faults
 from gateway.registry.documents import Configuration
 from gateway.registry.documents import Kind as DocumentKind
-from gateway.registry.store import Changes, Registry, StopKind
+from gateway.registry.store import Changes, Registry, RegistryUnavailable, StopKind
 from gateway.settings import Settings
 
 NAMES_BYTES_RECORDED_MAX: Final = 16 * 1024
@@ -100,7 +100,10 @@ def resume(
 
 @contextmanager
 def _registry(settings: Settings) -> Iterator[Registry]:
-    engine = open_engine(settings.database_url, create=False)
+    try:
+        engine = open_engine(settings.database_url, create=False)
+    except DatabaseUnsuitable as unsuitable:
+        raise RegistryUnavailable(str(unsuitable)) from None
     try:
         yield Registry(engine)
     finally:

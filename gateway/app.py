@@ -89,6 +89,7 @@ async def open_control_plane(composition: Composition) -> AsyncIterator[ControlP
     Raises:
         LogUnavailable: the audit log cannot be opened.
         RegistryUnavailable: the registry cannot be read, or is not of this version's schema.
+        DatabaseUnsuitable: the settings name none that could be used.
         SnapshotRefused: the configuration cannot be enforced.
     """
     settings = composition.settings

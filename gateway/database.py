@@ -1,4 +1,4 @@
-"""Engines and transactions for the registry's database."""
+"""Engines and transactions for the registry's database: a SQLite file, or PostgreSQL."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from pysqlite3 import dbapi2 as sqlite
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 BUSY_TIMEOUT_MS: Final = 5000
-"""How long a SQLite connection waits for another writer."""
+"""How long a writer waits for another one, on either kind of database."""
+_POSTGRESQL: Final = "postgresql+psycopg"
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _WRITES: Final = "concordat_writes"
 _IDENTITY: Final = "concordat_file"
@@ -44,26 +45,65 @@ def check_sqlite_version(version: tuple[int, int, int] = sqlite.sqlite_version_i
 
 
 def open_engine(url: str, *, create: bool = True) -> Engine:
-    """Open the registry's database: SQLite in WAL mode, by pysqlite3.
+    """Open the registry's database: SQLite in WAL mode by pysqlite3, or PostgreSQL by psycopg.
 
-    Without `create`, a file that is not there is a failure of the first connection instead of a
-    new, empty database. A file that goes away later, or is replaced, is never read on as if it
-    were still there: connections to it end.
+    Without `create`, a SQLite file that is not there is a failure of the first connection instead
+    of a new, empty database. A file that goes away later, or is replaced, is never read on as if it
+    were still there: connections to it end. A PostgreSQL database must be there; only the primary
+    is believed. Nothing is connected yet.
 
     Raises:
-        DatabaseUnsuitable: `url` names another kind of database, or SQLite is too old.
+        DatabaseUnsuitable: `url` names another kind of database, or SQLite is too old. The message
+            tells nothing of `url`, which may hold a password.
     """
-    if make_url(url).drivername != "sqlite+pysqlite":
-        raise DatabaseUnsuitable("the registry is a SQLite file: sqlite+pysqlite:///<path>")
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise DatabaseUnsuitable(
+            f"registry_url is not {_POSTGRESQL}://user@host/database; "
+            "in a password, write @ as %40, : as %3A, / as %2F"
+        ) from None
+    if parsed.drivername == _POSTGRESQL:
+        # Imported here: only a gateway that uses PostgreSQL waits for its driver to load.
+        from gateway.postgresql import open_postgresql
+
+        return open_postgresql(parsed, writes=_WRITES)
+    if parsed.drivername != "sqlite+pysqlite":
+        raise DatabaseUnsuitable(
+            "the registry is a SQLite file, sqlite+pysqlite:///<path>, "
+            f"or a PostgreSQL database, {_POSTGRESQL}://user@host/database"
+        )
     check_sqlite_version()
     engine = create_engine(url, module=sqlite)
-    file = _File(Path(make_url(url).database or ""), may_create=create)
+    file = _File(Path(parsed.database or ""), may_create=create)
     event.listen(engine, "do_connect", file.connect)
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "connect", file.opened)
     event.listen(engine, "checkout", file.check)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def is_postgresql(engine: Engine) -> bool:
+    """Tell which of the two kinds of database an engine opens."""
+    return engine.dialect.name == "postgresql"
+
+
+def sentence_of(failure: SQLAlchemyError, url: str) -> str:
+    """Return the first line of what the driver said; the password of `url` does not stand in it.
+
+    For whoever looks after the database: it may name its host, its user, or a statement.
+    """
+    cause = failure.orig if isinstance(failure, DBAPIError) and failure.orig else failure
+    said = next(iter(str(cause).splitlines()), "") or type(cause).__name__
+    password = make_url(url).password
+    return said.replace(password, "***") if password else said
+
+
+def name_of(failure: SQLAlchemyError) -> str:
+    """Return what kind of failure it was, in the driver's words, without what they say of it."""
+    cause = failure.orig if isinstance(failure, DBAPIError) and failure.orig else failure
+    return type(cause).__name__
 
 
 class _File:
@@ -105,7 +145,10 @@ class _File:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """Open a transaction that sees one state of the database and changes nothing."""
-    with engine.connect() as connection, connection.begin():
+    options: dict[str, Any] = {}
+    if is_postgresql(engine):
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    with engine.connect().execution_options(**options) as connection, connection.begin():
         yield connection
 
 
@@ -116,17 +159,36 @@ def writing(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def upgrade(engine: Engine) -> None:
-    """Bring the database to the newest schema; a database that has it already is left alone."""
+def upgrade(engine: Engine) -> bool:
+    """Bring the database to the newest schema; tell whether it did not have it.
+
+    Raises:
+        DatabaseUnsuitable: its schema is of a later version of the program.
+    """
     # Imported here: the processes that only use the database start without it.
     from alembic import command
     from alembic.config import Config
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    script = ScriptDirectory.from_config(config)
+    known = {step.revision for step in script.walk_revisions()}
     with writing(engine) as connection:
+        present = MigrationContext.configure(connection).get_current_revision()
+        if present is not None and present not in known:
+            newest = script.get_current_head()
+            raise DatabaseUnsuitable(
+                f"the registry's schema is {present}; this version of the program knows {newest}"
+            )
+        if is_postgresql(engine):
+            from gateway.postgresql import wait_for_ever
+
+            wait_for_ever(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+    return present != script.get_current_head()
 
 
 def _prepare(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:

@@ -83,7 +83,8 @@ def run_gateway(
         GatewayRuns: processes of an earlier gateway of this home have not ended.
         AddressTaken: something else listens where this gateway should.
         OSError: a listener's address cannot be used.
-        LogUnavailable, RegistryUnavailable, SnapshotRefused: nothing was started.
+        LogUnavailable, RegistryUnavailable, DatabaseUnsuitable, SnapshotRefused: nothing was
+            started.
     """
     composition = Composition(
         settings=settings,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,10 @@ def _check_organisation(value: str) -> str:
     return value
 
 
+def _shown(value: object) -> str:
+    return "none" if value is None else str(value)
+
+
 def _absolute(path: Path | None) -> Path | None:
     return path.absolute() if path is not None else None
 
@@ -120,7 +125,8 @@ class Settings(BaseSettings):
     )
     registry_url: SecretStr | None = Field(
         default=None,
-        description="SQLAlchemy URL of the registry; a SQLite file in the home unless set.",
+        description="SQLAlchemy URL of the registry, postgresql+psycopg://user@host/database; "
+        "a SQLite file in the home unless set.",
     )
     otlp_endpoint: str | None = Field(
         default=None,
@@ -169,15 +175,37 @@ class Settings(BaseSettings):
             return self.registry_url.get_secret_value()
         return f"sqlite+pysqlite:///{self.home / 'registry.db'}"
 
+    @property
+    def database_name(self) -> str:
+        """The same without its password: what may be shown."""
+        return without_passwords(self.database_url)
+
     def facts(self) -> tuple[SettingFact, ...]:
-        """Return every setting with its value, default, origin and meaning."""
+        """Return every setting with the value in effect, default, origin and meaning.
+
+        No value holds a password.
+        """
+        effective: dict[str, object] = {
+            "registry_url": self.database_name,
+            "secrets_path": self.secrets_directory,
+        }
+        if self.otlp_endpoint is not None:
+            effective["otlp_endpoint"] = without_passwords(self.otlp_endpoint)
+        defaults = {
+            "registry_url": f"sqlite+pysqlite:///{self.home / 'registry.db'}",
+            "secrets_path": self.home / "secrets",
+        }
         return tuple(
             SettingFact(
                 name=name,
-                value=str(getattr(self, name)),
+                value=_shown(effective.get(name, getattr(self, name))),
                 default=""
                 if field.is_required()
-                else str(field.get_default(call_default_factory=True, validated_data={})),
+                else _shown(
+                    defaults.get(
+                        name, field.get_default(call_default_factory=True, validated_data={})
+                    )
+                ),
                 origin=self._origins.get(name, "default"),
                 description=field.description or "",
             )
@@ -196,6 +224,16 @@ class Settings(BaseSettings):
         """Take arguments only: `load_settings` merges the file and the environment itself."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
+
+
+def without_passwords(url: str) -> str:
+    """Return a URL with asterisks for the password that it may hold, however badly it is written.
+
+    What stands between the first colon of the authority and the last @ is taken for one, and the
+    value of every parameter that speaks of a password.
+    """
+    shown = re.sub(r"^([^:/]+://[^:/@]*):.*@", r"\1:***@", url, flags=re.DOTALL)
+    return re.sub(r"([?&][^=&]*passw[^=&]*=)[^&]*", r"\1***", shown, flags=re.IGNORECASE)
 
 
 def load_settings(home: Path | None = None, **arguments: object) -> Settings:

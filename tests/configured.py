@@ -29,6 +29,16 @@ def pack_configuration() -> Configuration:
 
 def open_registry(directory: Path) -> Registry:
     """Return a registry with an empty, up-to-date database in `directory`."""
-    engine = open_engine(f"sqlite+pysqlite:///{directory / 'registry.db'}")
+    engine = open_engine(sqlite_url(directory))
     upgrade(engine)
     return Registry(engine)
+
+
+def sqlite_url(directory: Path) -> str:
+    """Return the URL of a registry's file in `directory`."""
+    return f"sqlite+pysqlite:///{directory / 'registry.db'}"
+
+
+def postgresql_url(url: str) -> str:
+    """Return the URL of a PostgreSQL database as the settings take it."""
+    return url.replace("postgresql://", "postgresql+psycopg://", 1)

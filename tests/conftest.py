@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
 from hypothesis import settings
+from sqlalchemy import Engine
 
+from gateway.database import open_engine, upgrade
+from tests.configured import postgresql_url, sqlite_url
 from tests.postgres import postgres, postgres_server, postgres_url
 
 __all__ = ["postgres", "postgres_server", "postgres_url"]
@@ -20,6 +25,24 @@ EXPECTED_SKIPS: Final = ("Wycheproof's vectors are not here",)
 """Beginnings of the reasons for which CI may skip: what a stranger's clone cannot have."""
 
 _skipped: list[str] = []
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def registry_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Give the URL of an empty registry, on each kind of database in turn."""
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path)
+    url: str = request.getfixturevalue("postgres_url")
+    return postgresql_url(url)
+
+
+@pytest.fixture
+def registry_engine(registry_url: str) -> Iterator[Engine]:
+    """Give an empty registry's database with the newest schema, of each kind in turn."""
+    engine = open_engine(registry_url)
+    upgrade(engine)
+    yield engine
+    engine.dispose()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -14,6 +14,7 @@ Names for other uses:
     `Postgres.execute(sql, *parameters, database=…)`: one statement in autocommit; returns its rows.
     `Postgres.stop(mode)` (`fast`, or `immediate` as in a crash), `.start()`, `.restart(mode)`: the
         port, and so every URL, stays.
+    `Postgres.hanging()`: context manager in which no process of it runs, yet none has ended (F13).
     `Postgres.configure(**settings)`: change parameters that a reload puts in force.
     `Postgres.standby(name)`: context manager of a streaming standby by pg_basebackup, whose
         `application_name` is `name`; `.promote()` makes it a primary.
@@ -141,6 +142,21 @@ class Postgres:
         """Stop the server and start it again at the same port."""
         self.stop(mode)
         self.start()
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Stop every process of the server where it stands until the block ends."""
+        # Their parent first, so that it makes no more of them; each is in a session of its own.
+        os.kill(self.pid, signal.SIGSTOP)
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        processes = [self.pid, *map(int, children)]
+        try:
+            for process in processes:
+                os.kill(process, signal.SIGSTOP)
+            yield
+        finally:
+            for process in processes:
+                os.kill(process, signal.SIGCONT)
 
     def configure(self, **settings: str) -> None:
         """Set parameters that need no restart, and have the server read them."""

@@ -53,6 +53,7 @@ class Running:
     workers: list[int]
     process: BaseProcess
     home: Path
+    registry_url: str | None = None
 
     @property
     def pids(self) -> list[int]:
@@ -69,7 +70,12 @@ class Running:
     @property
     def settings(self) -> Settings:
         """Return the settings, as a command on the same home would read them."""
-        return load_settings(self.home, organisation=PROVIDER, public_base_url=self.base_url)
+        return load_settings(
+            self.home,
+            organisation=PROVIDER,
+            public_base_url=self.base_url,
+            registry_url=self.registry_url,
+        )
 
     @property
     def figures(self) -> dict[int, WorkerFigures]:
@@ -103,12 +109,23 @@ def item_token(
 
 @contextmanager
 def running_gateway(
-    home: Path, configuration: Path, *, port: int, workers: int = 1, core: int | None = None
+    home: Path,
+    configuration: Path,
+    *,
+    port: int,
+    workers: int = 1,
+    core: int | None = None,
+    registry_url: str | None = None,
 ) -> Iterator[Running]:
-    """Run a gateway on `home` until the block ends; `core` pins its processes to one core."""
+    """Run a gateway on `home` until the block ends; `core` pins its processes to one core.
+
+    Its registry is a file in the home unless `registry_url` names an empty database.
+    """
     ours, theirs = _SPAWN.Pipe()
     process = _SPAWN.Process(
-        target=_run, args=(home, configuration, port, workers, core, theirs), name="gateway"
+        target=_run,
+        args=(home, configuration, port, workers, core, registry_url, theirs),
+        name="gateway",
     )
     process.start()
     theirs.close()
@@ -122,6 +139,7 @@ def running_gateway(
             workers=ready["workers"],
             process=process,
             home=home,
+            registry_url=registry_url,
         )
     finally:
         process.terminate()
@@ -138,7 +156,13 @@ def kill_all(running: Running) -> None:
 
 
 def _run(
-    home: Path, configuration: Path, port: int, workers: int, core: int | None, ready: Connection
+    home: Path,
+    configuration: Path,
+    port: int,
+    workers: int,
+    core: int | None,
+    registry_url: str | None,
+    ready: Connection,
 ) -> None:
     if core is not None:
         os.sched_setaffinity(0, {core})
@@ -150,6 +174,7 @@ def _run(
         data_listen=f"127.0.0.1:{port}",
         control_listen="127.0.0.1:0",
         workers=workers,
+        registry_url=registry_url,
     )
     engine = open_engine(settings.database_url)
     upgrade(engine)

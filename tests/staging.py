@@ -117,7 +117,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 @asynccontextmanager
 async def open_stage(
-    directory: Path, *, workers: int = 2, agreements: int = 2
+    directory: Path, *, workers: int = 2, agreements: int = 2, registry_url: str | None = None
 ) -> AsyncIterator[Stage]:
     """Open an issuer, two services and a gateway with an agreement for each of them, or more."""
     key, configuration = make_key(), directory / "configuration"
@@ -136,7 +136,11 @@ async def open_stage(
         _add_moving(configuration, moving.base_url)
         # The gateway blocks while it starts and stops; the services must go on answering.
         gateway = running_gateway(
-            directory / "home", configuration, port=free_port(), workers=workers
+            directory / "home",
+            configuration,
+            port=free_port(),
+            workers=workers,
+            registry_url=registry_url,
         )
         running = await asyncio.to_thread(gateway.__enter__)
         stack.push_async_callback(asyncio.to_thread, gateway.__exit__, None, None, None)

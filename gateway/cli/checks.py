@@ -10,6 +10,7 @@ from typing import Final
 
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import SQLAlchemyError
 
 import gateway
 from gateway.audit.keys import KeyFileUnusable, LogKeys
@@ -23,7 +24,14 @@ from gateway.cli.neighbours import NTP, examine_neighbours
 from gateway.cli.options import INIT
 from gateway.clock import monotonic_us, system_time_us
 from gateway.data_plane import log_origin
-from gateway.database import DatabaseUnsuitable, check_sqlite_version, open_engine, reading
+from gateway.database import (
+    DatabaseUnsuitable,
+    check_sqlite_version,
+    is_postgresql,
+    open_engine,
+    reading,
+    sentence_of,
+)
 from gateway.files import open_to_others
 from gateway.registry.documents import Configuration
 from gateway.registry.store import Registry, RegistryUnavailable
@@ -112,14 +120,27 @@ def _migrations(settings: Settings) -> Finding:
     newest = ScriptDirectory(str(_MIGRATIONS)).get_current_head()
     try:
         engine = open_engine(settings.database_url, create=False)
+    except DatabaseUnsuitable as unsuitable:
+        return failed("registry", str(unsuitable), f"edit registry_url in {FILE_NAME}")
+    try:
         with reading(engine) as connection:
             present = MigrationContext.configure(connection).get_current_revision()
+    except SQLAlchemyError as failure:
+        said = sentence_of(failure, settings.database_url)
+        if is_postgresql(engine):
+            mend = f"{_psql(settings)} must answer, with the same password"
+        return failed("registry", f"cannot be opened: {said}", mend)
+    finally:
         engine.dispose()
-    except Exception as failure:  # noqa: BLE001 - whatever the driver says is the finding
-        return failed("registry", f"cannot be opened: {type(failure).__name__}", mend)
     if present != newest:
         return failed("registry", f"schema {present or 'none'}, newest is {newest}", mend)
     return ok("registry", f"schema {present}, the newest")
+
+
+def _psql(settings: Settings) -> str:
+    """Return the command that asks a PostgreSQL registry for its version."""
+    url = settings.database_name.replace("+psycopg", "", 1).replace(":***@", "@", 1)
+    return f"psql {shlex.quote(url)} -c 'SELECT version()'"
 
 
 def _log(settings: Settings) -> Finding:

@@ -54,7 +54,7 @@ def check(
 def show(home: Home = None, as_json: Json = False) -> None:
     """Show every setting with where it is from, and what is configured, in numbers.
 
-    A setting that may hold a password is shown as asterisks.
+    Values are those in effect; a password in a URL is shown as asterisks.
     """
     from gateway.cli.configuration import summary_of
 
@@ -69,7 +69,7 @@ def show(home: Home = None, as_json: Json = False) -> None:
         show_json({"settings": listed, "configuration": summary})
         return
     for fact in facts:
-        line(f"{fact.name:18}{fact.value:32}{fact.origin}")
+        line(f"{fact.name:18}{fact.value:31} {fact.origin}")
     line()
     for name, value in summary.items():
         line(f"{name:18}{value}")

@@ -65,6 +65,9 @@ def apply_directory(configuration: Configuration, settings: Settings) -> Mapping
     except LogUnavailable as unavailable:
         mend = "nothing was changed; `concordat doctor` says what is wrong with the audit log"
         raise Stop(str(unavailable), mend=mend, code=Exit.FAILED) from None
+    except RegistryUnavailable as unavailable:
+        mend = f"concordat doctor --home {settings.home}"
+        raise Stop(f"nothing was changed: {unavailable}", mend=mend) from None
     return as_data(changes)
 
 

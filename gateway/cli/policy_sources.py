@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+from gateway.cli.configuration import open_registry
 from gateway.cli.options import settings_of
 from gateway.cli.output import Stop
-from gateway.database import open_engine
 from gateway.demo.packs import BUILT_IN
 from gateway.documents import DocumentUnreadable, load_document
 from gateway.refresh import Rulebook, SnapshotRefused, compile_rules
 from gateway.registry.configuration import read_directory
 from gateway.registry.documents import Configuration, ConfigurationInvalid, Kind
-from gateway.registry.store import Registry, State
+from gateway.registry.store import State
 from gateway.settings import Settings
 from policies.agreement import Agreement
 from policies.document import DocumentInvalid, place, read_agreement
@@ -56,19 +56,13 @@ def configuration_of(pack: Path | None, home: Path | None) -> Configuration:
     """Return the present configuration of `home`, else that of `pack`, else the built-in one."""
     if home is None:
         return read_directory(pack or BUILT_IN)
-    engine = open_engine(settings_of(home).database_url, create=False)
-    try:
-        return Registry(engine).load()[1]
-    finally:
-        engine.dispose()
+    with open_registry(settings_of(home)) as registry:
+        return registry.load()[1]
 
 
 def _history(settings: Settings, agreement_id: str) -> tuple[State, ...]:
-    engine = open_engine(settings.database_url, create=False)
-    try:
-        return Registry(engine).history(Kind.AGREEMENT, agreement_id)
-    finally:
-        engine.dispose()
+    with open_registry(settings) as registry:
+        return registry.history(Kind.AGREEMENT, agreement_id)
 
 
 def _read_file(path: Path) -> Agreement:

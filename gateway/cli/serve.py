@@ -29,6 +29,7 @@ def serve(
     can set it.
     """
     from gateway.audit.store import LogUnavailable
+    from gateway.database import DatabaseUnsuitable
     from gateway.presence import GatewayRuns
     from gateway.processes import AddressTaken, WorkerFailed, run_gateway
     from gateway.refresh import SnapshotRefused
@@ -46,7 +47,8 @@ def serve(
         mend = f"end what `ss -ltnp 'sport = :{port}'` names, or set another address"
         raise Stop(f"the gateway did not start: {taken}", mend=mend) from None
     except (
-        WorkerFailed, LogUnavailable, RegistryUnavailable, SnapshotRefused, OSError
+        WorkerFailed, LogUnavailable, RegistryUnavailable, DatabaseUnsuitable, SnapshotRefused,
+        OSError,
     ) as failure:  # fmt: skip
         mend = f"concordat doctor --home {settings.home}"
         raise Stop(f"the gateway did not start: {failure}", mend=mend) from None

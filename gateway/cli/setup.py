@@ -30,6 +30,16 @@ def init(
             help="Where consumers reach the data listener, for example https://gw.example.nhs.uk",
         ),
     ],
+    registry_url: Annotated[
+        str | None,
+        typer.Option(
+            "--registry-url",
+            metavar="URL",
+            help="An empty PostgreSQL database for the registry: postgresql+psycopg://user@host/"
+            "database. Default: CONCORDAT_REGISTRY_URL, else a SQLite file in the home.",
+            show_default=False,
+        ),
+    ] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -42,11 +52,15 @@ def init(
     from gateway.settings import home_of
 
     directory = home_of(home)
-    made = create_home(directory, organisation=organisation, public_base_url=public_base_url)
+    values = {"organisation": organisation, "public_base_url": public_base_url}
+    if registry_url is not None:
+        values["registry_url"] = registry_url
+    made = create_home(directory, **values)
     if as_json:
         show_json({"home": str(made.settings.home), "operator_secret": made.operator_secret})
         return
     line(f"Home: {made.settings.home}")
+    line(f"Registry: {made.settings.database_name}")
     line(f"Operator's secret, shown once: {made.operator_secret}")
     line("Next:")
     line(f"  concordat apply DIR --home {directory}    bring in your parties, services, agreements")
@@ -98,16 +112,24 @@ def apply(
 @database.command("upgrade")
 def upgrade(home: Home = None, as_json: Json = False) -> None:
     """Bring the registry's database to the schema of this version; safe to repeat."""
-    from gateway.database import DatabaseUnsuitable, open_engine
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from gateway.database import DatabaseUnsuitable, open_engine, sentence_of
     from gateway.database import upgrade as upgrade_schema
 
     settings = settings_of(home)
     try:
         engine = open_engine(settings.database_url)
+        try:
+            upgrade_schema(engine)
+        finally:
+            engine.dispose()
     except DatabaseUnsuitable as unsuitable:
         raise Stop(str(unsuitable), code=Exit.FAILED) from None
-    upgrade_schema(engine)
-    engine.dispose()
+    except SQLAlchemyError as failure:
+        said = sentence_of(failure, settings.database_url)
+        mend = f"concordat doctor --home {settings.home}"
+        raise Stop(f"the registry's database does not answer: {said}", mend=mend) from None
     if as_json:
         show_json({"upgraded": True})
     else:

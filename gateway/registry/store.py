@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, Row, Select, and_, delete, func, inse
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.clock import random_bytes, system_time_us
-from gateway.database import reading, writing
+from gateway.database import name_of, reading, writing
 from gateway.registry.documents import Configuration, Kind
 from gateway.registry.tables import ConfigurationDocument, Revision, Secret, Stop
 from policies.document import canonical_bytes, digest
@@ -105,7 +105,7 @@ class Registry:
         documents: dict[Kind, dict[str, Mapping[str, object]]] = {kind: {} for kind in Kind}
         with _failures(), reading(self._engine) as connection:
             revision = _revision(connection)
-            for row in connection.execute(_present()):
+            for row in _in_order(connection.execute(_present())):
                 documents[Kind(row.kind)][row.key] = json.loads(row.content)
         return revision, Configuration.of(documents)
 
@@ -165,7 +165,7 @@ class Registry:
         """Return the present documents of one kind, in the order of their keys."""
         with _failures(), reading(self._engine) as connection:
             rows = connection.execute(_present().where(ConfigurationDocument.kind == kind))
-            return tuple(_state(row) for row in rows)
+            return tuple(_state(row) for row in _in_order(rows))
 
     def history(self, kind: Kind, key: str) -> tuple[State, ...]:
         """Return every state that a document ever had, newest first; empty if it never existed."""
@@ -283,16 +283,18 @@ class _failures:  # noqa: N801 - it reads as a statement: with _failures()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, SQLAlchemyError):
-            raise RegistryUnavailable(f"the registry does not answer: {type(error).__name__}")
+            # Without the cause: it may name the statement, and what was in it.
+            raise RegistryUnavailable(f"the registry does not answer: {name_of(error)}") from None
 
 
 def _present() -> Select[tuple[Any, ...]]:
     """Return the query of everything that is present now."""
-    return (
-        select(ConfigurationDocument.__table__)
-        .where(ConfigurationDocument.until.is_(None))
-        .order_by(ConfigurationDocument.kind, ConfigurationDocument.key)
-    )
+    return select(ConfigurationDocument.__table__).where(ConfigurationDocument.until.is_(None))
+
+
+def _in_order(rows: Iterable[Row[Any]]) -> list[Row[Any]]:
+    """Sort documents by code points, as every database does not: some know a language's order."""
+    return sorted(rows, key=lambda row: (row.kind, row.key))
 
 
 def _stop_of(kind: StopKind, key: str) -> Select[str]:

@@ -146,3 +146,16 @@ def test_upgrading_again_changes_nothing(tmp_path: Path) -> None:
     with reading(engine) as connection:
         version = connection.execute(text("SELECT version_num FROM alembic_version")).scalars()
         assert version.all() == ["0001"]
+
+
+def test_what_is_no_url_is_refused_without_telling_it() -> None:
+    """A password with an unescaped colon or @ does not come out in the message."""
+    for url in (
+        "postgresql+psycopg://u:se@cret:pass@h:port/db",
+        "secret",
+        "postgresql://u:secret@h/d",
+    ):
+        with pytest.raises(DatabaseUnsuitable, match="postgresql\\+psycopg://user@host") as refused:
+            open_engine(url)
+        assert "secret" not in str(refused.value)
+        assert "cret" not in str(refused.value)

@@ -7,10 +7,9 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import Engine, insert
 
 from gateway.clock import monotonic_s
 from gateway.exchange.snapshot import Snapshot
@@ -22,9 +21,9 @@ from gateway.refresh import (
     compile_snapshot,
 )
 from gateway.registry.configuration import Configuration, read_directory
-from gateway.registry.store import RegistryUnavailable, StopKind, Stopped
+from gateway.registry.store import Registry, RegistryUnavailable, StopKind, Stopped
 from gateway.registry.tables import Stop
-from tests.configured import PACK, open_registry, pack_configuration
+from tests.configured import PACK, pack_configuration
 
 BASE_URL = "https://gateway.example"
 EVENT_TIMEOUT_S = 10
@@ -154,9 +153,9 @@ def test_every_fault_of_every_document_is_told() -> None:
     ]
 
 
-def test_the_last_snapshot_that_compiled_stays(tmp_path: Path) -> None:
+def test_the_last_snapshot_that_compiled_stays(registry_engine: Engine) -> None:
     """A configuration that does not compile changes nothing but the reason that is told."""
-    registry = open_registry(tmp_path)
+    registry = Registry(registry_engine)
     keeper = SnapshotKeeper(registry, compiled)
     good = pack_configuration()
     registry.apply(good, by="test")
@@ -177,9 +176,9 @@ def test_the_last_snapshot_that_compiled_stays(tmp_path: Path) -> None:
     assert keeper.refused is None
 
 
-def test_a_stop_is_seen_without_compiling(tmp_path: Path) -> None:
+def test_a_stop_is_seen_without_compiling(registry_engine: Engine) -> None:
     """What is stopped is on the list within a second, and gone from it when resumed."""
-    registry = open_registry(tmp_path)
+    registry = Registry(registry_engine)
     read = threading.Semaphore(0)
     reader = StopListReader(registry, on_read=read.release)
     assert reader.current.read_at_s == -math.inf
@@ -198,9 +197,9 @@ def test_a_stop_is_seen_without_compiling(tmp_path: Path) -> None:
     assert seen_s - begun_s < 1
 
 
-def test_how_long_each_stop_took_is_told(tmp_path: Path) -> None:
+def test_how_long_each_stop_took_is_told(registry_engine: Engine) -> None:
     """What was stopped before the reader began is not counted; each later stop is, once."""
-    registry = open_registry(tmp_path)
+    registry = Registry(registry_engine)
     registry.stop(StopKind.KEY, "old", reason="rolled", by="test")
     effects: list[int] = []
     told = threading.Semaphore(0)
@@ -223,9 +222,11 @@ def test_how_long_each_stop_took_is_told(tmp_path: Path) -> None:
     assert all(0 <= effect_us < 1_000_000 for effect_us in effects)
 
 
-def test_a_kind_of_stop_that_only_a_newer_version_knows_ends_nothing(tmp_path: Path) -> None:
+def test_a_kind_of_stop_that_only_a_newer_version_knows_ends_nothing(
+    registry_engine: Engine,
+) -> None:
     """It is in force by its name, and so is what is stopped after it."""
-    registry = open_registry(tmp_path)
+    registry = Registry(registry_engine)
     reader = StopListReader(registry)
     reader.start()
     try:

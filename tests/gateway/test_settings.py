@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.settings import FILE_NAME, Settings, SettingsInvalid, load_settings
+from gateway.settings import FILE_NAME, Settings, SettingsInvalid, load_settings, without_passwords
 
 GOOD = "organisation: ods:X9Z\npublic_base_url: https://gateway.example\n"
 
@@ -104,6 +104,27 @@ def test_a_database_password_is_not_shown(tmp_path: Path) -> None:
 
     assert "marker-password" not in f"{settings!r} {settings.facts()}"
     assert settings.database_url == url
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql+psycopg://u@db/registry", "postgresql+psycopg://u@db/registry"),
+        (
+            "postgresql+psycopg://u:p@db:5432/registry",
+            "postgresql+psycopg://u:***@db:5432/registry",
+        ),
+        ("postgresql+psycopg://u:a/b@c:d@db/registry", "postgresql+psycopg://u:***@db/registry"),
+        (
+            "postgresql+psycopg:///r?host=/run&password=p",
+            "postgresql+psycopg:///r?host=/run&password=***",
+        ),
+        ("sqlite+pysqlite:////srv/registry.db", "sqlite+pysqlite:////srv/registry.db"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    """However badly it is written: what could be part of a password is not shown."""
+    assert without_passwords(url) == shown
 
 
 def test_settings_go_to_another_process_whole(tmp_path: Path) -> None:

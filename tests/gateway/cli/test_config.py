@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from gateway.cli.home import NewHome, create_home
 from gateway.cli.output import Stop
-from tests.configured import pack_configuration
+from tests.configured import pack_configuration, postgresql_url
 from tests.gateway.cli.configuring import configure, write_folder
 from tests.gateway.cli.conftest import Run
 
@@ -130,15 +131,23 @@ def test_check_tells_whether_all_is_in_order(run: Run, new_home: NewHome, tmp_pa
 
 
 def test_show_tells_settings_with_their_origin_and_no_password(
-    run: Run, new_home: NewHome, monkeypatch: pytest.MonkeyPatch
+    run: Run, new_home: NewHome, monkeypatch: pytest.MonkeyPatch, postgres_url: str
 ) -> None:
-    """A registry's URL may hold a password."""
+    """Each value is the one in effect; a registry's URL may hold a password."""
     home = new_home.settings.home
     shown = json.loads(run("config", "show", "--home", home, "--json").stdout)
+    registry, secrets = shown["settings"]["registry_url"], shown["settings"]["secrets_path"]
+    assert registry["value"] == registry["default"] == f"sqlite+pysqlite:///{home}/registry.db"
+    assert secrets["value"] == secrets["default"] == str(home / "secrets")
+    assert registry["origin"] == secrets["origin"] == "default"
     assert shown["settings"]["organisation"]["value"] == "ods:X9Z"
     assert shown["settings"]["organisation"]["origin"].endswith("concordat.yaml:2")
     assert shown["configuration"]["revision"] == 0
 
-    monkeypatch.setenv("CONCORDAT_REGISTRY_URL", f"sqlite+pysqlite:///{home / 'hunter2.db'}")
+    url = f"{postgresql_url(postgres_url)}?sslpassword=hunter2"
+    monkeypatch.setenv("CONCORDAT_REGISTRY_URL", url)
     run("db", "upgrade", "--home", home)
-    assert "hunter2" not in run("config", "show", "--home", home).stdout
+    told = run("config", "show", "--home", home).stdout
+    assert "hunter2" not in told
+    assert (urlsplit(url).password or "hunter2") not in told
+    assert "postgresql+psycopg://postgres:***@" in told

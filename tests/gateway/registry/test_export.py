@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import Engine
 
 from gateway.documents import load_document
 from gateway.registry.configuration import Configuration, read_directory
 from gateway.registry.export import export
-from tests.configured import PACK, open_registry, pack_configuration
+from gateway.registry.store import Registry
+from tests.configured import PACK, pack_configuration
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**17), 10**17) | st.text(max_size=20),
@@ -29,10 +31,10 @@ def write(configuration: Configuration, directory: Path) -> Path:
     return directory
 
 
-def test_what_is_exported_is_read_as_it_was(tmp_path: Path) -> None:
+def test_what_is_exported_is_read_as_it_was(tmp_path: Path, registry_engine: Engine) -> None:
     """Every document of the packaged scenarios comes back, by way of a registry as well."""
     configuration = pack_configuration()
-    registry = open_registry(tmp_path)
+    registry = Registry(registry_engine)
     registry.apply(configuration, by="test")
     _, kept = registry.load()
     directory = write(kept, tmp_path / "exported")

@@ -7,11 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from gateway.registry.configuration import ConfigurationInvalid, read_directory
 from gateway.registry.documents import Kind
 from gateway.registry.forms import form_files
-from tests.configured import PACK, open_registry
+from gateway.registry.store import Registry
+from tests.configured import PACK
 
 WAITING = {"form": "request", "request_ref": "A", "requesting_organisation": "B"}
 
@@ -36,9 +38,9 @@ def test_each_request_is_kept_with_its_decision() -> None:
     assert granted["decision"]["dpo_advice"] == "favourable"  # type: ignore[index]  # a plain document
 
 
-def test_the_registry_keeps_forms_like_any_document(tmp_path: Path) -> None:
+def test_the_registry_keeps_forms_like_any_document(registry_engine: Engine) -> None:
     """What was decided at any revision can be shown; a form that is gone is no longer present."""
-    registry = open_registry(tmp_path)
+    registry = Registry(registry_engine)
     configuration = read_directory(PACK)
     registry.apply(configuration, by="test")
 
