@@ -32,6 +32,7 @@ class Permission(StrEnum):
     PUBLIC = "public"
     READ_AGREEMENTS = "agreements.read"
     READ_EXCHANGES = "exchanges.read"
+    READ_ENTRIES = "entries.read"
 
 
 GRANTS: Final[Mapping[Role, frozenset[Permission]]] = {
@@ -42,7 +43,9 @@ GRANTS: Final[Mapping[Role, frozenset[Permission]]] = {
     Role.CALDICOTT_GUARDIAN: frozenset({Permission.READ_AGREEMENTS, Permission.READ_EXCHANGES}),
     Role.SIRO: frozenset({Permission.READ_AGREEMENTS}),
     Role.SECURITY_ANALYST: frozenset({Permission.READ_AGREEMENTS, Permission.READ_EXCHANGES}),
-    Role.AUDITOR: frozenset({Permission.READ_AGREEMENTS, Permission.READ_EXCHANGES}),
+    Role.AUDITOR: frozenset(
+        {Permission.READ_AGREEMENTS, Permission.READ_EXCHANGES, Permission.READ_ENTRIES}
+    ),
     Role.OPERATOR: frozenset({Permission.READ_AGREEMENTS}),
 }
 """What each role permits. The role of operator alone does not read who asked for whom."""

@@ -17,6 +17,7 @@ from connectors.guard import GuardedConnector
 from connectors.secrets import SecretStore
 from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog, open_log
+from gateway.audit.reader import find_shards, shard_name
 from gateway.audit.store import LogUnavailable
 from gateway.clock import DecisionClock, SystemClock, system_time_us
 from gateway.database import open_engine
@@ -240,12 +241,12 @@ def open_audit_log(settings: Settings, *, instance: str) -> AuditLog:
 def log_origin(settings: Settings) -> str:
     """Return the log's shard, ``<host>/audit/<year>``: the newest there is, or this year's."""
     host = urlsplit(settings.public_base_url).netloc
-    shards = sorted(settings.audit_directory.glob("audit-*.db"))
+    shards = find_shards(settings.audit_directory)
     if shards:
-        year = shards[-1].stem.removeprefix("audit-")
+        name = shard_name(shards[-1])
     else:
-        year = str(datetime.fromtimestamp(system_time_us() / 1_000_000, UTC).year)
-    return f"{host}/audit/{year}"
+        name = str(datetime.fromtimestamp(system_time_us() / 1_000_000, UTC).year)
+    return f"{host}/audit/{name}"
 
 
 @asynccontextmanager

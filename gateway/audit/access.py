@@ -98,6 +98,12 @@ def show_record(reader: Reader, use: Use, identifier: bytes) -> Record:
     return _record(reader, use, {"verb": "show", "exchange": uuid_text(identifier)}, {})
 
 
+def mirror_record(reader: Reader, shard: str) -> Record:
+    """Return the record that `reader` fetches a shard's entries, which name nobody, in bulk."""
+    what: dict[str, object] = {"verb": "mirror", "shard": shard}
+    return _record(reader, Use.INTEGRITY_AND_SECURITY, what, {})
+
+
 def _record(
     reader: Reader, use: Use, what: Mapping[str, object], asked: Mapping[str, object]
 ) -> Record:

@@ -17,9 +17,11 @@ from gateway.audit.sqlite import LOCK_NAME, Connection, database_path, open_data
 from gateway.audit.store import LogFrozen, LogUnavailable
 from gateway.audit.tiles import Tile, completed_tiles, subtree_root
 from gateway.audit.tree import SEALED_HEAD_NAME, StoredTree
-from gateway.clock import system_time_us
+from gateway.clock import monotonic_s, system_time_us
 
 INTERVAL_S: Final = 1.0
+# Peers are alarmed by a log that falls silent: without growth the same head is published again.
+HEARTBEAT_S: Final = 600.0
 LEAVES_PER_STEP_MAX: Final = 65_536
 LEADER_LOCK_NAME: Final = "integrator.lock"
 
@@ -31,8 +33,15 @@ class Integrator:
     a crash anywhere in it is harmless.
     """
 
-    def __init__(self, directory: Path, *, origin: str, keys: LogKeys) -> None:
-        """Work on the log of this origin, which must be provisioned (`log.open_log`)."""
+    def __init__(
+        self, directory: Path, *, origin: str, keys: LogKeys, heartbeat_s: float = HEARTBEAT_S
+    ) -> None:
+        """Work on the log of this origin, which must be provisioned (`log.open_log`).
+
+        A head that has not grown for `heartbeat_s` is published again.
+        """
+        self._heartbeat_s = heartbeat_s
+        self._published_s = monotonic_s()
         self._directory = directory
         self._origin = origin
         self._signer = keys.signer(origin)
@@ -93,6 +102,9 @@ class Integrator:
             self._publish_again(size)
         next_index: int = self._db.execute("SELECT next_index FROM audit_head").fetchone()[0]
         if next_index == size:
+            if size and monotonic_s() - self._published_s >= self._heartbeat_s:
+                self._publish_again(size)
+                self._note_published(size)
             return False
         new_size = min(next_index, size + LEAVES_PER_STEP_MAX)
         # Reading and hashing need no lock: what is read was committed, and is never changed.
@@ -141,6 +153,14 @@ class Integrator:
             raise LogFrozen(f"the checkpoint of size {size} is missing from the log")
         self._publish(note[0], size)
 
+    def _note_published(self, size: int) -> None:
+        """Keep when a head was published that no step has replaced since."""
+        with self._append_lock:
+            self._db.execute(
+                "UPDATE audit_tree SET published_size = ?, published_at = ?",
+                (size, system_time_us()),
+            )
+
     def _publish(self, note: str, size: int) -> None:
         """Write the sealed head whole or not at all: temporary file, sync, rename, sync."""
         path = self._directory / SEALED_HEAD_NAME
@@ -151,7 +171,7 @@ class Integrator:
             os.fsync(file.fileno())
         draft.replace(path)
         sync_directory(self._directory)
-        self.published_size = size
+        self.published_size, self._published_s = size, monotonic_s()
 
 
 class _Growth:

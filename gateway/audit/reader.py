@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ _ROWS: Final = """
 SELECT r.leaf_index, r.record_id, r.exchange, r.kind, r.t, r.leaf_hash, r.entry, r.sections,
        k.kek_id, k.wrapped
 FROM audit_record AS r LEFT JOIN audit_key AS k USING (leaf_index) ORDER BY r.leaf_index"""
+_SHARD: Final = re.compile(r"audit-([0-9]{4})(?:-([1-9][0-9]*))?\.db", re.ASCII)
 _TILES: Final = "SELECT level, idx, root, hashes FROM audit_tile WHERE level = 0 ORDER BY idx"
 _UPPER_TILES: Final = (
     "SELECT level, idx, root, hashes FROM audit_tile WHERE level > 0 ORDER BY level, idx"
@@ -29,10 +31,26 @@ _UPPER_TILES: Final = (
 
 def find_log(directory: Path) -> Path:
     """Return the newest shard's file in an audit directory; raise LogUnavailable if none."""
-    shards = sorted(directory.glob("audit-*.db"))
+    shards = find_shards(directory)
     if not shards:
         raise LogUnavailable(f"there is no audit log in {directory}")
     return shards[-1]
+
+
+def find_shards(directory: Path) -> list[Path]:
+    """Return the files of all shards in an audit directory, the oldest first."""
+    named = [(_SHARD.fullmatch(path.name), path) for path in directory.glob("audit-*.db")]
+    return [path for _, path in sorted((_age(found), path) for found, path in named if found)]
+
+
+def shard_name(path: Path) -> str:
+    """Return a shard's name, the last part of its origin: the year it began, and which of it."""
+    return path.stem.removeprefix("audit-")
+
+
+def _age(found: re.Match[str]) -> tuple[int, int]:
+    """Return what shards are ordered by: by their bare names 2026-10 would go before 2026-2."""
+    return int(found[1]), int(found[2] or 1)
 
 
 @contextmanager

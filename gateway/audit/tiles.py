@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.audit.merkle import EMPTY_ROOT, node_hash, root_of, split_point
 
 TILE_BITS: Final = 8
 TILE_WIDTH: Final = 1 << TILE_BITS
+
+# A tree has fewer than 2**63 leaves, so that no tile is higher than this or has a larger index.
+LEVEL_MAX: Final = 7
+INDEX_MAX: Final = 2 ** (63 - TILE_BITS) - 1
+
+_TILE_PATH: Final = re.compile(
+    r"tile/(entries|[0-9]{1,2})/((?:x[0-9]{3}/){0,6}[0-9]{3})(?:\.p/([0-9]{1,3}))?", re.ASCII
+)
 
 # Answers `count` hashes of tile level `level` from `first` on. A hash of level 0 is a leaf hash;
 # one of level l + 1 is the root of a full tile of level l.
@@ -26,6 +35,14 @@ class Tile:
     hashes: bytes
 
 
+class TileName(NamedTuple):
+    """Which tile a path names; `level` is None for a bundle of entries."""
+
+    level: int | None
+    number: int
+    width: int
+
+
 def tile_path(level: int, index: int, width: int = TILE_WIDTH) -> str:
     """Return the path of a hash tile; a width below 256 names a partial one."""
     return f"tile/{level}/{_index_path(index)}{_width_suffix(width)}"
@@ -34,6 +51,28 @@ def tile_path(level: int, index: int, width: int = TILE_WIDTH) -> str:
 def entries_path(index: int, width: int = TILE_WIDTH) -> str:
     """Return the path of an entry bundle."""
     return f"tile/entries/{_index_path(index)}{_width_suffix(width)}"
+
+
+def parse_tile_path(unverified: str) -> TileName | None:
+    """Return what a path below the log's prefix names, or None where it is no tile's only name."""
+    found = _TILE_PATH.fullmatch(unverified)
+    if found is None:
+        return None
+    kind, groups, width_text = found.groups()
+    name = TileName(
+        None if kind == "entries" else int(kind),
+        int(groups.replace("x", "").replace("/", "")),
+        TILE_WIDTH if width_text is None else int(width_text),
+    )
+    if (name.level or 0) > LEVEL_MAX or name.number > INDEX_MAX or not 0 < name.width <= TILE_WIDTH:
+        return None
+    # One tile has one path: what has another spelling would be kept twice by every cache.
+    canonical = (
+        entries_path(name.number, name.width)
+        if name.level is None
+        else tile_path(name.level, name.number, name.width)
+    )
+    return name if canonical == unverified else None
 
 
 def tile_paths(size: int) -> Iterator[str]:

@@ -74,6 +74,24 @@ def test_what_was_committed_is_published_by_the_next_leader(tmp_path: Path) -> N
     assert read_sealed_head(path.parent) is not None
 
 
+def test_without_growth_the_head_is_published_again(tmp_path: Path) -> None:
+    """The heartbeat renews sealed head and time of publishing, and signs nothing new."""
+    path = filled(tmp_path, 2)
+    head = path.parent / "sealed-head"
+    before = (head.stat().st_ino, head.read_text("utf-8"))
+    ((published_at_us,),) = selected(path, "SELECT published_at FROM audit_tree")
+    beating = Integrator(tmp_path / "audit", origin=ORIGIN, keys=keys_in(tmp_path), heartbeat_s=0.0)
+    beating.step()
+    beating.step()
+    beating.close()
+    assert head.read_text("utf-8") == before[1]
+    assert head.stat().st_ino != before[0]
+    ((again_us, size),) = selected(path, "SELECT published_at, published_size FROM audit_tree")
+    assert again_us > published_at_us
+    assert size == 5
+    assert selected(path, "SELECT count(*) FROM audit_checkpoint") == [(1,)]
+
+
 def test_a_contradiction_freezes_the_log_for_every_process(tmp_path: Path) -> None:
     """A leaf changed behind the tree's back stops integration and every append (I5, I10)."""
     path = filled(tmp_path, 2)

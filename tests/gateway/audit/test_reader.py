@@ -9,7 +9,7 @@ import pytest
 from gateway.audit.log import AuditLog
 from gateway.audit.merkle import verify_inclusion
 from gateway.audit.note import open_checkpoint
-from gateway.audit.reader import find_log, prove, snapshot
+from gateway.audit.reader import find_log, find_shards, prove, shard_name, snapshot
 from gateway.audit.store import LogUnavailable
 from tests.gateway.audit.records import (
     ORIGIN,
@@ -29,6 +29,14 @@ def test_the_newest_shard_is_found(tmp_path: Path) -> None:
     for year in (2025, 2026):
         (tmp_path / f"audit-{year}.db").touch()
     assert find_log(tmp_path).name == "audit-2026.db"
+
+
+def test_shards_come_in_the_order_of_their_age(tmp_path: Path) -> None:
+    """The tenth shard of a year goes after the second, and other files are no shards."""
+    for name in ("2026-10", "2026-2", "2027", "2026", "2025-3", "old", "2026-0"):
+        (tmp_path / f"audit-{name}.db").touch()
+    names = [shard_name(path) for path in find_shards(tmp_path)]
+    assert names == ["2025-3", "2026", "2026-2", "2026-10", "2027"]
 
 
 def test_a_snapshot_cannot_write(tmp_path: Path) -> None:

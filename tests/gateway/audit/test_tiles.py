@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import cache
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,9 +19,11 @@ from gateway.audit.merkle import (
     verify_inclusion,
 )
 from gateway.audit.tiles import (
+    TileName,
     completed_tiles,
     entries_path,
     entry_bundle,
+    parse_tile_path,
     subtree_root,
     tile_path,
     tile_paths,
@@ -110,3 +113,28 @@ def test_steps_do_not_matter(steps: list[int], size: int) -> None:
     grown = Grown(leaves, sorted(step for step in steps if step <= size))
     assert grown.tiles == Grown(leaves, []).tiles
     assert grown.subtree(0, size) == root_of(leaves)
+
+
+@given(
+    st.one_of(st.none(), st.integers(0, 7)),
+    st.one_of(st.integers(0, 1_100_000), st.integers(0, 2**55 - 1)),
+    st.integers(1, 256),
+)
+def test_a_path_names_the_tile_that_it_is_of(level: int | None, index: int, width: int) -> None:
+    """What a tile's path says is read back from it."""
+    path = entries_path(index, width) if level is None else tile_path(level, index, width)
+    assert parse_tile_path(path) == TileName(level, index, width)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "tile/0/0", "tile/0/1234", "tile/0/x000/001", "tile/00/000", "tile/8/000", "tile/-1/000",
+        "tile/0/000.p/0", "tile/0/000.p/256", "tile/0/000.p/007", "tile/0/000.p/", "tile/0/000/",
+        "tile/0/001/002", "tile/0/\uff11\uff11\uff11", "tile/0/../000", "tile/8/0/000",
+        "tile/0/x999/x999/x999/x999/x999/999", "tile/entries/00a", "entries/000", "",
+    ],
+)  # fmt: skip
+def test_what_is_no_tile_s_only_path_names_none(path: str) -> None:
+    """Every other spelling is refused: C2SP tlog-tiles gives each tile one path."""
+    assert parse_tile_path(path) is None

@@ -46,6 +46,10 @@ def test_every_route_names_its_permission(control: Control) -> None:
         "/agreements/{agreement_id}": Permission.READ_AGREEMENTS,
         "/exchanges": Permission.READ_EXCHANGES,
         "/exchanges/{exchange_id}": Permission.READ_EXCHANGES,
+        "/audit/v1": Permission.PUBLIC,
+        "/audit/v1/{shard}/checkpoint": Permission.PUBLIC,
+        "/audit/v1/{shard}/tile/{level}/{index:path}": Permission.PUBLIC,
+        "/audit/v1/{shard}/tile/entries/{index:path}": Permission.READ_ENTRIES,
     }
 
 
@@ -56,6 +60,7 @@ def test_the_description_names_every_route_of_the_api(control: Control) -> None:
 
     assert description["openapi"].startswith("3.1")
     assert "/api/v1/exchanges/{exchange_id}" in description["paths"]
+    assert "/audit/v1/{shard}/checkpoint" in description["paths"]
     assert "HTTPValidationError" not in answer.text
 
 
