@@ -15,7 +15,7 @@ from gateway.audit.access import LogReader
 from gateway.audit.integrate import Integrator
 from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog
-from gateway.audit.store import LogUnavailable
+from gateway.audit.store import LogFrozen, LogUnavailable
 from gateway.audit.sweep import Sweeper
 from gateway.clock import new_uuid7
 from gateway.control.app import create_control
@@ -201,6 +201,9 @@ async def _keeping_the_log(
             event(_FAILED[part], failure=str(failure))
         troubles.report(part, f"The {part} cannot do its work: {failure}." if failure else None)
 
+    if isinstance(log.failure, LogFrozen):  # nothing may be written over what it still proves
+        yield
+        return
     keys = LogKeys(settings.keys_directory)
     integrator = Integrator(settings.audit_directory, origin=log_origin(settings), keys=keys)
     sweeper = Sweeper(log)

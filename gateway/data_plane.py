@@ -16,9 +16,9 @@ from connectors.discovery import open_connector
 from connectors.guard import GuardedConnector
 from connectors.secrets import SecretStore
 from gateway.audit.keys import LogKeys
-from gateway.audit.log import AuditLog, open_log
+from gateway.audit.log import AuditLog, open_frozen, open_log
 from gateway.audit.reader import find_shards, shard_name
-from gateway.audit.store import LogUnavailable
+from gateway.audit.store import LogFrozen, LogUnavailable
 from gateway.clock import DecisionClock, SystemClock, system_time_us
 from gateway.database import open_engine
 from gateway.exchange.limits import RateLimiter
@@ -229,13 +229,17 @@ async def open_data_plane(
 def open_audit_log(settings: Settings, *, instance: str) -> AuditLog:
     """Open this host's audit log for appending; `start` it in the event loop that uses it.
 
+    One that contradicts a head that was signed earlier refuses everything with LogFrozen.
+
     Raises:
-        LogFrozen: the log contradicts a head that was signed earlier.
         LogUnavailable: it cannot be opened.
     """
     keys = LogKeys(settings.keys_directory)
-    origin = log_origin(settings)
-    return open_log(settings.audit_directory, origin=origin, instance=instance, keys=keys)
+    origin, directory = log_origin(settings), settings.audit_directory
+    try:
+        return open_log(directory, origin=origin, instance=instance, keys=keys)
+    except LogFrozen as frozen:
+        return open_frozen(directory, origin=origin, instance=instance, keys=keys, failure=frozen)
 
 
 def log_origin(settings: Settings) -> str:

@@ -19,6 +19,7 @@ from typing import Final
 import uvicorn
 import uvloop
 
+from gateway.audit.store import LogFrozen
 from gateway.clock import new_uuid7
 from gateway.data_plane import (
     Composition,
@@ -108,8 +109,11 @@ async def _work(
 
 
 async def _end_on_failure(plane: DataPlane, server: QuietServer) -> None:
-    """End a process whose log has failed: only a fresh start can tell what was written last."""
-    while plane.failure is None:  # noqa: ASYNC110 - asked seldom, and the hot path tells nobody
+    """End a process whose log has failed: only a fresh start can tell what was written last.
+
+    Where the log is frozen a fresh start changes nothing: the worker goes on to say so, with 503.
+    """
+    while plane.failure is None or isinstance(plane.failure, LogFrozen):  # noqa: ASYNC110 - asked seldom, and the hot path tells nobody
         await asyncio.sleep(FAILURE_WATCH_S)
     server.should_exit = True
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from pysqlite3 import dbapi2 as sqlite
 
+from gateway.audit.freeze import freeze, frozen_reason
 from gateway.audit.keys import LogKeys, sync_directory
 from gateway.audit.locks import FileLock
 from gateway.audit.note import Checkpoint
@@ -81,11 +82,15 @@ class Integrator:
         """
         if not self._leader_lock.try_acquire():
             return False
+        reason = frozen_reason(self._directory)
+        if reason is not None:  # a head that is published now might replace one that proves more
+            raise LogFrozen(reason)
         try:
             return self._step()
-        except LogFrozen:
+        except LogFrozen as contradiction:
             with self._append_lock:
                 self._db.execute("UPDATE audit_head SET state = 'frozen'")
+            freeze(self._directory, str(contradiction))
             raise
         except (sqlite.Error, OSError) as broken:
             raise LogUnavailable(f"the audit tree cannot be grown: {broken}") from broken

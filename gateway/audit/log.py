@@ -11,16 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pysqlite3 import dbapi2 as sqlite
-
 from gateway.audit.entry import Kind, Record
+from gateway.audit.freeze import FrozenStore, frozen_reason, thaw
 from gateway.audit.grants import Tagger
 from gateway.audit.instances import Instance
 from gateway.audit.keys import LogKeys
 from gateway.audit.merkle import EMPTY_ROOT
-from gateway.audit.note import Verifier
 from gateway.audit.seal import Sealer
-from gateway.audit.sqlite import SqliteStore, open_for_reading, provision
+from gateway.audit.sqlite import SqliteStore, database_path, provision
+from gateway.audit.start import check_start
 from gateway.audit.store import (
     Append,
     AppendRefused,
@@ -28,11 +27,11 @@ from gateway.audit.store import (
     Claim,
     Grant,
     LogBusy,
+    LogFrozen,
     LogStore,
     LogUnavailable,
     Position,
 )
-from gateway.audit.tree import check_heads, read_sealed_head
 from gateway.clock import monotonic_s, new_uuid7, system_time_us
 
 BATCH_RECORDS_MAX: Final = 256
@@ -194,7 +193,7 @@ class AuditLog:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._fail(self._failure or LogUnavailable("the audit log is closed"))
+        self.refuse(self._failure or LogUnavailable("the audit log is closed"))
         self._store.close()
         self._instance.close()
 
@@ -220,7 +219,7 @@ class AuditLog:
         if self._failure is None and not task.cancelled():
             failure = LogUnavailable(f"the audit committer ended: {task.exception()!r}")
             self._answer(self._storing, [failure] * len(self._storing))
-            self._fail(failure)
+            self.refuse(failure)
 
     def _has_company(self) -> bool:
         """Tell whether enough have come that a commit is worth its sync."""
@@ -280,7 +279,7 @@ class AuditLog:
             self._answer(group, [busy] * len(group))
         except LogUnavailable as failure:
             self._answer(group, [failure] * len(group))
-            self._fail(failure)
+            self.refuse(failure)
         else:
             self.figures.commits += 1
             self.figures.records += len(group)
@@ -295,6 +294,9 @@ class AuditLog:
         """
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
+            reason = frozen_reason(self.directory)
+            if reason is not None and self._failure is None:
+                self.refuse(LogFrozen(reason))
             now_s = monotonic_s()
             late = [
                 item
@@ -325,7 +327,7 @@ class AuditLog:
             else:
                 waiting.future.set_exception(answer)
 
-    def _fail(self, failure: LogUnavailable) -> None:
+    def refuse(self, failure: LogUnavailable) -> None:
         """Refuse everything from now on (invariant I10)."""
         self._failure = failure
         group = list(self._queue)
@@ -337,10 +339,13 @@ def open_log(directory: Path, *, origin: str, instance: str, keys: LogKeys) -> A
     """Open the log of `origin` in `directory`, made with its first record if it is not there.
 
     Every process opens its own. `instance` says which one in what operators read. Raises
-    LogFrozen where the log contradicts a signed head, LogUnavailable where it cannot be opened.
+    LogFrozen where the log contradicts a signed head, which freezes it for all other processes too,
+    and LogUnavailable where it cannot be opened.
     """
-    sealer = Sealer(origin, keys)
     verifier = keys.signer(origin).verifier
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_start(database_path(directory, origin), verifier)
+    sealer = Sealer(origin, keys)
     opening = Record(
         record_id=new_uuid7(),
         kind=Kind.OPEN,
@@ -349,19 +354,24 @@ def open_log(directory: Path, *, origin: str, instance: str, keys: LogKeys) -> A
         sections={"core": {"origin": origin, "vkey": verifier.vkey()}},
     )
     path = provision(directory, origin, sealer.seal(opening), EMPTY_ROOT)
-    _check_start(path, verifier)
+    thaw(directory)
     present = Instance(directory, label=instance)
     store = SqliteStore(path, instance=present.name)
     return AuditLog(store, sealer, path=path, instance=present, tagger=Tagger(keys.state_key()))
 
 
-def _check_start(path: Path, verifier: Verifier) -> None:
-    sealed_head = read_sealed_head(path.parent)
-    db = open_for_reading(path)
-    try:
-        db.execute("BEGIN")
-        check_heads(db, sealed_head, verifier)
-    except sqlite.Error as broken:
-        raise LogUnavailable(f"the audit log cannot be read: {broken}") from broken
-    finally:
-        db.close()
+def open_frozen(
+    directory: Path, *, origin: str, instance: str, keys: LogKeys, failure: LogFrozen
+) -> AuditLog:
+    """Return a log that refuses everything with `failure`, and leaves the files as they are.
+
+    A gateway on it goes on answering, with 503, and tells its operator why.
+    """
+    present = Instance(directory, label=instance)
+    tagger = Tagger(keys.state_key())
+    path = database_path(directory, origin)
+    log = AuditLog(
+        FrozenStore(failure), Sealer(origin, keys), path=path, instance=present, tagger=tagger
+    )
+    log.refuse(failure)
+    return log

@@ -53,7 +53,8 @@ CHECKPOINT_PAGES: Final = 4_000
 
 LOCK_NAME: Final = "audit.lock"
 
-_OPEN_STATE: Final = "open"
+# Of the states of a shard, the only one that takes records.
+OPEN_STATE: Final = "open"
 _SCHEMA: Final = """
 CREATE TABLE audit_head (
     one INTEGER PRIMARY KEY CHECK (one = 1), origin TEXT NOT NULL, epoch INTEGER NOT NULL,
@@ -167,7 +168,7 @@ def _create(db: Connection, origin: str, first: Sealed, empty_root: bytes) -> No
     db.execute("BEGIN IMMEDIATE")
     for statement in _SCHEMA.split(";"):
         db.execute(statement)
-    db.execute("INSERT INTO audit_head VALUES (1, ?, 1, ?, 1)", (origin, _OPEN_STATE))
+    db.execute("INSERT INTO audit_head VALUES (1, ?, 1, ?, 1)", (origin, OPEN_STATE))
     db.execute("INSERT INTO audit_tree VALUES (1, 0, ?, 0, 0)", (empty_root,))
     db.execute(_INSERT_RECORD, _record_row(0, first))
     db.execute("COMMIT")
@@ -263,7 +264,7 @@ class SqliteStore:
             raise LogBusy("another program holds the audit file") from locked
         found = self._db.execute("SELECT next_index, state FROM audit_head").fetchone()
         index: int = found[0]
-        if found[1] != _OPEN_STATE:
+        if found[1] != OPEN_STATE:
             raise LogFrozen(f"the audit log is {found[1]}")
         return index
 

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import orjson
+
+from gateway.audit.entry import unpack_sections
 from gateway.audit.note import Checkpoint, NoteInvalid, Verifier, open_checkpoint
 from gateway.audit.sqlite import Connection
 from gateway.audit.store import LogFrozen
@@ -74,9 +77,19 @@ def check_heads(db: Connection, sealed_head: str | None, verifier: Verifier) -> 
     if newest is not None:
         _check_head(tree, size, newest[0], verifier, name="newest checkpoint")
     if sealed_head is not None:
+        if newest is None and previous_head(db) == sealed_head:
+            return  # the shard has just begun, and the head is that of the one before it
         _check_head(tree, size, sealed_head, verifier, name="sealed head")
     elif published_size:
         raise LogFrozen("the sealed head is missing, though checkpoints were published")
+
+
+def previous_head(db: Connection) -> str | None:
+    """Return the last checkpoint of the shard before, as this one's first record carries it."""
+    stored = db.execute("SELECT sections FROM audit_record WHERE leaf_index = 0").fetchone()[0]
+    core = next(item.body for item in unpack_sections(bytes(stored)) if item.name == "core")
+    previous: str | None = orjson.loads(core).get("previous")
+    return previous
 
 
 def _check_head(

@@ -13,6 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import SQLAlchemyError
 
 import gateway
+from gateway.audit.freeze import frozen_reason
 from gateway.audit.keys import KeyFileUnusable, LogKeys
 from gateway.audit.note import Signer
 from gateway.audit.reader import find_log, snapshot
@@ -163,7 +164,7 @@ def _log(settings: Settings) -> Finding:
         return failed("audit log", str(frozen), mend)
     except LogUnavailable as failure:
         return failed("audit log", str(failure), mend)
-    if state == _FROZEN:
+    if state == _FROZEN or frozen_reason(path.parent) is not None:
         return failed("audit log", "is frozen: it contradicted itself, and takes no records", mend)
     return ok("audit log", f"{size} records; it fits the sealed head")
 

@@ -1,0 +1,58 @@
+"""What a log is held to before it takes records: its signed heads, and what froze it earlier."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from pysqlite3 import dbapi2 as sqlite
+
+from gateway.audit.freeze import freeze
+from gateway.audit.note import Verifier
+from gateway.audit.sqlite import OPEN_STATE, Connection, open_for_reading
+from gateway.audit.store import LogFrozen, LogUnavailable
+from gateway.audit.tree import check_heads, read_sealed_head
+
+
+def check_start(path: Path, verifier: Verifier) -> None:
+    """Hold the log to its signed heads, where there is one (audit-log.md, section 2.10).
+
+    Reads only. Raises LogFrozen, after freezing the log for every process, where the log
+    contradicts a head, is gone though a head of it was sealed, or takes no records any more;
+    LogUnavailable where it cannot be read or is another log's.
+    """
+    # Read first: what the head covers was committed before it was written.
+    sealed_head = read_sealed_head(path.parent)
+    try:
+        _check(path, sealed_head, verifier)
+    except LogFrozen as contradiction:
+        # A full disk keeps no process from refusing by itself.
+        with suppress(OSError):
+            freeze(path.parent, str(contradiction))
+        raise
+    except sqlite.Error as broken:
+        raise LogUnavailable(f"the audit log cannot be read: {broken}") from broken
+
+
+def _check(path: Path, sealed_head: str | None, verifier: Verifier) -> None:
+    db = open_for_reading(path) if path.exists() else None
+    try:
+        if db is None or _is_empty(db):  # a making that was cut short is done again
+            if sealed_head is not None:
+                raise LogFrozen("the log is gone, though a head of it was sealed")
+            return
+        db.execute("BEGIN")
+        origin, state = db.execute("SELECT origin, state FROM audit_head").fetchone()
+        if origin != verifier.name:
+            raise LogUnavailable(f"the audit file belongs to the log {origin}")
+        check_heads(db, sealed_head, verifier)
+        if state != OPEN_STATE:
+            raise LogFrozen(f"the audit log is {state}")
+    finally:
+        if db is not None:
+            db.close()
+
+
+def _is_empty(db: Connection) -> bool:
+    schema = "SELECT count(*) FROM sqlite_schema WHERE name = 'audit_head'"
+    return not db.execute(schema).fetchone()[0]

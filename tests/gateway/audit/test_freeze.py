@@ -1,0 +1,85 @@
+"""The mark of a frozen log: made once, seen by every process, taken away when all is well again."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from gateway.audit.freeze import FrozenStore, freeze, frozen_reason, thaw
+from gateway.audit.log import AuditLog, open_frozen
+from gateway.audit.store import LogFrozen
+from tests.gateway.audit.records import ORIGIN, filled, intent, keys_in, opened, using
+
+
+def test_the_first_reason_stands(tmp_path: Path) -> None:
+    """Who freezes a frozen log changes nothing; thawing one that is not frozen is no error."""
+    assert frozen_reason(tmp_path) is None
+    freeze(tmp_path, "the root differs")
+    freeze(tmp_path, "something else")
+    assert frozen_reason(tmp_path) == "the root differs"
+    thaw(tmp_path)
+    thaw(tmp_path)
+    assert frozen_reason(tmp_path) is None
+
+
+def test_a_running_process_refuses_as_soon_as_it_sees_the_mark(tmp_path: Path) -> None:
+    """Whoever finds the contradiction, all processes of the host stop appending (I5, I10)."""
+
+    async def use(log: AuditLog) -> None:
+        await log.append(intent())
+        freeze(log.directory, "found by another process")
+        while log.failure is None:  # noqa: ASYNC110 - the log looks by itself
+            await asyncio.sleep(0.05)
+        assert isinstance(log.failure, LogFrozen)
+        with pytest.raises(LogFrozen, match="found by another process"):
+            await log.append(intent())
+
+    using(tmp_path, use)
+
+
+def test_a_frozen_log_refuses_everything_and_leaves_its_files_alone(tmp_path: Path) -> None:
+    """It can be opened, so that a gateway goes on saying why it refuses; nothing is written."""
+    path = filled(tmp_path, 2)
+    before = path.read_bytes()
+    failure = LogFrozen("contradicts itself")
+
+    async def play() -> None:
+        log = open_frozen(
+            tmp_path / "audit", origin=ORIGIN, instance="test", keys=keys_in(tmp_path),
+            failure=failure,
+        )  # fmt: skip
+        await log.start()
+        with pytest.raises(LogFrozen, match="contradicts itself"):
+            await log.append(intent())
+        with pytest.raises(LogFrozen, match="contradicts itself"):
+            await log.is_claimed(b"key")
+        with pytest.raises(LogFrozen, match="contradicts itself"):
+            await log.find_grant(b"holder", b"words")
+        await log.stop()
+        store = FrozenStore(failure)
+        with pytest.raises(LogFrozen):
+            await store.append([])
+
+    asyncio.run(play())
+    assert path.read_bytes() == before
+    assert not path.with_name(f"{path.name}-wal").exists()
+
+
+def test_a_mended_log_opens_again(tmp_path: Path) -> None:
+    """What froze at the start is free again once the missing head is back in its place."""
+    path = filled(tmp_path, 2)
+    head = path.parent / "sealed-head"
+    kept = head.read_bytes()
+    head.write_text("another")
+    with pytest.raises(LogFrozen):
+        opened(tmp_path)
+    assert frozen_reason(path.parent) is not None
+    head.write_bytes(kept)
+
+    async def use(log: AuditLog) -> None:
+        await log.append(intent())
+
+    using(tmp_path, use)
+    assert frozen_reason(path.parent) is None
