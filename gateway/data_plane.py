@@ -244,13 +244,22 @@ def open_audit_log(settings: Settings, *, instance: str) -> AuditLog:
 
 def log_origin(settings: Settings) -> str:
     """Return the log's shard, ``<host>/audit/<year>``: the newest there is, or this year's."""
-    host = urlsplit(settings.public_base_url).netloc
     shards = find_shards(settings.audit_directory)
     if shards:
         name = shard_name(shards[-1])
     else:
         name = str(datetime.fromtimestamp(system_time_us() / 1_000_000, UTC).year)
-    return f"{host}/audit/{name}"
+    return shard_origin(settings, name)
+
+
+def log_host(settings: Settings) -> str:
+    """Return what the origins of the log's shards begin with."""
+    return urlsplit(settings.public_base_url).netloc
+
+
+def shard_origin(settings: Settings, name: str) -> str:
+    """Return the origin of the shard of this name."""
+    return f"{log_host(settings)}/audit/{name}"
 
 
 @asynccontextmanager

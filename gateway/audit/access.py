@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from gateway.audit.entry import Kind, Record
 from gateway.audit.keys import LogKeys
-from gateway.audit.reader import find_log
+from gateway.audit.reader import find_log, find_shards
 from gateway.audit.search import Filters, Page, View, find, show
 from gateway.audit.store import Position
 from gateway.clock import new_uuid7, system_time_us, uuid_text
@@ -75,8 +75,13 @@ class LogReader:
         return replace(page, items=items)
 
     def show(self, identifier: bytes) -> View | None:
-        """Return one exchange with everything that was not erased, or None."""
-        return show(find_log(self.directory), identifier, keys=self.keys)
+        """Return one exchange with everything that was not erased, of whichever shard, or None."""
+        newest = find_log(self.directory)
+        for path in (newest, *reversed(find_shards(self.directory)[:-1])):
+            found = show(path, identifier, keys=self.keys)
+            if found is not None:
+                return found
+        return None
 
 
 def find_record(reader: Reader, use: Use, filters: Filters) -> Record:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -11,13 +10,13 @@ from typing import Final
 from pysqlite3 import dbapi2 as sqlite
 
 from gateway.audit.freeze import freeze, frozen_reason
-from gateway.audit.keys import LogKeys, sync_directory
+from gateway.audit.keys import LogKeys
 from gateway.audit.locks import FileLock
 from gateway.audit.note import Checkpoint
 from gateway.audit.sqlite import LOCK_NAME, Connection, database_path, open_database
 from gateway.audit.store import LogFrozen, LogUnavailable
 from gateway.audit.tiles import Tile, completed_tiles, subtree_root
-from gateway.audit.tree import SEALED_HEAD_NAME, StoredTree
+from gateway.audit.tree import StoredTree, write_sealed_head
 from gateway.clock import monotonic_s, system_time_us
 
 INTERVAL_S: Final = 1.0
@@ -167,15 +166,8 @@ class Integrator:
             )
 
     def _publish(self, note: str, size: int) -> None:
-        """Write the sealed head whole or not at all: temporary file, sync, rename, sync."""
-        path = self._directory / SEALED_HEAD_NAME
-        draft = path.with_name(f".{SEALED_HEAD_NAME}")
-        with draft.open("w", encoding="utf-8") as file:
-            file.write(note)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        sync_directory(self._directory)
+        """Seal the head, outside of the database and whole."""
+        write_sealed_head(self._directory, note)
         self.published_size, self._published_s = size, monotonic_s()
 
 

@@ -17,6 +17,7 @@ from gateway.audit.grants import Tagger
 from gateway.audit.instances import Instance
 from gateway.audit.keys import LogKeys
 from gateway.audit.merkle import EMPTY_ROOT
+from gateway.audit.note import Verifier
 from gateway.audit.seal import Sealer
 from gateway.audit.sqlite import SqliteStore, database_path, provision
 from gateway.audit.start import check_start
@@ -346,18 +347,23 @@ def open_log(directory: Path, *, origin: str, instance: str, keys: LogKeys) -> A
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     check_start(database_path(directory, origin), verifier)
     sealer = Sealer(origin, keys)
-    opening = Record(
-        record_id=new_uuid7(),
-        kind=Kind.OPEN,
-        exchange=None,
-        at_us=system_time_us(),
-        sections={"core": {"origin": origin, "vkey": verifier.vkey()}},
-    )
-    path = provision(directory, origin, sealer.seal(opening), EMPTY_ROOT)
+    opening = sealer.seal(opening_record(verifier))
+    path = provision(directory, origin, opening, EMPTY_ROOT)
     thaw(directory)
     present = Instance(directory, label=instance)
     store = SqliteStore(path, instance=present.name)
     return AuditLog(store, sealer, path=path, instance=present, tagger=Tagger(keys.state_key()))
+
+
+def opening_record(verifier: Verifier, **more: object) -> Record:
+    """Return the first record of a shard: its origin and key, and `more` about how it began."""
+    return Record(
+        record_id=new_uuid7(),
+        kind=Kind.OPEN,
+        exchange=None,
+        at_us=system_time_us(),
+        sections={"core": {"origin": verifier.name, "vkey": verifier.vkey(), **more}},
+    )
 
 
 def open_frozen(

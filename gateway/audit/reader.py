@@ -15,7 +15,7 @@ from gateway.audit.merkle import inclusion_proof
 from gateway.audit.note import Verifier, format_proof
 from gateway.audit.sqlite import Connection, open_for_reading
 from gateway.audit.store import LogUnavailable
-from gateway.audit.tree import StoredTree, read_sealed_head
+from gateway.audit.tree import StoredTree, previous_head, read_sealed_head
 from gateway.audit.verify import Fault, LogImage, Progress, Report, Row, TileRow, verify
 
 _ROWS: Final = """
@@ -87,6 +87,8 @@ def verify_log(
     sealed_head = read_sealed_head(path.parent)
     try:
         with snapshot(path) as db:
+            if _is_of_another_shard(path, db, sealed_head):
+                sealed_head = None
             image = _image(db, sealed_head)
             day_key = keys.find_day_key if keys is not None else None
             return verify(image, verifier=verifier, day_key=day_key, progress=progress)
@@ -96,6 +98,15 @@ def verify_log(
             ok=False, size=0, root=b"", signed_size=0, checkpoints=0, opened=0, erased=0,
             unopened=0, faults=(fault,), faults_in_all=1,
         )  # fmt: skip
+
+
+def _is_of_another_shard(path: Path, db: Connection, sealed_head: str | None) -> bool:
+    """Tell whether the sealed head is rightly that of a newer shard, or of the one before."""
+    if path in find_shards(path.parent)[:-1]:
+        origin = db.execute("SELECT origin FROM audit_head").fetchone()[0]
+        return sealed_head is not None and not sealed_head.startswith(f"{origin}\n")
+    unsigned = db.execute("SELECT count(*) FROM audit_checkpoint").fetchone()[0] == 0
+    return unsigned and sealed_head is not None and previous_head(db) == sealed_head
 
 
 def prove(path: Path, index: int) -> str:

@@ -171,7 +171,28 @@ def _create(db: Connection, origin: str, first: Sealed, empty_root: bytes) -> No
     db.execute("INSERT INTO audit_head VALUES (1, ?, 1, ?, 1)", (origin, OPEN_STATE))
     db.execute("INSERT INTO audit_tree VALUES (1, 0, ?, 0, 0)", (empty_root,))
     db.execute(_INSERT_RECORD, _record_row(0, first))
+    if first.wrapped_keys is not None:
+        db.execute(_INSERT_KEY, (0, first.day, first.wrapped_keys))
     db.execute("COMMIT")
+
+
+def write_alone(db: Connection, sealed: Sealed, *, state: str = OPEN_STATE) -> int:
+    """Store one record by itself, leave the shard in `state`, and return the record's index.
+
+    The caller holds the append lock.
+    """
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        index: int = db.execute("SELECT next_index FROM audit_head").fetchone()[0]
+        db.execute(_INSERT_RECORD, _record_row(index, sealed))
+        if sealed.wrapped_keys is not None:
+            db.execute(_INSERT_KEY, (index, sealed.day, sealed.wrapped_keys))
+        db.execute("UPDATE audit_head SET next_index = ?, state = ?", (index + 1, state))
+        db.execute("COMMIT")
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+    return index
 
 
 class SqliteStore:

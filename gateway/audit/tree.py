@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -9,6 +10,7 @@ from typing import Final
 import orjson
 
 from gateway.audit.entry import unpack_sections
+from gateway.audit.keys import sync_directory
 from gateway.audit.note import Checkpoint, NoteInvalid, Verifier, open_checkpoint
 from gateway.audit.sqlite import Connection
 from gateway.audit.store import LogFrozen
@@ -53,6 +55,18 @@ def read_sealed_head(directory: Path) -> str | None:
         return (directory / SEALED_HEAD_NAME).read_text("utf-8")
     except FileNotFoundError:
         return None
+
+
+def write_sealed_head(directory: Path, note: str) -> None:
+    """Write the sealed head whole or not at all: temporary file, sync, rename, sync."""
+    path = directory / SEALED_HEAD_NAME
+    draft = path.with_name(f".{SEALED_HEAD_NAME}")
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(note)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    sync_directory(directory)
 
 
 def check_heads(db: Connection, sealed_head: str | None, verifier: Verifier) -> None:

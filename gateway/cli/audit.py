@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.cli.audit_shard import shard
 from gateway.cli.options import Home, Json, settings_of
 from gateway.cli.output import Exit, Stop, line, show, show_json
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 
 audit = typer.Typer(no_args_is_help=True, help="Search, show and verify the audit log.")
+audit.add_typer(shard, name="shard")
 
 Use = Annotated[
     str,
@@ -114,7 +116,8 @@ def verify(
         typer.Option(
             "--log",
             metavar="FILE",
-            help="Log file to verify. Default: the newest of the home.",
+            help="Log file to verify. Default: the newest of the home; the others are told "
+            "by `audit shard list`.",
             show_default=False,
         ),
     ] = None,

@@ -21,12 +21,12 @@ from gateway.audit.access import (
 )
 from gateway.audit.entry import Kind, Record
 from gateway.audit.keys import LogKeys
-from gateway.audit.reader import find_log, verify_log
+from gateway.audit.reader import find_log, shard_name, verify_log
 from gateway.audit.search import Filters
 from gateway.audit.store import LogUnavailable
 from gateway.audit.verify import Progress, Report
 from gateway.cli.output import Exit, Stop
-from gateway.data_plane import log_origin, open_audit_log
+from gateway.data_plane import open_audit_log, shard_origin
 from gateway.settings import Settings
 
 _INSTANCE: Final = "cli"
@@ -74,7 +74,7 @@ def verify_file(
         return verify_log(log, vkey=vkey, progress=progress)
     path = log or find_log(settings.audit_directory)
     keys = LogKeys(settings.keys_directory)
-    signed_by = vkey or keys.signer(log_origin(settings)).verifier.vkey()
+    signed_by = vkey or keys.signer(shard_origin(settings, shard_name(path))).verifier.vkey()
     return verify_log(path, vkey=signed_by, keys=keys, progress=progress)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,8 @@ import gateway
 from gateway.audit.freeze import frozen_reason
 from gateway.audit.keys import KeyFileUnusable, LogKeys
 from gateway.audit.note import Signer
-from gateway.audit.reader import find_log, snapshot
+from gateway.audit.reader import find_log, shard_name, snapshot
+from gateway.audit.shards import SEALED_STATE
 from gateway.audit.store import LogFrozen, LogUnavailable
 from gateway.audit.tree import check_heads, read_sealed_head
 from gateway.cli.configuration import compile_faults
@@ -50,6 +52,7 @@ CLOCK_US_MIN: Final = 1_767_225_600_000_000
 """1 January 2026: a machine that believes in an earlier time has no time."""
 
 _FROZEN: Final = "frozen"
+_WAY_OUT: Final = "put back what is missing, or: concordat audit shard retire --reason TEXT"
 _MIGRATIONS: Final = Path(gateway.__file__).parent / "migrations"
 
 
@@ -153,6 +156,7 @@ def _log(settings: Settings) -> Finding:
         mend = f"cp -a COPY/audit/. {settings.audit_directory}, from your newest copy"
         return failed("audit log", "is gone, though a head of it was sealed", mend)
     mend = f"concordat audit verify --home {settings.home}"
+    retire = f"concordat audit shard retire --reason TEXT --home {settings.home}"
     signer = _signer(settings)
     if signer is None:
         return unknown("audit log", "cannot be checked without its key", f"{mend}, once keys is ok")
@@ -161,12 +165,24 @@ def _log(settings: Settings) -> Finding:
             check_heads(db, read_sealed_head(path.parent), signer.verifier)
             size, state = db.execute("SELECT next_index, state FROM audit_head").fetchone()
     except LogFrozen as frozen:
-        return failed("audit log", str(frozen), mend)
+        return failed("audit log", str(frozen), f"{mend}, then {_WAY_OUT}")
     except LogUnavailable as failure:
         return failed("audit log", str(failure), mend)
     if state == _FROZEN or frozen_reason(path.parent) is not None:
-        return failed("audit log", "is frozen: it contradicted itself, and takes no records", mend)
-    return ok("audit log", f"{size} records; it fits the sealed head")
+        detail = "is frozen: it contradicted itself, and takes no records"
+        return failed("audit log", detail, f"{mend}, then {_WAY_OUT}")
+    if state == SEALED_STATE:
+        return failed("audit log", "was ended, and no other was begun", retire)
+    return ok("audit log", f"{size} records; it fits the sealed head{_age(path)}")
+
+
+def _age(path: Path) -> str:
+    """Return what is to be said of a shard that is not this year's: that is no fault."""
+    year = datetime.fromtimestamp(system_time_us() / 1_000_000, UTC).year
+    began = shard_name(path).partition("-")[0]
+    return (
+        "" if began >= str(year) else f"; begun in {began}: `concordat audit shard retire` is due"
+    )
 
 
 def _signer(settings: Settings) -> Signer | None:

@@ -1,0 +1,116 @@
+"""`concordat audit shard`: lists the shards of the log, ends one and begins the next."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli.options import Home, Json, settings_of
+from gateway.cli.output import Exit, Stop, line, show_json
+
+if TYPE_CHECKING:
+    from gateway.audit.shards import Shard
+
+shard = typer.Typer(no_args_is_help=True, help="List the log's shards, or begin a new one.")
+
+
+@shard.command("list")
+def list_shards(home: Home = None, as_json: Json = False) -> None:
+    """List the shards of the log, the oldest first; records are added to the last one.
+
+    Exit 1 where a shard is frozen.
+    """
+    from gateway.audit import shards
+    from gateway.audit.freeze import frozen_reason
+    from gateway.audit.store import LogUnavailable
+
+    settings = settings_of(home)
+    try:
+        found = shards.list_shards(settings.audit_directory)
+    except LogUnavailable as failure:
+        raise Stop(str(failure), mend=f"concordat doctor --home {settings.home}") from None
+    frozen = frozen_reason(settings.audit_directory)
+    if as_json:
+        show_json({"shards": [_as_data(one) for one in found], "frozen": frozen})
+    else:
+        for one in found:
+            began = datetime.fromtimestamp(one.began_us / 1_000_000, UTC)
+            line(
+                f"{one.path.name:20}{one.state:8}{one.records} records, {one.signed} signed, "
+                f"{one.open_exchanges} exchanges open, begun {began:%Y-%m-%d}"
+            )
+        if frozen is not None:
+            line(f"frozen: {frozen}")
+    if frozen is not None or any(one.state == "frozen" for one in found):
+        raise typer.Exit(Exit.FAILED)
+
+
+@shard.command("retire")
+def retire(
+    reason: Annotated[str, typer.Option(help="Why; kept in the log for ever.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """End the present shard of the log and begin the next, with the gateway stopped.
+
+    The shard gets a last record and a last checkpoint, which the next one's first record carries.
+    A frozen log, whose contradiction cannot be mended, is left as it is, and what was wrong with
+    it is on record in the next shard. Exchanges that dead processes left open are closed first.
+    """
+    import asyncio
+
+    from gateway.audit import shards
+    from gateway.audit.keys import LogKeys
+    from gateway.audit.store import LogUnavailable
+    from gateway.cli.audit_log import console_reader
+    from gateway.data_plane import log_host
+
+    settings, reader = settings_of(home), console_reader()
+    if not reason.strip():
+        raise Stop("a reason is needed", mend="--reason TEXT")
+    try:
+        retired = asyncio.run(
+            shards.retire(
+                settings.audit_directory,
+                host=log_host(settings),
+                keys=LogKeys(settings.keys_directory),
+                reason=reason.strip(),
+                actor={"principal": reader.principal, "via": reader.via.value},
+            )
+        )
+    except shards.ShardBusy as busy:
+        mend = "stop the gateway, and try again"
+        raise Stop(str(busy), mend=mend, code=Exit.FAILED) from None
+    except LogUnavailable as failure:
+        raise Stop(str(failure), mend=f"concordat doctor --home {settings.home}") from None
+    if as_json:
+        show_json(
+            {
+                "ended": retired.origin,
+                "size": retired.head.size if retired.head else None,
+                "root": retired.head.root.hex() if retired.head else None,
+                "contradiction": retired.contradiction,
+                "begun": retired.next_origin,
+            }
+        )
+        return
+    signed = f"{retired.head.size} records are signed" if retired.head else "no head of it is known"
+    line(f"ended {retired.origin}: {signed}")
+    if retired.contradiction is not None:
+        line(f"it could not be sealed: {retired.contradiction}")
+    line(f"begun {retired.next_origin}")
+
+
+def _as_data(one: Shard) -> dict[str, object]:
+    return {
+        "origin": one.origin,
+        "file": one.path.name,
+        "state": one.state,
+        "records": one.records,
+        "signed": one.signed,
+        "open_exchanges": one.open_exchanges,
+        "began_us": one.began_us,
+        "newest_us": one.newest_us,
+    }

@@ -1,0 +1,264 @@
+"""Ending a shard and beginning the next: what is carried over, and the way out of a frozen log."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gateway.audit.access import LogReader
+from gateway.audit.entry import KIND_CODES, Kind
+from gateway.audit.freeze import frozen_reason
+from gateway.audit.log import AuditLog, open_log
+from gateway.audit.note import open_checkpoint
+from gateway.audit.published import published_head
+from gateway.audit.reader import find_log, find_shards, shard_name, verify_log
+from gateway.audit.seal import Sealer
+from gateway.audit.shards import Retired, ShardBusy, _next_name, _seal, list_shards, retire
+from gateway.audit.store import (
+    Claim,
+    ClaimTaken,
+    CounterChange,
+    CounterExceeded,
+    LogFrozen,
+    LogUnavailable,
+)
+from gateway.audit.tree import read_sealed_head
+from gateway.clock import new_uuid7, system_time_us
+from tests.gateway.audit.records import (
+    ORIGIN,
+    filled,
+    integrated,
+    intent,
+    keys_in,
+    opened,
+    selected,
+    using,
+)
+
+HOST = ORIGIN.partition("/")[0]
+LATER_US = system_time_us() + 3_600_000_000
+ACTOR = {"principal": "an.operator", "via": "console"}
+
+
+def retired(directory: Path, reason: str = "the year has ended") -> Retired:
+    """End the newest shard of a test's log."""
+    return asyncio.run(
+        retire(directory / "audit", host=HOST, keys=keys_in(directory), reason=reason, actor=ACTOR)
+    )
+
+
+def newest(directory: Path) -> AuditLog:
+    """Open the newest shard."""
+    origin = f"{HOST}/audit/{shard_name(find_log(directory / 'audit'))}"
+    return open_log(directory / "audit", origin=origin, instance="t", keys=keys_in(directory))
+
+
+def first_record(directory: Path) -> dict[str, object]:
+    """Return the first record of the newest shard."""
+    path = find_log(directory / "audit")
+    ((identifier,),) = selected(path, "SELECT record_id FROM audit_record WHERE leaf_index = 0")
+    found = LogReader(directory=directory / "audit", keys=keys_in(directory)).show(identifier)
+    assert found is not None
+    return found
+
+
+def test_a_shard_ends_sealed_and_the_next_begins_with_its_checkpoint(tmp_path: Path) -> None:
+    """The last record is `log.seal` under the last checkpoint, which `log.open` carries (I5)."""
+    old = filled(tmp_path, 3)
+    ended = retired(tmp_path)
+    assert ended.contradiction is None
+    assert ended.origin == ORIGIN
+    new = find_log(tmp_path / "audit")
+    assert [old, new] == find_shards(tmp_path / "audit")
+    rows = selected(old, "SELECT kind FROM audit_record ORDER BY leaf_index")
+    assert rows[-1] == (KIND_CODES[Kind.SEAL],)
+    assert selected(old, "SELECT state, next_index FROM audit_head") == [("sealed", 8)]
+    verifier = keys_in(tmp_path).signer(ORIGIN).verifier
+    opening = first_record(tmp_path)
+    head = open_checkpoint(str(opening["previous"]), verifier)
+    assert (head, head.size) == (ended.head, 8)
+    assert opening["reason"] == "the year has ended"
+    assert opening["sections"] == {"actor": ACTOR}
+    assert not (tmp_path / "audit" / "next").exists()
+
+
+def test_both_shards_verify_and_each_has_its_published_head(tmp_path: Path) -> None:
+    """The sealed head is the newest shard's from its first checkpoint on; both verify (I5)."""
+    old = filled(tmp_path, 3)
+    ended = retired(tmp_path)
+    new = find_log(tmp_path / "audit")
+    vkeys = {
+        path: keys_in(tmp_path).signer(origin).verifier.vkey()
+        for path, origin in ((old, ORIGIN), (new, ended.next_origin))
+    }
+    for path, vkey in vkeys.items():
+        assert verify_log(path, vkey=vkey, keys=keys_in(tmp_path)).ok
+
+    async def use() -> None:
+        log = newest(tmp_path)
+        await log.start()
+        assert (await log.append(intent())).index == 1
+        await log.stop()
+
+    asyncio.run(use())
+    grown = retired(tmp_path, "again")  # integrates the second, and seals it in its turn
+    assert (read_sealed_head(new.parent) or "").startswith(f"{ended.next_origin}\n")
+    assert grown.origin == ended.next_origin
+    for path, vkey in vkeys.items():
+        report = verify_log(path, vkey=vkey, keys=keys_in(tmp_path))
+        assert report.ok, report.faults
+        head = published_head(path)
+        assert head is not None
+        assert head.size == report.size
+    assert [one.state for one in list_shards(new.parent)] == ["sealed", "sealed", "open"]
+
+
+def test_a_new_shard_makes_nothing_possible_again(tmp_path: Path) -> None:
+    """One-time keys stay used and counts go on (I4)."""
+
+    async def before(log: AuditLog) -> None:
+        await log.append(
+            intent(), claims=[Claim(b"form", LATER_US)], counters=[CounterChange(b"day", 8, 10)]
+        )
+
+    using(tmp_path, before)
+    retired(tmp_path)
+
+    async def after() -> None:
+        log = newest(tmp_path)
+        await log.start()
+        with pytest.raises(ClaimTaken):
+            await log.append(intent(), claims=[Claim(b"form", LATER_US)])
+        with pytest.raises(CounterExceeded):
+            await log.append(intent(), counters=[CounterChange(b"day", 3, 10)])
+        await log.stop()
+
+    asyncio.run(after())
+
+
+def test_open_exchanges_are_closed_before_a_shard_ends(tmp_path: Path) -> None:
+    """What a dead process left open gets its terminal record in the shard it began in (I4, I8)."""
+
+    async def use(log: AuditLog) -> None:
+        await log.append(intent())
+
+    using(tmp_path, use)
+    old = find_log(tmp_path / "audit")
+    retired(tmp_path)
+    kinds = [row[0] for row in selected(old, "SELECT kind FROM audit_record ORDER BY leaf_index")]
+    expected = (Kind.OPEN, Kind.INTENT, Kind.INDETERMINATE, Kind.SEAL)
+    assert kinds == [KIND_CODES[kind] for kind in expected]
+    assert selected(old, "SELECT count(*) FROM audit_open") == [(0,)]
+
+
+def test_a_shard_in_use_is_not_ended(tmp_path: Path) -> None:
+    """While any process has the log open, nothing is changed."""
+    path = filled(tmp_path, 1)
+
+    async def use(log: AuditLog) -> None:
+        with pytest.raises(ShardBusy, match="stop the gateway"):
+            await retire(log.directory, host=HOST, keys=keys_in(tmp_path), reason="r", actor=ACTOR)
+        await log.append(intent())
+
+    using(tmp_path, use)
+    assert selected(path, "SELECT state FROM audit_head") == [("open",)]
+
+
+def test_what_was_cut_short_is_carried_on(tmp_path: Path) -> None:
+    """A shard that was sealed and got no successor takes no records; the next call makes one.
+
+    It is sealed once only, and a half-made successor is thrown away.
+    """
+    old = filled(tmp_path, 2)
+    _seal(old, Sealer(ORIGIN, keys_in(tmp_path)), reason="first", actor=ACTOR)
+    (old.parent / "next").mkdir()
+    (old.parent / "next" / "audit-2026-2.db").write_bytes(b"half")
+    with pytest.raises(LogFrozen, match="is sealed"):
+        opened(tmp_path)
+    ended = retired(tmp_path, "second")
+    assert ended.head is not None
+    assert ended.head.size == 6
+    seals = selected(old, "SELECT count(*) FROM audit_record WHERE kind = ?", KIND_CODES[Kind.SEAL])
+    assert seals == [(1,)]
+    assert frozen_reason(old.parent) is None
+
+
+def test_a_frozen_log_is_left_and_the_next_shard_says_why(tmp_path: Path) -> None:
+    """F11: after a rollback the next shard carries the head that proves the loss (I5)."""
+    old = filled(tmp_path, 3)
+    backup = tmp_path / "backup.db"
+    shutil.copy(old, backup)
+
+    async def use(log: AuditLog) -> None:
+        await log.append(intent())
+
+    using(tmp_path, use)
+    integrated(tmp_path)
+    proof = read_sealed_head(old.parent)
+    shutil.copy(backup, old)
+    with pytest.raises(LogFrozen):
+        opened(tmp_path)
+    before = old.read_bytes()
+    ended = retired(tmp_path, "records were lost in a restore")
+    assert ended.contradiction is not None
+    assert "rolled back" in ended.contradiction
+    assert ended.head is not None
+    assert ended.head.size == 8
+    opening = first_record(tmp_path)
+    assert opening["previous"] == proof
+    assert opening["contradiction"] == ended.contradiction
+    assert old.read_bytes() == before
+    asyncio.run(newest(tmp_path).stop())
+
+
+@pytest.mark.parametrize("lost", ["the file", "the head", "the database", "both"])
+def test_there_is_a_way_out_of_every_loss(tmp_path: Path, lost: str) -> None:
+    """F4, F11: whatever is unreadable or gone, a new shard begins with what is still known.
+
+    A head that nobody can trust is kept aside.
+    """
+    old = filled(tmp_path, 3)
+    if lost == "the file":
+        old.unlink()
+    if lost in ("the database", "both"):
+        old.write_bytes(b"no database" * 1000)
+    if lost in ("the head", "both"):
+        (old.parent / "sealed-head").write_text("forged")
+    ended = retired(tmp_path, "a disk died")
+    assert ended.contradiction is not None
+    assert (ended.head is None) == (lost == "both")
+    kept = list(old.parent.glob("sealed-head-untrusted-*"))
+    assert len(kept) == (lost in ("the head", "both"))
+    asyncio.run(newest(tmp_path).stop())
+
+
+def test_without_any_log_there_is_nothing_to_end(tmp_path: Path) -> None:
+    """No shard and no sealed head: the gateway has never run."""
+    with pytest.raises(LogUnavailable, match="no audit log"):
+        retired(tmp_path)
+
+
+def test_shards_are_named_after_the_year_they_begin_in() -> None:
+    """A second one in a year has a number; a clock that fell behind makes no older name."""
+    assert _next_name("1999") > "2025"
+    assert _next_name("9998") == "9998-2"
+    assert _next_name("9998-9") == "9998-10"
+
+
+def test_an_exchange_of_an_older_shard_is_still_shown(tmp_path: Path) -> None:
+    """Whoever has an exchange's id finds it, whichever shard it is in."""
+    exchange = new_uuid7()
+
+    async def use(log: AuditLog) -> None:
+        await log.append(intent(exchange))
+
+    using(tmp_path, use)
+    retired(tmp_path)
+    reader = LogReader(directory=tmp_path / "audit", keys=keys_in(tmp_path))
+    found = reader.show(exchange)
+    assert found is not None
+    assert found["agreement"] == "DSA-2026-0003"
+    assert reader.show(new_uuid7()) is None
