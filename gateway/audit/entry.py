@@ -239,12 +239,6 @@ def unpack_sections(block: bytes) -> tuple[StoredSection, ...]:
     return tuple(sections)
 
 
-def subject_tag(year_key: bytes, identifier_type: str, normalised_identifier: str) -> bytes:
-    """Return the 16-byte tag under which a data subject is found; destroying the key unlinks it."""
-    message = f"audit-subject/v1\n{identifier_type}\n{normalised_identifier}".encode()
-    return hmac.digest(year_key, message, "sha256")[:16]
-
-
 def _uuid_text(identifier: bytes) -> str:
     text = identifier.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

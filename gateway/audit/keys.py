@@ -56,6 +56,15 @@ class LogKeys:
         """Return the key under which the data subjects of a year are found."""
         return self._read_or_create(_SUBJECT.format(year=year))
 
+    def find_subject_key(self, year: int) -> bytes | None:
+        """Return the key of a year's data subjects, or None where none was made, or it is gone."""
+        return self._read(self._directory / _SUBJECT.format(year=year))
+
+    def subject_years(self) -> tuple[int, ...]:
+        """Return the years whose data subjects can be found, in order."""
+        found = self._directory.glob(_SUBJECT.format(year="[0-9][0-9][0-9][0-9]"))
+        return tuple(sorted(int(path.stem.removeprefix("log-subject-")) for path in found))
+
     def state_key(self) -> bytes:
         """Return the key under which people and their words stand in the log's state.
 

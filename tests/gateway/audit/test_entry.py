@@ -22,7 +22,6 @@ from gateway.audit.entry import (
     pack_sections,
     parse_entry,
     section_context,
-    subject_tag,
     unpack_sections,
     unwrap_keys,
 )
@@ -66,12 +65,6 @@ def test_the_published_sealed_section_opens() -> None:
     assert commit("subject", salt, body).hex() == example["commitment"]
     with pytest.raises(EntryInvalid):
         open_section(bytes(32), context, unhex(example["ciphertext_and_tag"]))
-
-
-def test_the_published_subject_tag_is_computed() -> None:
-    """The keyed tag of a data subject is that of the vectors."""
-    tag = VECTORS["subject_tag"]
-    assert subject_tag(unhex(tag["key"]), "nino", "QQ123456C").hex() == tag["tag16"]
 
 
 @given(

@@ -40,3 +40,14 @@ def test_an_exposed_or_short_key_file_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"short")
     with pytest.raises(KeyFileUnusable, match="32 bytes"):
         keys.subject_key(2026)
+
+
+def test_the_years_of_subjects_are_known_by_their_keys(tmp_path: Path) -> None:
+    """A year that nobody was tagged in has no key, and one that was destroyed has none any more."""
+    keys = LogKeys(tmp_path / "keys")
+    assert (keys.subject_years(), keys.find_subject_key(2026)) == ((), None)
+    made = keys.subject_key(2026), keys.subject_key(2025)
+    assert keys.subject_years() == (2025, 2026)
+    assert (keys.find_subject_key(2026), keys.find_subject_key(2025)) == made
+    (tmp_path / "keys" / "log-subject-2025.key").unlink()
+    assert (keys.subject_years(), keys.find_subject_key(2025)) == ((2026,), None)
