@@ -12,6 +12,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from gateway.audit.access import LogReader
+from gateway.audit.follow import Follower
 from gateway.audit.integrate import Integrator
 from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog
@@ -194,7 +195,7 @@ def _readiness(log: AuditLog, keeper: SnapshotKeeper, troubles: Troubles) -> Rea
 async def _keeping_the_log(
     settings: Settings, log: AuditLog, troubles: Troubles
 ) -> AsyncIterator[None]:
-    """Integrate the log, publish its heads and close orphans; all of it a last time at the end."""
+    """Integrate and index the log, publish its heads and close orphans; a last time at the end."""
 
     def report(part: str, failure: LogUnavailable | None) -> None:
         if failure is not None and not troubles.knows(part):
@@ -204,20 +205,31 @@ async def _keeping_the_log(
     if isinstance(log.failure, LogFrozen):  # nothing may be written over what it still proves
         yield
         return
+    behind = False
+
+    def report_follower(failure: LogUnavailable | None) -> None:
+        # Exchanges need no index: the gateway stays ready, and every search tells its watermark.
+        nonlocal behind
+        if failure is not None and not behind:
+            event(Event.FOLLOWER_FAILED, failure=str(failure))
+        behind = failure is not None
+
     keys = LogKeys(settings.keys_directory)
     integrator = Integrator(settings.audit_directory, origin=log_origin(settings), keys=keys)
-    sweeper = Sweeper(log)
+    sweeper, follower = Sweeper(log), Follower(log.path, keys=keys)
     loop = asyncio.get_running_loop()
-    stop_sweeping, stop_integrating = asyncio.Event(), asyncio.Event()
+    stop_sweeping, stop_reading = asyncio.Event(), asyncio.Event()
     sweeping = loop.create_task(sweeper.run(stop_sweeping, partial(report, "sweeper")))
-    integrating = loop.create_task(integrator.run(stop_integrating, partial(report, "integrator")))
+    integrating = loop.create_task(integrator.run(stop_reading, partial(report, "integrator")))
+    following = loop.create_task(follower.run(stop_reading, report_follower))
     try:
         yield
     finally:
-        # In this order, so that the last head covers what the last sweep has closed.
+        # In this order, so that head and index cover what the last sweep has closed.
         stop_sweeping.set()
         await asyncio.gather(sweeping, return_exceptions=True)
-        stop_integrating.set()
-        await asyncio.gather(integrating, return_exceptions=True)
+        stop_reading.set()
+        await asyncio.gather(integrating, following, return_exceptions=True)
+        follower.close()
         integrator.close()
         sweeper.close()

@@ -31,6 +31,7 @@ class Event(StrEnum):
     REGISTRY_UNAVAILABLE = "registry.unavailable"
     INTEGRATOR_FAILED = "integrator.failed"
     SWEEPER_FAILED = "sweeper.failed"
+    FOLLOWER_FAILED = "follower.failed"
 
 
 FACTS: Final = frozenset(
@@ -73,6 +74,7 @@ _TROUBLES: Final = frozenset(
         Event.REGISTRY_UNAVAILABLE,
         Event.INTEGRATOR_FAILED,
         Event.SWEEPER_FAILED,
+        Event.FOLLOWER_FAILED,
     }
 )
 

@@ -6,15 +6,16 @@ Everything that lets a person read the log goes through here, so that no way in 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, Protocol
 
 from gateway.audit.entry import Kind, Record
 from gateway.audit.keys import LogKeys
+from gateway.audit.people import PersonTags
 from gateway.audit.reader import find_log, find_shards
-from gateway.audit.search import Filters, Page, View, find, show
+from gateway.audit.search import Filters, Page, View, find, seek_person, show
 from gateway.audit.store import Position
 from gateway.clock import new_uuid7, system_time_us, uuid_text
 
@@ -65,14 +66,11 @@ class LogReader:
     def find(self, filters: Filters, *, cursor: int | None, limit: int) -> Page:
         """Return a page of exchanges without their personal sections: a list needs none."""
         path = find_log(self.directory)
-        # The client's name lies in a personal section, so that only this search opens it.
-        keys = self.keys if filters.client is not None else None
-        page = find(path, filters, cursor=cursor, limit=limit, keys=keys)
-        items = tuple(
-            {name: value for name, value in item.items() if name != "sections"}
-            for item in page.items
-        )
-        return replace(page, items=items)
+        return find(path, filters, cursor=cursor, limit=limit, keys=self.keys, opened=False)
+
+    def seek(self, unverified: str) -> PersonTags:
+        """Return the tags of somebody given as ``type:value``; raises PersonInvalid."""
+        return seek_person(unverified, self.keys)
 
     def show(self, identifier: bytes) -> View | None:
         """Return one exchange with everything that was not erased, of whichever shard, or None."""
@@ -88,10 +86,10 @@ def find_record(reader: Reader, use: Use, filters: Filters) -> Record:
     """Return the record that `reader` searches the log.
 
     What is looked for may be about a person, so that `core`, which is clear, names the filters
-    alone; their values are sealed.
+    alone; their values are sealed. Of a person even the sealed value is a tag.
     """
     asked = {
-        field.name: value
+        field.name: str(value) if isinstance(value, PersonTags) else value
         for field in fields(filters)
         if (value := getattr(filters, field.name)) is not None
     }

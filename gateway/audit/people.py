@@ -36,6 +36,17 @@ class Person(NamedTuple):
         return f"Person({self.id_type}:…)"
 
 
+class PersonTags(NamedTuple):
+    """Somebody who is looked for: the tags of each year that has a key, and no value."""
+
+    id_type: str
+    tags: tuple[bytes, ...]
+
+    def __str__(self) -> str:
+        """Return what a record of the search keeps: the type and the newest year's tag."""
+        return f"{self.id_type}:{self.tags[-1].hex() if self.tags else ''}"
+
+
 def parse_person(unverified: str) -> Person:
     """Return the person of ``type:value``, as in ``nhs_number:999 000 0018``.
 

@@ -1,49 +1,51 @@
-"""Find and show exchanges: the log read backwards, its records merged into plain values."""
+"""Find and show exchanges: what the index finds, its records merged into plain values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-import orjson
-
-from gateway.audit.entry import (
-    KIND_CODES,
-    EntryInvalid,
-    Kind,
-    open_section,
-    section_context,
-    unpack_sections,
-    unwrap_keys,
+from gateway.audit.entry import KIND_CODES, Kind
+from gateway.audit.follow import catch_up
+from gateway.audit.index import (
+    Condition,
+    Range,
+    Tagged,
+    Watermark,
+    Word,
+    index_path,
+    index_snapshot,
+    members,
+    search_index,
+    watermark,
 )
 from gateway.audit.keys import LogKeys
+from gateway.audit.opening import COLUMNS, Found, Opener, found
+from gateway.audit.people import PersonTags, normalise, parse_person, subject_tag, year_of
 from gateway.audit.reader import snapshot
 from gateway.audit.sqlite import Connection
-from gateway.clock import uuid_text
+from gateway.audit.store import LogUnavailable
+from gateway.audit.terms import EXCHANGE, TAGGED, What
+from gateway.clock import system_time_us, uuid_text
 
 PAGE_ITEMS_MAX: Final = 500
-ROWS_PER_SEARCH_MAX: Final = 200_000
 # How far the clocks of two writers may be apart.
 SKEW_MS: Final = 60_000
 # An exchange's first record is made this soon after its identifier: its body may come slowly.
 BODY_MS_MAX: Final = 3_600_000
-SKEW_US: Final = SKEW_MS * 1_000
 # How many records after one of an exchange its next may lie: a long one records its progress.
 ROWS_TO_OUTCOME_MAX: Final = 100_000
 
 View = dict[str, object]
 
-# What a list of exchanges begins with; refused strangers are many, and listed only if asked for.
-_BEGINNINGS: Final = (Kind.INTENT, Kind.DENY)
 # What the record may be that an identifier leads to.
-_FIRST: Final = (*_BEGINNINGS, Kind.TRAFFIC_REFUSED)
+_FIRST: Final = (Kind.INTENT, Kind.DENY, Kind.TRAFFIC_REFUSED)
 _ENDINGS: Final = (Kind.OUTCOME, Kind.INDETERMINATE, Kind.LATE_OUTCOME)
 # What may lie between the first record of an exchange and its last.
 _STEPS: Final = (Kind.PROGRESS, Kind.INDETERMINATE)
-_KINDS_BY_CODE: Final = {code: kind for kind, code in KIND_CODES.items()}
-_COLUMNS: Final = "leaf_index, record_id, exchange, kind, t, leaf_hash, sections"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,22 +53,69 @@ class Filters:
     """What an exchange must be to be found; what is None is not asked.
 
     Times are system time in microseconds, `from_us` inclusive and `until_us` exclusive. `kind`
-    asks for records of another kind than exchanges, for example `admin.change`.
+    asks for records of another kind than exchanges, for example `admin.change`. `token` is
+    a token's identifier (`jti`), `instrument` with or without ``@version``,
+    `operation` ``METHOD route``, `ended` the kind of an exchange's last record, and
+    `instrument_ended` whether it relied on a legal instrument whose version had ended.
     """
 
     from_us: int | None = None
     until_us: int | None = None
     organisation: str | None = None
+    consumer: str | None = None
+    provider: str | None = None
     client: str | None = None
+    actor: str | None = None
+    source: str | None = None
+    token: str | None = None
+    case: str | None = None
+    person: PersonTags | None = None
     agreement: str | None = None
+    version: str | None = None
+    rule: str | None = None
+    instrument: str | None = None
+    instrument_ended: bool | None = None
     purpose: str | None = None
     decision: str | None = None
     reason: str | None = None
     status: int | None = None
+    problem: str | None = None
     service: str | None = None
+    dataset: str | None = None
+    operation: str | None = None
     route: str | None = None
+    action: str | None = None
+    exemption: str | None = None
+    subject_view: str | None = None
+    opt_out: str | None = None
+    trace: str | None = None
+    ended: str | None = None
     alert: bool | None = None
+    break_glass: bool | None = None
+    leak: bool | None = None
+    document: str | None = None
+    verb: str | None = None
+    note: str | None = None
+    about: str | None = None
     kind: Kind | None = None
+
+
+WORDS: Final = (
+    "organisation", "consumer", "provider", "agreement", "version", "rule", "instrument",
+    "instrument_ended", "purpose", "decision", "reason", "status", "problem", "service", "dataset",
+    "operation", "route", "action", "exemption", "subject_view", "opt_out", "trace", "ended",
+    "alert", "break_glass", "leak", "document", "verb", "note", "about",
+)  # fmt: skip
+"""Filters on what records say in clear."""
+_NAMES: Final = {
+    "client": What.CLIENT,
+    "actor": What.ACTOR,
+    "source": What.SOURCE,
+    "token": What.TOKEN,
+    "case": What.CASE,
+}
+PERSONAL: Final = (*_NAMES, "person")
+"""Filters on what lies in sealed sections: they are asked as tags."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,66 +123,99 @@ class Page:
     """Some of what was found, newest first; `cursor` goes on behind it, None at the end.
 
     A page may be short, even empty, and still have a cursor: one search reads a bounded number of
-    records.
+    entries. It knows of records up to the `watermark`.
     """
 
     items: tuple[View, ...]
     cursor: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """One record as read."""
-
-    index: int
-    record_id: bytes
-    exchange: bytes | None
-    kind: Kind
-    at_us: int
-    leaf_hash: bytes
-    sections: bytes
-
-    def core(self) -> dict[str, object]:
-        for section in unpack_sections(self.sections):
-            if section.name == "core":
-                core: dict[str, object] = orjson.loads(section.body)
-                return core
-        return {}
+    watermark: Watermark
 
 
 def find(
     path: Path,
     filters: Filters,
     *,
+    keys: LogKeys,
     cursor: int | None = None,
     limit: int = 50,
-    keys: LogKeys | None = None,
+    opened: bool = True,
 ) -> Page:
-    """Return a page of exchanges that pass the filters; `client` needs `keys` to open actors."""
-    limit = min(limit, PAGE_ITEMS_MAX)
-    wanted = (filters.kind,) if filters.kind is not None else _BEGINNINGS
-    ended: dict[bytes, list[_Found]] = {}
-    items: list[View] = []
-    last, read = cursor, 0
-    with snapshot(path) as db:
-        opener = _Opener(db, keys)
-        for record in _backwards(db, cursor):
-            last, read = record.index, read + 1
-            if filters.from_us is not None and record.at_us < filters.from_us - SKEW_US:
-                return Page(items=tuple(items), cursor=None)
-            if record.kind in wanted and _in_time(record, filters):
-                endings = ended.pop(record.exchange or b"", None)
-                if endings is None and record.kind is Kind.INTENT:
-                    endings = _endings_after(db, record)
-                view = _view(record, endings or [], opener)
-                if _passes(view, filters):
-                    items.append(view)
-                if len(items) >= limit:
-                    break
-            elif record.kind in (*_ENDINGS, Kind.PROGRESS) and record.exchange is not None:
-                ended.setdefault(record.exchange, []).insert(0, record)
-    more = len(items) >= limit or read >= ROWS_PER_SEARCH_MAX
-    return Page(items=tuple(items), cursor=last if more else None)
+    """Return a page of exchanges that pass the filters; `opened` with their sealed sections.
+
+    Raises LogUnavailable where log or index cannot be read.
+    """
+    conditions = conditions_of(filters, keys)
+    within = range_of(filters, cursor)
+    catch_up(path, keys)
+    with index_snapshot(path) as index:
+        hits = search_index(index, conditions, within, min(limit, PAGE_ITEMS_MAX))
+        mark = watermark(index)
+        with snapshot(path) as db:
+            opener = Opener(db, keys if opened else None)
+            items = [
+                _view(_records(db, _known(db, index, first, mark)), opener)
+                for first in hits.indices
+            ]
+    return Page(items=tuple(items), cursor=hits.cursor, watermark=mark)
+
+
+def _known(db: Connection, index: Connection, first: int, mark: Watermark) -> _Known:
+    exchange = _record(db, first).exchange
+    indices = [first] if exchange is None else members(index, exchange)
+    if first not in indices:
+        raise LogUnavailable("the search index is of another log; it is being made anew")
+    return _Known(indices, mark.next_index)
+
+
+def range_of(filters: Filters, cursor: int | None = None) -> Range:
+    """Return which records the filters and the cursor look at."""
+    within = Range(from_us=filters.from_us, until_us=filters.until_us)
+    if cursor is None:
+        return within
+    return Range(from_us=filters.from_us, until_us=filters.until_us, before=cursor)
+
+
+def conditions_of(filters: Filters, keys: LogKeys) -> list[Condition]:
+    """Return what the index is asked; names are tagged with every year's key."""
+    kind = EXCHANGE if filters.kind is None else filters.kind.value
+    conditions: list[Condition] = []
+    for name in WORDS:
+        value = getattr(filters, name)
+        if isinstance(value, bool):
+            conditions.append(Word(name, "true", negated=not value))
+        elif value is not None:
+            conditions.append(Word(name, str(value)))
+    for name, what in _NAMES.items():
+        value = getattr(filters, name)
+        if value is not None:
+            conditions.append(Tagged(_tags(TAGGED[what], _as_recorded(what, value), keys)))
+    if filters.person is not None:
+        conditions.append(Tagged(filters.person.tags))
+    return [*conditions, Word("kind", kind)]
+
+
+def seek_person(unverified: str, keys: LogKeys) -> PersonTags:
+    """Return the tags of somebody given as ``type:value``: the value itself goes no further.
+
+    Raises PersonInvalid, whose sentence does not repeat the value.
+    """
+    person = parse_person(unverified)
+    return PersonTags(person.id_type, _tags(person.id_type, person.normalised_id, keys))
+
+
+def _tags(id_type: str, normalised: str, keys: LogKeys) -> tuple[bytes, ...]:
+    """Return the tags of a name or a person, one for each year whose key there is."""
+    # This year's is made at its first use, by whoever is first: follower or searcher.
+    keys.subject_key(year_of(system_time_us()))
+    years = [keys.find_subject_key(year) for year in keys.subject_years()]
+    return tuple(subject_tag(key, id_type, normalised) for key in years if key)
+
+
+def _as_recorded(what: What, value: str) -> str:
+    if what is What.TOKEN:
+        # As records keep it: a structured-field byte sequence (RFC 9530, section 2).
+        return f"sha-256=:{b64encode(hashlib.sha256(value.encode()).digest()).decode()}:"
+    return normalise("case", value) if what is What.CASE else value
 
 
 def show(path: Path, identifier: bytes, *, keys: LogKeys | None = None) -> View | None:
@@ -141,24 +223,55 @@ def show(path: Path, identifier: bytes, *, keys: LogKeys | None = None) -> View 
 
     A record that belongs to no exchange, such as a reading of the log, is shown by its own id.
     """
+    known = _indexed_members(path, identifier)
     with snapshot(path) as db:
+        if known.indices:
+            return _view(_records(db, known), Opener(db, keys), whole=True)
         beginning = _find_beginning(db, identifier) or _find_record(db, identifier)
         if beginning is None:
             return None
-        endings = _endings_after(db, beginning) if beginning.kind is Kind.INTENT else []
-        return _view(beginning, endings, _Opener(db, keys), whole=True)
+        records = _records(db, _Known([beginning.index], known.end))
+        return _view(records, Opener(db, keys), whole=True)
 
 
-def _backwards(db: Connection, cursor: int | None) -> Iterator[_Found]:
-    rows = db.execute(
-        f"SELECT {_COLUMNS} FROM audit_record WHERE leaf_index < ?"  # noqa: S608 - constants
-        " ORDER BY leaf_index DESC LIMIT ?",
-        (cursor if cursor is not None else 1 << 62, ROWS_PER_SEARCH_MAX),
-    )
-    return map(_found, rows)
+class _Known(NamedTuple):
+    """What the index knows of one exchange: its records, of all those before `end`."""
+
+    indices: list[int]
+    end: int
 
 
-def _find_beginning(db: Connection, exchange: bytes) -> _Found | None:
+def _indexed_members(path: Path, exchange: bytes) -> _Known:
+    """Return what the index knows of an exchange; what is newer the log itself tells."""
+    if not index_path(path).exists():
+        return _Known([], 0)
+    with index_snapshot(path) as index:
+        return _Known(members(index, exchange), watermark(index).next_index)
+
+
+def _record(db: Connection, index: int) -> Found:
+    row = db.execute(
+        f"SELECT {COLUMNS} FROM audit_record WHERE leaf_index = ?",  # noqa: S608 - constants
+        (index,),
+    ).fetchone()
+    if row is None:
+        raise LogUnavailable(f"record {index} is missing from the log")
+    return found(row)
+
+
+def _records(db: Connection, known: _Known) -> list[Found]:
+    """Return the records of an exchange, or the one of none; of an open one the first alone."""
+    beginning = _record(db, known.indices[0])
+    if beginning.kind is not Kind.INTENT:
+        return [beginning]
+    is_open = "SELECT 1 FROM audit_open WHERE exchange = ?"
+    if db.execute(is_open, (beginning.exchange,)).fetchone() is not None:
+        return [beginning]
+    records = [_record(db, index) for index in known.indices]
+    return records + _records_after(db, records[-1], known.end)
+
+
+def _find_beginning(db: Connection, exchange: bytes) -> Found | None:
     """Find an exchange's first record without an index of exchanges on the hot path.
 
     Record and exchange identifiers are UUIDv7: the time in the exchange's bounds the range of
@@ -170,100 +283,49 @@ def _find_beginning(db: Connection, exchange: bytes) -> _Found | None:
     high = min(made_ms + BODY_MS_MAX, (1 << 48) - 1).to_bytes(6, "big")
     for first, end in ((near, high), (low, near)):
         row = db.execute(
-            f"SELECT {_COLUMNS} FROM audit_record"  # noqa: S608 - constants
+            f"SELECT {COLUMNS} FROM audit_record"  # noqa: S608 - constants
             " WHERE record_id >= ? AND record_id < ? AND exchange = ? AND kind IN (?, ?, ?)"
             " ORDER BY record_id LIMIT 1",
             (first, end, exchange, *[KIND_CODES[kind] for kind in _FIRST]),
         ).fetchone()
         if row is not None:
-            return _found(row)
+            return found(row)
     return None
 
 
-def _find_record(db: Connection, record_id: bytes) -> _Found | None:
+def _find_record(db: Connection, record_id: bytes) -> Found | None:
     row = db.execute(
-        f"SELECT {_COLUMNS} FROM audit_record"  # noqa: S608 - constants
+        f"SELECT {COLUMNS} FROM audit_record"  # noqa: S608 - constants
         " WHERE record_id = ? AND exchange IS NULL",
         (record_id,),
     ).fetchone()
-    return _found(row) if row is not None else None
+    return found(row) if row is not None else None
 
 
-def _endings_after(db: Connection, intent: _Found) -> list[_Found]:
-    """Find how an exchange went on and ended: progress, its terminal record, a late outcome."""
-    is_open = "SELECT 1 FROM audit_open WHERE exchange = ?"
-    if db.execute(is_open, (intent.exchange,)).fetchone() is not None:
-        return []
-    endings: list[_Found] = []
-    last = intent
-    while last is intent or last.kind in _STEPS:
+def _records_after(db: Connection, last: Found, end: int) -> list[Found]:
+    """Find how an exchange went on and ended: progress, its terminal record, a late outcome.
+
+    Its records before `end` are known.
+    """
+    records: list[Found] = []
+    while last.kind is Kind.INTENT or last.kind in _STEPS:
+        start = max(last.index + 1, end)
         row = db.execute(
-            f"SELECT {_COLUMNS} FROM audit_record"  # noqa: S608 - constants
-            " WHERE leaf_index > ? AND leaf_index <= ? AND exchange = ?"
+            f"SELECT {COLUMNS} FROM audit_record"  # noqa: S608 - constants
+            " WHERE leaf_index >= ? AND leaf_index < ? AND exchange = ?"
             " ORDER BY leaf_index LIMIT 1",
-            (last.index, last.index + ROWS_TO_OUTCOME_MAX, intent.exchange),
+            (start, start + ROWS_TO_OUTCOME_MAX, last.exchange),
         ).fetchone()
         if row is None:
             break
-        last = _found(row)
-        endings.append(last)
-    return endings
+        last = found(row)
+        records.append(last)
+    return records
 
 
-def _found(row: tuple[int, bytes, bytes | None, int, int, bytes, bytes]) -> _Found:
-    index, record_id, exchange, kind, at_us, leaf_hash, sections = row
-    return _Found(index, record_id, exchange, _KINDS_BY_CODE[kind], at_us, leaf_hash, sections)
-
-
-def _in_time(record: _Found, filters: Filters) -> bool:
-    return (filters.from_us is None or record.at_us >= filters.from_us) and (
-        filters.until_us is None or record.at_us < filters.until_us
-    )
-
-
-class _Opener:
-    """Opens sealed sections for a reader who has the keys."""
-
-    def __init__(self, db: Connection, keys: LogKeys | None) -> None:
-        self._db = db
-        self._origin: str = db.execute("SELECT origin FROM audit_head").fetchone()[0]
-        self._keys = keys
-
-    def open(self, record: _Found) -> dict[str, object]:
-        """Return the sections other than `core` by name; None stands for an erased one."""
-        if self._keys is None:
-            return {}
-        keys = self._section_keys(record)
-        opened: dict[str, object] = {}
-        for name, salt, body in unpack_sections(record.sections):
-            if salt is not None:
-                if name != "core":
-                    opened[name] = orjson.loads(body)
-            elif name in keys:
-                context = section_context(self._origin, record.record_id, name)
-                opened[name] = orjson.loads(open_section(keys[name], context, body)[1])
-            else:
-                opened[name] = None
-        return opened
-
-    def _section_keys(self, record: _Found) -> Mapping[str, bytes]:
-        row = self._db.execute(
-            "SELECT kek_id, wrapped FROM audit_key WHERE leaf_index = ?", (record.index,)
-        ).fetchone()
-        day_key = self._keys.find_day_key(row[0]) if row and self._keys else None
-        if day_key is None:
-            return {}
-        try:
-            return unwrap_keys(day_key, self._origin, record.record_id, row[1])
-        except EntryInvalid:  # told by verification; a search goes on without
-            return {}
-
-
-def _view(
-    beginning: _Found, endings: list[_Found], opener: _Opener, *, whole: bool = False
-) -> View:
+def _view(records: list[Found], opener: Opener, *, whole: bool = False) -> View:
     """Merge an exchange's records, the later over the earlier; an alert anywhere is an alert."""
-    records = [beginning, *endings]
+    beginning, *endings = records
     merged: View = {}
     alert = False
     reason: object = None
@@ -295,7 +357,7 @@ def _view(
     return view
 
 
-def _entry_view(record: _Found) -> View:
+def _entry_view(record: Found) -> View:
     return {
         "index": record.index,
         "kind": record.kind.value,
@@ -303,24 +365,3 @@ def _entry_view(record: _Found) -> View:
         "at": record.at_us,
         "leaf_hash": record.leaf_hash.hex(),
     }
-
-
-def _passes(view: View, filters: Filters) -> bool:
-    sections = view.get("sections")
-    actor = sections.get("actor") if isinstance(sections, dict) else None
-    client = actor.get("client") or actor.get("client_id") if isinstance(actor, dict) else None
-    asked = (
-        (filters.agreement, view.get("agreement")),
-        (filters.purpose, view.get("purpose")),
-        (filters.decision, view.get("decision")),
-        (filters.reason, view.get("reason")),
-        (filters.status, view.get("status")),
-        (filters.service, view.get("service")),
-        (filters.route, view.get("route")),
-        (filters.alert, view.get("alert")),
-        (filters.client, view.get("client", client)),
-    )
-    if any(wanted is not None and wanted != actual for wanted, actual in asked):
-        return False
-    parties = (view.get("consumer"), view.get("provider"))
-    return filters.organisation is None or filters.organisation in parties

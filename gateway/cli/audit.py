@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.cli.audit_reindex import reindex
 from gateway.cli.audit_shard import shard
 from gateway.cli.options import Home, Json, settings_of
 from gateway.cli.output import Exit, Stop, line, show, show_json
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 audit = typer.Typer(no_args_is_help=True, help="Search, show and verify the audit log.")
 audit.add_typer(shard, name="shard")
+
+audit.command("reindex")(reindex)
 
 Use = Annotated[
     str,

@@ -342,5 +342,7 @@ def permitted(running: Running, key: SigningKey) -> bool:
 
 def gave_up(running: Running) -> bool:
     """Tell whether an exchange is on record whose caller left."""
-    page = find(find_log(running.home / "audit"), Filters(status=499))
+    page = find(
+        find_log(running.home / "audit"), Filters(status=499), keys=LogKeys(running.home / "keys")
+    )
     return any(record.get("cut") == "client-gone" for record in page.items)

@@ -64,7 +64,11 @@ def test_a_change_is_on_record_with_what_it_changed(tmp_path: Path) -> None:
     fewer = replace(configuration, agreements={})
     changes = apply_configuration(fewer, settings, by="bob")
 
-    page = find(find_log(settings.audit_directory), Filters(kind=Kind.CHANGE))
+    page = find(
+        find_log(settings.audit_directory),
+        Filters(kind=Kind.CHANGE),
+        keys=LogKeys(settings.keys_directory),
+    )
     second, first = page.items
     assert (first["by"], first["revision"]) == ("alice", 1)
     assert (second["by"], second["revision"]) == ("bob", changes.revision)

@@ -62,9 +62,9 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def ids(path: Path, filters: Filters, **options: int) -> list[object]:
+def ids(path: Path, filters: Filters) -> list[object]:
     """Return the exchange ids found, in order."""
-    page = find(path, filters, keys=keys_in(path.parent.parent), **options)
+    page = find(path, filters, keys=keys_in(path.parent.parent))
     return [item["exchange_id"] for item in page.items]
 
 
@@ -100,7 +100,7 @@ def test_pages_join_without_gap_or_repeat(path: Path) -> None:
     found: list[View] = []
     cursor = None
     while True:
-        page = find(path, Filters(), cursor=cursor, limit=1)
+        page = find(path, Filters(), keys=keys_in(path.parent.parent), cursor=cursor, limit=1)
         found += page.items
         cursor = page.cursor
         if cursor is None:
@@ -141,7 +141,7 @@ def test_an_open_exchange_and_a_refusal_are_shown(path: Path) -> None:
 
 def test_records_of_another_kind_are_found_by_kind(path: Path) -> None:
     """Administrative changes are searched with the same call."""
-    page = find(path, Filters(kind=Kind.CHANGE))
+    page = find(path, Filters(kind=Kind.CHANGE), keys=keys_in(path.parent.parent))
     assert [(item["exchange_id"], item["what"]) for item in page.items] == [(None, "agreement")]
 
 
@@ -159,7 +159,7 @@ def test_a_refused_stranger_is_shown_by_the_id_of_the_answer(path: Path) -> None
 
 def test_a_record_of_no_exchange_is_shown_by_its_own_id(path: Path) -> None:
     """A list names the id of each record, and that id shows it whole."""
-    (change,) = find(path, Filters(kind=Kind.CHANGE)).items
+    (change,) = find(path, Filters(kind=Kind.CHANGE), keys=keys_in(path.parent.parent)).items
     entries = change["entries"]
     assert isinstance(entries, list)
     view = show(path, UUID(entries[0]["record_id"]).bytes)
@@ -187,7 +187,7 @@ def test_a_long_exchange_is_followed_by_its_progress(
         for passed in (1, 2, 3):
             await log.append(intent())
             await log.append(record(Kind.PROGRESS, exchange, core={"bytes": passed}))
-        (only,) = find(file, Filters(), limit=1, cursor=2).items
+        (only,) = find(file, Filters(), keys=keys_in(tmp_path), limit=1, cursor=2).items
         assert (only["state"], only["finished"]) == (Kind.INTENT, None)
         await log.append(outcome(exchange, bytes=4))
 
@@ -198,6 +198,8 @@ def test_a_long_exchange_is_followed_by_its_progress(
     assert kinds == [Kind.INTENT, *(Kind.PROGRESS,) * 3, Kind.OUTCOME]
     assert shown["bytes"] == 4
     (found,) = [
-        one for one in find(file, Filters()).items if one["exchange_id"] == shown["exchange_id"]
+        one
+        for one in find(file, Filters(), keys=keys_in(tmp_path)).items
+        if one["exchange_id"] == shown["exchange_id"]
     ]
     assert found["entries"] == shown["entries"]

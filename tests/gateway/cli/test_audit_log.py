@@ -9,6 +9,7 @@ import pwd
 import pytest
 
 from gateway.audit.entry import Kind, Record
+from gateway.audit.keys import LogKeys
 from gateway.audit.reader import find_log
 from gateway.audit.search import Filters, find
 from gateway.cli.audit_log import find_exchanges, show_one, verify_file
@@ -99,7 +100,7 @@ def test_every_reading_is_recorded(new_home: NewHome) -> None:
     exchange = deny_one(settings)
     show_one(settings, exchange, use="verify_lawfulness")
     path = find_log(settings.audit_directory)
-    readings = find(path, Filters(kind=Kind.ACCESS)).items
+    readings = find(path, Filters(kind=Kind.ACCESS), keys=LogKeys(settings.keys_directory)).items
     assert [(one["use"], one["exchange"]) for one in readings] == [("verify_lawfulness", exchange)]
 
 

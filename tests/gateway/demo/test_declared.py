@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.entry import Kind
+from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog
 from gateway.audit.reader import find_log
 from gateway.audit.search import Filters, find
@@ -118,7 +119,11 @@ def test_a_decision_is_used_or_not_as_declared(
         found.append(asyncio.run(is_used()))
 
     assert found == [False, True, True, False]
-    changes = find(find_log(settings.audit_directory), Filters(kind=Kind.CHANGE))
+    changes = find(
+        find_log(settings.audit_directory),
+        Filters(kind=Kind.CHANGE),
+        keys=LogKeys(settings.keys_directory),
+    )
     assert len(changes.items) == len(found)
 
 

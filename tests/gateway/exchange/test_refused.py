@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gateway.audit.entry import Kind
+from gateway.audit.keys import LogKeys
 from gateway.audit.reader import find_log
 from gateway.audit.search import Filters, find
 from gateway.clock import new_uuid7
@@ -40,7 +41,9 @@ FLOOD_BYTES_MAX = 2 * 1024 * 1024
 def refused_records(world: World) -> list[dict[str, object]]:
     """Return the log's records of refused traffic, newest first."""
     path = find_log(world.home / "audit")
-    page = find(path, Filters(kind=Kind.TRAFFIC_REFUSED), limit=500)
+    page = find(
+        path, Filters(kind=Kind.TRAFFIC_REFUSED), keys=LogKeys(world.home / "keys"), limit=500
+    )
     return [dict(item) for item in page.items]
 
 

@@ -1,0 +1,192 @@
+"""What a record can be found by: words that it says in clear, and people and names as tags."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from gateway.audit.entry import Kind
+from gateway.audit.people import normalise
+
+EXCHANGE: Final = "exchange"
+"""The word under `kind` of what a list of exchanges begins with: permits and refusals."""
+
+# Members of `core` that are words by themselves, under the name that a search has for each.
+_WORDS: Final[Mapping[str, str]] = {
+    "agreement": "agreement",
+    "agreement_version": "version",
+    "rule": "rule",
+    "purpose": "purpose",
+    "decision": "decision",
+    "service": "service",
+    "dataset": "dataset",
+    "route": "route",
+    "method": "method",
+    "action": "action",
+    "opt_out": "opt_out",
+    "subject_view": "subject_view",
+    "register": "register",
+    "consumer": "consumer",
+    "provider": "provider",
+    "trace_id": "trace",
+    "problem": "problem",
+    "verb": "verb",
+    "note": "note",
+    "about": "about",
+}
+_LISTS: Final[Mapping[str, str]] = {
+    "exemptions": "exemption",
+    "data_classes": "data_class",
+    "exchanges": "about",
+}
+_CHANGED: Final = ("added", "changed", "removed")
+# What the caller has a reference of its own for: each is found as a case reference.
+_CASES: Final = ("case_reference", "decision_ref", "operation_ref")
+_BEGINNINGS: Final = frozenset({Kind.INTENT, Kind.DENY})
+_ENDINGS: Final = frozenset({Kind.OUTCOME, Kind.INDETERMINATE, Kind.LATE_OUTCOME})
+# Words that nearly every record has one of its own of: nothing is counted by them.
+UNCOUNTED: Final = frozenset({"trace", "about", "document"})
+
+
+class What(IntEnum):
+    """What a tag stands for; the numbers are stored."""
+
+    PERSON = 1
+    CLIENT = 2
+    ACTOR = 3
+    SOURCE = 4
+    TOKEN = 5
+    CASE = 6
+
+
+TAGGED: Final[Mapping[What, str]] = {
+    What.CLIENT: "_client",
+    What.ACTOR: "_actor",
+    What.SOURCE: "_source",
+    What.TOKEN: "_token",
+    What.CASE: "_case",
+}
+"""The types under which names are tagged; no person's type begins with an underscore."""
+
+
+class Named(NamedTuple):
+    """Something to be tagged: what it stands for, its type, and its value in clear."""
+
+    what: What
+    id_type: str
+    value: str
+
+
+class Figures(NamedTuple):
+    """How much an exchange disclosed: rows, people, rows that were dropped, octets."""
+
+    records: int
+    people: int
+    dropped: int
+    octets: int
+
+
+def term_of(name: str, value: str) -> int:
+    """Return the number of a word: the first 64 bits of a digest.
+
+    Of a million words two share a number with a chance of 3 in 100 million.
+    """
+    digest = hashlib.sha256(f"{name}\0{value}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
+def words_of(kind: Kind, core: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Yield the words that a record of an exchange, or of none, is found by, each with its name."""
+    yield "kind", kind.value
+    if kind in _BEGINNINGS:
+        yield "kind", EXCHANGE
+    if kind in _ENDINGS:
+        yield "ended", kind.value
+    for member, name in _WORDS.items():
+        value = core.get(member)
+        if isinstance(value, str | int) and not isinstance(value, bool):
+            yield name, str(value)
+            if name in ("consumer", "provider"):
+                yield "organisation", str(value)
+    for member, name in _LISTS.items():
+        yield from ((name, value) for value in _texts(core.get(member)))
+    yield from _of_the_answer(kind, core)
+    yield from _of_the_law(core)
+    yield from _of_a_change(core)
+
+
+def _of_the_answer(kind: Kind, core: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    status, reason = core.get("status"), core.get("reason")
+    if isinstance(status, int):
+        yield "status", str(status)
+    # What an intent says is not yet how the exchange ended.
+    if isinstance(reason, str) and kind is not Kind.INTENT:
+        yield "reason", reason
+    if isinstance(core.get("method"), str) and isinstance(core.get("route"), str):
+        yield "operation", f"{core['method']} {core['route']}"
+    for mark in ("alert", "break_glass"):
+        if core.get(mark) is True:
+            yield mark, "true"
+    if core.get("fields_never"):
+        yield "leak", "true"
+
+
+def _of_the_law(core: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    instrument, until, at = (
+        core.get(name) for name in ("instrument", "instrument_until", "decided_at")
+    )
+    if isinstance(instrument, str):
+        yield "instrument", instrument
+        yield "instrument", instrument.rpartition("@")[0] or instrument
+    if isinstance(until, int) and isinstance(at, int) and at >= until:
+        yield "instrument_ended", "true"
+
+
+def _of_a_change(core: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    for way in _CHANGED:
+        for document in _texts(core.get(way)):
+            yield "document", document
+            kind, _, key = document.partition(" ")
+            if kind == "agreement":
+                yield "agreement", key
+
+
+def named_in(sections: Mapping[str, object]) -> Iterator[Named]:
+    """Yield whom and what a record's opened sections name; what was erased names nobody."""
+    actor, net = _section(sections, "actor"), _section(sections, "net")
+    yield from _named(What.CLIENT, actor.get("client") or actor.get("client_id"))
+    yield from _named(What.ACTOR, actor.get("subject") or actor.get("principal"))
+    yield from _named(What.TOKEN, actor.get("token_id_digest"))
+    yield from _named(What.SOURCE, net.get("source"))
+    context = _section(_section(sections, "payload"), "context")
+    for name in _CASES:
+        value = context.get(name)
+        if isinstance(value, str):
+            yield from _named(What.CASE, normalise("case", value))
+    subject = _section(sections, "subject")
+    id_type = subject.get("type")
+    for identifier in _texts(subject.get("ids")):
+        id_text = str(id_type or "record")
+        yield Named(What.PERSON, id_text, normalise(id_text, identifier))
+
+
+def figures_of(core: Mapping[str, object]) -> Figures:
+    """Return how much an outcome says was disclosed."""
+    found = (core.get(name) for name in ("records", "subjects", "records_dropped", "bytes"))
+    return Figures(*(value if isinstance(value, int) else 0 for value in found))
+
+
+def _named(what: What, value: object) -> Iterator[Named]:
+    if isinstance(value, str) and value:
+        yield Named(what, TAGGED[what], value)
+
+
+def _section(sections: Mapping[str, object], name: str) -> Mapping[str, object]:
+    section = sections.get(name)
+    return section if isinstance(section, dict) else {}
+
+
+def _texts(value: object) -> Iterable[str]:
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else ()

@@ -1,0 +1,205 @@
+"""The follower, and the index that it keeps."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from gateway.audit import follow
+from gateway.audit.entry import Kind
+from gateway.audit.follow import Follower, catch_up
+from gateway.audit.index import NAMES, index_path, index_snapshot, watermark
+from gateway.audit.keys import LogKeys
+from gateway.audit.log import AuditLog
+from gateway.audit.search import Filters, find, seek_person
+from gateway.audit.store import LogUnavailable
+from gateway.clock import new_uuid7, system_time_us, uuid_text
+from tests.gateway.audit.records import (
+    filled,
+    intent,
+    keys_in,
+    outcome,
+    provisioned,
+    record,
+    selected,
+    tampered,
+    using,
+)
+
+PEOPLE = ["9990000018", "9990000026"]
+
+
+def rows(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Return everything that an index holds."""
+    return {name: selected(path, f"SELECT * FROM {name}") for name in NAMES}  # noqa: S608 - constants
+
+
+def disclosed(directory: Path) -> Path:
+    """Make a log in which one exchange has disclosed two people; return its file."""
+    path, exchange = provisioned(directory), new_uuid7()
+
+    async def use(log: AuditLog) -> None:
+        await log.append(intent(exchange))
+        people: dict[str, object] = {"type": "nhs_number", "ids": PEOPLE}
+        await log.append(record(Kind.OUTCOME, exchange, core={"status": 200}, subject=people))
+
+    using(directory, use)
+    return path
+
+
+def test_steps_of_any_length_make_the_same_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether an outcome comes in its intent's step or later makes no difference."""
+    path, keys = filled(tmp_path, 7), keys_in(tmp_path)
+    catch_up(path, keys)
+    at_once = rows(index_path(path))
+    follower = Follower(path, keys=keys)
+    monkeypatch.setattr(follow, "RECORDS_PER_STEP_MAX", 2)
+    follower.forget_all()
+    steps = 1
+    while follower.step():
+        steps += 1
+    follower.close()
+    assert steps == 8
+    assert rows(index_path(path)) == at_once
+    assert len(at_once["search_row"]) == 8  # the log's first record is one of them
+
+
+def test_a_person_is_found_by_tag_and_stands_nowhere_in_clear(tmp_path: Path) -> None:
+    """The index holds one row for each person of an exchange, and no identifier or client."""
+    path, keys = disclosed(tmp_path), keys_in(tmp_path)
+    for person in PEOPLE:
+        page = find(path, Filters(person=seek_person(f"nhs_number:{person}", keys)), keys=keys)
+        assert len(page.items) == 1
+    nobody = seek_person("nhs_number:9990000034", keys)
+    assert find(path, Filters(person=nobody), keys=keys).items == ()
+    stored = b"".join(file.read_bytes() for file in path.parent.glob("index-*"))
+    for value in (*PEOPLE, "council-app"):
+        assert value.encode() not in stored
+
+
+def test_without_the_years_key_nobody_is_found(tmp_path: Path) -> None:
+    """Destroying a year's key unlinks its people for ever: the next year makes it not anew (I9)."""
+    path, keys = disclosed(tmp_path), keys_in(tmp_path)
+    catch_up(path, keys)
+    (year,) = keys.subject_years()
+    (tmp_path / "keys" / f"log-subject-{year}.key").unlink()
+    sought = Filters(person=seek_person(f"nhs_number:{PEOPLE[0]}", keys))
+    assert find(path, sought, keys=keys).items == ()
+
+
+def test_a_record_of_a_year_without_a_key_is_not_tagged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index made anew after a year's key was destroyed tags nobody of that year (I9)."""
+    path, keys = disclosed(tmp_path), keys_in(tmp_path)
+    later = system_time_us() + 366 * 86_400_000_000
+    monkeypatch.setattr(follow, "system_time_us", lambda: later)
+    catch_up(path, keys)
+    assert rows(index_path(path))["search_tag"] == []
+    assert keys.subject_years() == ()
+
+
+def test_what_was_erased_leaves_the_index(tmp_path: Path) -> None:
+    """The record of an erasure takes tags away that nothing can be opened for any more (I9)."""
+    path, keys = disclosed(tmp_path), keys_in(tmp_path)
+    catch_up(path, keys)
+    assert len(rows(index_path(path))["search_tag"]) == 3
+    tampered(path, "DELETE FROM audit_key WHERE leaf_index = 2")
+
+    async def use(log: AuditLog) -> None:
+        await log.append(record(Kind.ERASURE, None, core={"indices": [2], "sections": ["subject"]}))
+
+    using(tmp_path, use)
+    catch_up(path, keys)
+    (client,) = rows(index_path(path))["search_tag"]
+    assert client[1:] == (1, 2)
+
+
+def test_a_log_of_another_history_is_indexed_anew(tmp_path: Path) -> None:
+    """After an old backup was restored nothing is found that the log does not hold."""
+    path, keys = provisioned(tmp_path), keys_in(tmp_path)
+    backup = path.read_bytes()
+    lost, kept = new_uuid7(), new_uuid7()
+    for exchange in (lost, kept):
+
+        async def use(log: AuditLog, exchange: bytes = exchange) -> None:
+            await log.append(intent(exchange))
+
+        using(tmp_path, use)
+        catch_up(path, keys)
+        if exchange is lost:
+            for name in (f"{path.name}-wal", f"{path.name}-shm"):
+                (path.parent / name).unlink(missing_ok=True)
+            path.write_bytes(backup)
+    found = [item["exchange_id"] for item in find(path, Filters(), keys=keys).items]
+    assert found == [uuid_text(kept)]
+
+
+def test_one_process_follows_and_the_other_goes_on(tmp_path: Path) -> None:
+    """Who does not get the lock does nothing; a search then shows how far the index is (I3)."""
+    path, keys = filled(tmp_path, 1), keys_in(tmp_path)
+    one, other = Follower(path, keys=keys), Follower(path, keys=keys)
+    with one._lock:
+        assert other.step() is False
+        with index_snapshot(path) as db:
+            assert watermark(db).next_index == 0
+    assert other.step() is False
+    with index_snapshot(path) as db:
+        assert watermark(db).next_index == 3
+    one.close()
+    other.close()
+
+
+def test_a_killed_follower_leaves_a_whole_index(tmp_path: Path) -> None:
+    """A step that did not commit is done again, and the index is that of an untroubled follower."""
+    path, keys = filled(tmp_path, 5), keys_in(tmp_path)
+    child = os.fork()
+    if child == 0:
+        follower = Follower(path, keys=keys)
+        follower._db.set_trace_callback(
+            lambda statement: (
+                os.kill(os.getpid(), signal.SIGKILL) if statement.startswith("COMMIT") else None
+            )
+        )
+        follower.step()
+        os._exit(0)
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    with index_snapshot(path) as db:
+        assert watermark(db).next_index == 0
+    catch_up(path, keys)
+    assert len(find(path, Filters(), keys=keys).items) == 5
+
+
+def test_an_index_that_is_no_database_is_told(tmp_path: Path) -> None:
+    """A torn file ends no process: the failure says what is wrong."""
+    path = filled(tmp_path, 1)
+    index_path(path).write_bytes(b"torn" * 2048)
+    with pytest.raises(LogUnavailable, match="index cannot be opened"):
+        Follower(path, keys=LogKeys(tmp_path / "keys"))
+
+
+def test_the_follower_runs_until_it_is_stopped(tmp_path: Path) -> None:
+    """It tells after every step how it went, and steps a last time at the end."""
+    path, keys = provisioned(tmp_path), keys_in(tmp_path)
+    told: list[LogUnavailable | None] = []
+
+    async def use(log: AuditLog) -> None:
+        stop, follower = asyncio.Event(), Follower(path, keys=keys)
+        running = asyncio.get_running_loop().create_task(follower.run(stop, told.append))
+        exchange = new_uuid7()
+        await log.append(intent(exchange))
+        await log.append(outcome(exchange))
+        stop.set()
+        await running
+        follower.close()
+
+    using(tmp_path, use)
+    with index_snapshot(path) as db:
+        assert watermark(db).next_index == 3
+    assert set(told) == {None}

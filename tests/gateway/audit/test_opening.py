@@ -1,0 +1,31 @@
+"""Records as read from the log, and their sections opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway.audit.entry import Kind
+from gateway.audit.keys import LogKeys
+from gateway.audit.opening import COLUMNS, Opener, found
+from gateway.audit.reader import snapshot
+from tests.gateway.audit.records import filled, keys_in, tampered
+
+
+def opened(path: Path, keys: LogKeys | None) -> dict[str, object]:
+    """Return the sealed sections of the log's first intent."""
+    with snapshot(path) as db:
+        query = f"SELECT {COLUMNS} FROM audit_record WHERE leaf_index = 1"  # noqa: S608 - constants
+        row = db.execute(query).fetchone()
+        record = found(row)
+        assert (record.kind, record.core()["decision"]) == (Kind.INTENT, "permit")
+        return Opener(db, keys).open(record)
+
+
+def test_sections_open_with_the_keys_alone(tmp_path: Path) -> None:
+    """Without keys nothing opens; what was erased, or whose day is gone, is None (I9)."""
+    path, keys = filled(tmp_path, 1), keys_in(tmp_path)
+    assert opened(path, keys) == {"actor": {"client_id": "council-app"}}
+    assert opened(path, None) == {}
+    assert opened(path, LogKeys(tmp_path / "other")) == {"actor": None}
+    tampered(path, "UPDATE audit_key SET wrapped = x'00' WHERE leaf_index = 1")
+    assert opened(path, keys) == {"actor": None}
