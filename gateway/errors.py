@@ -58,6 +58,12 @@ class GatewayError(Exception):
         self.detail = detail
 
 
+class MalformedRequest(GatewayError):
+    """The request says something that it cannot mean."""
+
+    code = ProblemCode.MALFORMED_REQUEST
+
+
 class NotFound(GatewayError):
     """There is no such thing, or none that this caller may know of."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,7 +61,17 @@ class Control:
         """Ask for paths in order; with the secret unless another, or None, is given."""
         return asyncio.run(self._get(paths, self.secret if secret == "" else secret))
 
-    async def _get(self, paths: Iterable[str], secret: str | None) -> list[httpx2.Response]:
+    def post(self, path: str, body: Mapping[str, object]) -> httpx2.Response:
+        """Send a body to a path, with the secret."""
+        (answer,) = asyncio.run(self._get([path], self.secret, body))
+        return answer
+
+    async def _get(
+        self,
+        paths: Iterable[str],
+        secret: str | None,
+        body: Mapping[str, object] | None = None,
+    ) -> list[httpx2.Response]:
         headers = {"authorization": f"Bearer {secret}"} if secret is not None else {}
         log = open_log(self.directory / "audit", origin=ORIGIN, instance="test", keys=self.keys)
         await log.start()
@@ -74,6 +84,8 @@ class Control:
             async with httpx2.AsyncClient(
                 transport=transport, base_url="http://control", headers=headers
             ) as client:
+                if body is not None:
+                    return [await client.post(path, json=body) for path in paths]
                 return [await client.get(path) for path in paths]
         finally:
             await log.stop()

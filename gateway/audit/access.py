@@ -82,8 +82,8 @@ class LogReader:
         return None
 
 
-def find_record(reader: Reader, use: Use, filters: Filters) -> Record:
-    """Return the record that `reader` searches the log.
+def find_record(reader: Reader, use: Use, filters: Filters, *, verb: str = "find") -> Record:
+    """Return the record that `reader` searches the log, or counts what a search finds.
 
     What is looked for may be about a person, so that `core`, which is clear, names the filters
     alone; their values are sealed. Of a person even the sealed value is a tag.
@@ -93,7 +93,7 @@ def find_record(reader: Reader, use: Use, filters: Filters) -> Record:
         for field in fields(filters)
         if (value := getattr(filters, field.name)) is not None
     }
-    return _record(reader, use, {"verb": "find", "filters": sorted(asked)}, asked)
+    return _record(reader, use, {"verb": verb, "filters": sorted(asked)}, asked)
 
 
 def show_record(reader: Reader, use: Use, identifier: bytes) -> Record:

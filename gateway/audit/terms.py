@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from gateway.audit.entry import Kind
@@ -46,6 +47,8 @@ _CHANGED: Final = ("added", "changed", "removed")
 _CASES: Final = ("case_reference", "decision_ref", "operation_ref")
 _BEGINNINGS: Final = frozenset({Kind.INTENT, Kind.DENY})
 _ENDINGS: Final = frozenset({Kind.OUTCOME, Kind.INDETERMINATE, Kind.LATE_OUTCOME})
+WORDS_REMEMBERED_MAX: Final = 16_384
+"""Words whose numbers are kept at hand."""
 # Words that nearly every record has one of its own of: nothing is counted by them.
 UNCOUNTED: Final = frozenset({"trace", "about", "document"})
 
@@ -88,6 +91,7 @@ class Figures(NamedTuple):
     octets: int
 
 
+@lru_cache(maxsize=WORDS_REMEMBERED_MAX)
 def term_of(name: str, value: str) -> int:
     """Return the number of a word: the first 64 bits of a digest.
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.cli.audit_filters import Filtered, filtered
 from gateway.cli.audit_reindex import reindex
 from gateway.cli.audit_shard import shard
 from gateway.cli.options import Home, Json, settings_of
-from gateway.cli.output import Exit, Stop, line, show, show_json
+from gateway.cli.output import Exit, Stop, line, show, show_json, tell
 
 if TYPE_CHECKING:
     from gateway.audit.verify import Progress, Report
@@ -32,31 +33,14 @@ Use = Annotated[
 
 
 @audit.command("search")
+@filtered
 def search(
     *,
-    organisation: Annotated[
-        str | None, typer.Option(help="Consumer or provider, as a reference such as gss:E06999001.")
-    ] = None,
-    client: Annotated[str | None, typer.Option(help="OAuth client.")] = None,
-    agreement: Annotated[str | None, typer.Option(help="Agreement id.")] = None,
-    purpose: Annotated[str | None, typer.Option(help="Purpose code.")] = None,
-    decision: Annotated[str | None, typer.Option(help="permit, permit_break_glass, deny.")] = None,
-    reason: Annotated[
-        str | None, typer.Option(help="Reason code, such as PURPOSE_NOT_PERMITTED.")
-    ] = None,
-    status: Annotated[int | None, typer.Option(help="HTTP status.")] = None,
-    service: Annotated[str | None, typer.Option(help="Connector of the service.")] = None,
-    kind: Annotated[
-        str | None,
-        typer.Option(
-            help="Records of one kind, such as traffic.refused, admin.change or log.access. "
-            "Default: exchanges and refusals."
-        ),
-    ] = None,
-    alert: Annotated[
-        bool, typer.Option("--alert", help="Only what somebody must look at.")
-    ] = False,
+    filters: Filtered,
     limit: Annotated[int, typer.Option(min=1, max=500, help="Exchanges at most.")] = 20,
+    cursor: Annotated[
+        int | None, typer.Option(help="Go on behind an earlier page.", show_default=False)
+    ] = None,
     use: Use = "self_monitoring",
     home: Home = None,
     as_json: Json = False,
@@ -67,25 +51,17 @@ def search(
     """
     from gateway.cli.audit_log import find_exchanges
 
-    filters = {
-        "organisation": organisation,
-        "client": client,
-        "agreement": agreement,
-        "purpose": purpose,
-        "decision": decision,
-        "reason": reason,
-        "status": status,
-        "service": service,
-        "kind": kind,
-        "alert": True if alert else None,
-    }
-    found = find_exchanges(settings_of(home), filters, limit=limit, use=use)
+    page = find_exchanges(settings_of(home), filters, limit=limit, use=use, cursor=cursor)
+    mark = {"next_index": page.watermark.next_index, "at": page.watermark.at_us}
     if as_json:
-        show_json({"exchanges": found})
+        show_json({"exchanges": list(page.items), "cursor": page.cursor, "indexed": mark})
         return
-    from gateway.cli.audit_table import exchanges_table
+    from gateway.cli.audit_table import exchanges_table, instant
 
-    show(exchanges_table(found))
+    show(exchanges_table(page.items))
+    tell(f"Indexed: {page.watermark.next_index} records, to {instant(page.watermark.at_us)}.")
+    if page.cursor is not None:
+        tell(f"There may be more: --cursor {page.cursor}")
 
 
 @audit.command("show")

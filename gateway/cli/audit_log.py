@@ -21,8 +21,9 @@ from gateway.audit.access import (
 )
 from gateway.audit.entry import Kind, Record
 from gateway.audit.keys import LogKeys
+from gateway.audit.people import PersonInvalid
 from gateway.audit.reader import find_log, shard_name, verify_log
-from gateway.audit.search import Filters
+from gateway.audit.search import Filters, Page
 from gateway.audit.store import LogUnavailable
 from gateway.audit.verify import Progress, Report
 from gateway.cli.output import Exit, Stop
@@ -33,25 +34,43 @@ _INSTANCE: Final = "cli"
 
 
 def find_exchanges(
-    settings: Settings, filters: Mapping[str, Any], *, limit: int, use: str
-) -> list[dict[str, object]]:
+    settings: Settings,
+    filters: Mapping[str, Any],
+    *,
+    limit: int,
+    use: str,
+    cursor: int | None = None,
+) -> Page:
     """Return exchanges that pass `filters`, newest first; the reading is recorded first.
 
     Personal sections are left out: whom an exchange was about is shown with the exchange itself.
     """
-    declared = _use(use)
+    reader, wanted = recorded_search(settings, filters, use=use)
+    return reader.find(wanted, cursor=cursor, limit=limit)
+
+
+def recorded_search(
+    settings: Settings, filters: Mapping[str, Any], *, use: str, verb: str = "find"
+) -> tuple[LogReader, Filters]:
+    """Return what reads the log, and for what, once it is recorded that it is read."""
+    declared = use_of(use)
     asked = {name: value for name, value in filters.items() if value is not None}
     if "kind" in asked:
         asked["kind"] = _kind(asked["kind"])
-    wanted = Filters(**asked)
     reader = _open(settings)
-    _append(settings, find_record(console_reader(), declared, wanted))
-    return list(reader.find(wanted, cursor=None, limit=limit).items)
+    if "person" in asked:
+        try:
+            asked["person"] = reader.seek(asked["person"])
+        except PersonInvalid as invalid:
+            raise Stop(str(invalid), mend="--person nhs_number:9990000018") from None
+    wanted = Filters(**asked)
+    _append(settings, find_record(console_reader(), declared, wanted, verb=verb))
+    return reader, wanted
 
 
 def show_one(settings: Settings, identifier: str, *, use: str) -> dict[str, object]:
     """Return one exchange with all its records; the reading is recorded first."""
-    declared = _use(use)
+    declared = use_of(use)
     try:
         exchange = UUID(identifier)
     except ValueError:
@@ -96,7 +115,7 @@ def _open(settings: Settings) -> LogReader:
     return LogReader(directory=settings.audit_directory, keys=LogKeys(settings.keys_directory))
 
 
-def _use(use: str) -> Use:
+def use_of(use: str) -> Use:
     try:
         return Use(use)
     except ValueError:

@@ -23,10 +23,11 @@ from gateway.audit.access import (
     show_record,
 )
 from gateway.audit.entry import Kind, Record
+from gateway.audit.people import PersonInvalid
 from gateway.audit.search import Filters
 from gateway.audit.store import LogUnavailable
 from gateway.control.guard import Require
-from gateway.errors import AuditUnavailable, NotFound
+from gateway.errors import AuditUnavailable, MalformedRequest, NotFound
 
 PAGE_EXCHANGES_MAX: Final = 200
 """The most exchanges that one answer lists."""
@@ -55,25 +56,69 @@ class FindParameters(ReadParameters):
     from_: AwareDatetime | None = Field(default=None, alias="from", description="Inclusive.")
     until: AwareDatetime | None = Field(default=None, description="Exclusive.")
     organisation: Text | None = Field(default=None, description="Consumer or provider.")
+    consumer: Text | None = None
+    provider: Text | None = None
     client: Text | None = None
+    actor: Text | None = Field(default=None, description="User: the token's subject.")
+    source: Text | None = Field(default=None, description="Source address.")
+    token: Text | None = Field(default=None, description="Token identifier (`jti`).")
+    person: Text | None = Field(
+        default=None,
+        description="Somebody it was about, as `type:value`. Better sent in the body of "
+        "`/exchanges/search`: addresses are written down on their way.",
+    )
+    case: Text | None = Field(default=None, description="Case reference of the caller.")
     agreement: Text | None = None
+    version: Text | None = Field(default=None, description="Version of the agreement.")
+    rule: Text | None = None
+    instrument: Text | None = Field(default=None, description="With or without `@version`.")
+    instrument_ended: bool | None = None
     purpose: Text | None = None
     decision: Text | None = None
     reason: Text | None = None
     status: int | None = None
+    problem: Text | None = None
     service: Text | None = None
+    dataset: Text | None = None
+    operation: Text | None = Field(default=None, description="Method and route.")
     route: Text | None = None
+    action: Text | None = None
+    exemption: Text | None = None
+    subject_view: Text | None = None
+    opt_out: Text | None = None
+    trace: Text | None = None
+    ended: Text | None = Field(default=None, description="Kind of the last record.")
     alert: bool | None = None
+    break_glass: bool | None = None
+    leak: bool | None = None
+    document: Text | None = None
+    verb: Text | None = None
+    note: Text | None = None
+    about: Text | None = None
     kind: Kind | None = Field(default=None, description="Records of another kind than exchanges.")
     cursor: int | None = Field(default=None, ge=0)
     limit: int = Field(default=_PAGE_EXCHANGES, ge=1, le=PAGE_EXCHANGES_MAX)
 
-    def filters(self) -> Filters:
-        """Return what the search asks of an exchange."""
-        same = self.model_dump(exclude={"use", "cursor", "limit", "from_", "until"})
+    def filters(self, reader: LogReader) -> Filters:
+        """Return what the search asks of an exchange; of a person the tags alone."""
+        same = self.model_dump(exclude={"use", "cursor", "limit", "from_", "until", "person"})
+        try:
+            person = reader.seek(self.person) if self.person is not None else None
+        except PersonInvalid as invalid:
+            raise MalformedRequest(f"person: {invalid}.") from None
         return Filters(
-            from_us=_microseconds(self.from_), until_us=_microseconds(self.until), **same
+            from_us=_microseconds(self.from_),
+            until_us=_microseconds(self.until),
+            person=person,
+            **same,
         )
+
+
+class Indexed(_Model):
+    """How far the search index has come: what was recorded later is not found yet."""
+
+    next_index: int
+    at: int = Field(description="Time of the last indexed record, in microseconds since 1970.")
 
 
 class ExchangeList(_Model):
@@ -81,6 +126,7 @@ class ExchangeList(_Model):
 
     exchanges: list[dict[str, Any]]
     cursor: int | None = Field(description="Send it back to get the next page.")
+    indexed: Indexed
 
 
 def exchanges_router(reader: LogReader, log: AccessLog, secrets: SecretCheck) -> APIRouter:
@@ -88,15 +134,26 @@ def exchanges_router(reader: LogReader, log: AccessLog, secrets: SecretCheck) ->
     reading = Depends(Require(Permission.READ_EXCHANGES, secrets))
     router = APIRouter(prefix="/exchanges", tags=["exchanges"])
 
+    async def find_page(asked: FindParameters, principal: Principal) -> ExchangeList:
+        filters = await _read(asked.filters, reader)
+        await _record(log, find_record(_reader(principal), asked.use, filters))
+        page = await _read(reader.find, filters, cursor=asked.cursor, limit=asked.limit)
+        mark = Indexed(next_index=page.watermark.next_index, at=page.watermark.at_us)
+        return ExchangeList(exchanges=list(page.items), cursor=page.cursor, indexed=mark)
+
     @router.get("")
     async def find_exchanges(
         asked: Annotated[FindParameters, Query()], principal: Principal = reading
     ) -> ExchangeList:
         """Search the exchanges; the reading is recorded before anything is shown."""
-        filters = asked.filters()
-        await _record(log, find_record(_reader(principal), asked.use, filters))
-        page = await _read(reader.find, filters, cursor=asked.cursor, limit=asked.limit)
-        return ExchangeList(exchanges=list(page.items), cursor=page.cursor)
+        return await find_page(asked, principal)
+
+    @router.post("/search")
+    async def search_exchanges(
+        asked: FindParameters, principal: Principal = reading
+    ) -> ExchangeList:
+        """Search the exchanges with filters in the body, where no address names a person."""
+        return await find_page(asked, principal)
 
     @router.get("/{exchange_id}")
     async def show_exchange(

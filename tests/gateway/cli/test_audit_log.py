@@ -48,21 +48,24 @@ def test_finds_and_shows_what_was_recorded(new_home: NewHome) -> None:
     """An exchange is found by its facts and shown by its id."""
     settings = new_home.settings
     exchange = deny_one(settings)
-    found = find_exchanges(settings, {"reason": "RATE_LIMITED"}, limit=5, use="self_monitoring")
+    found = find_exchanges(
+        settings, {"reason": "RATE_LIMITED"}, limit=5, use="self_monitoring"
+    ).items
     shown = show_one(settings, exchange, use="self_monitoring")
     assert [one["exchange_id"] for one in found] == [exchange]
     assert shown["status"] == 429
-    assert find_exchanges(settings, {"reason": "OK"}, limit=5, use="self_monitoring") == []
+    nothing = find_exchanges(settings, {"reason": "OK"}, limit=5, use="self_monitoring")
+    assert nothing.items == ()
 
 
 def test_a_list_holds_no_personal_section(new_home: NewHome) -> None:
     """The command line shows in a list what the API shows, and opens no section for it."""
     deny_one(new_home.settings)
-    (found,) = find_exchanges(new_home.settings, {}, limit=5, use="self_monitoring")
+    (found,) = find_exchanges(new_home.settings, {}, limit=5, use="self_monitoring").items
     assert "sections" not in found
     (found,) = find_exchanges(
         new_home.settings, {"client": "council-app"}, limit=5, use="self_monitoring"
-    )
+    ).items
     assert "sections" not in found
 
 
@@ -75,7 +78,7 @@ def test_the_reader_is_the_user_of_the_operating_system(
     show_one(new_home.settings, exchange, use="self_monitoring")
     (reading,) = find_exchanges(
         new_home.settings, {"kind": "log.access"}, limit=1, use="self_monitoring"
-    )
+    ).items
     # The newest reading is the search itself, which is recorded before it is answered.
     entries = reading["entries"]
     assert isinstance(entries, list)

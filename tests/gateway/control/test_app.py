@@ -45,6 +45,7 @@ def test_every_route_names_its_permission(control: Control) -> None:
         "/agreements": Permission.READ_AGREEMENTS,
         "/agreements/{agreement_id}": Permission.READ_AGREEMENTS,
         "/exchanges": Permission.READ_EXCHANGES,
+        "/exchanges/search": Permission.READ_EXCHANGES,
         "/exchanges/{exchange_id}": Permission.READ_EXCHANGES,
         "/audit/v1": Permission.PUBLIC,
         "/audit/v1/{shard}/checkpoint": Permission.PUBLIC,

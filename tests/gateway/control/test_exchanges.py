@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.audit.access import Use
@@ -12,6 +14,7 @@ from gateway.clock import new_uuid7, system_time_us, uuid_text
 from tests.control_listener import Control
 
 SUBJECT = "9990000018"
+PEOPLE: dict[str, object] = {"type": "nhs_number", "ids": [SUBJECT]}
 
 
 def denial(exchange: bytes, *, agreement: str = "DSA-2020-0001", client: str = "app") -> Record:
@@ -122,3 +125,33 @@ def test_without_a_record_nothing_is_shown(control: Control) -> None:
         assert answer.status_code == 503
         assert answer.json()["type"] == "/problems/audit-unavailable"
         assert SUBJECT not in answer.text
+
+
+def test_a_person_is_sought_by_tag(control: Control) -> None:
+    """By address or in the body: what is recorded is a tag, and no answer repeats the value."""
+    named = denial(new_uuid7())
+    control.written.append(replace(named, sections={**named.sections, "subject": PEOPLE}))
+    control.written.append(denial(new_uuid7()))
+    sought = f"nhs_number:{SUBJECT[:3]} {SUBJECT[3:6]} {SUBJECT[6:]}"
+    (by_address,) = control.get(f"/api/v1/exchanges?person={sought}")
+    in_body = control.post("/api/v1/exchanges/search", {"person": sought, "decision": "deny"})
+
+    for answer in (by_address, in_body):
+        (found,) = answer.json()["exchanges"]
+        assert found["exchange_id"] == uuid_text(named.exchange or b"")
+        assert answer.json()["indexed"]["next_index"] >= 4
+        assert SUBJECT not in answer.text
+    assert SUBJECT not in str(readings(control))
+    sealed = readings(control)[0]["sections"]
+    assert isinstance(sealed, dict)
+    assert sealed["payload"]["person"].startswith("nhs_number:")
+
+
+@pytest.mark.parametrize("person", [SUBJECT, "nhs_number:", "NHS:1"])
+def test_a_person_that_is_none_is_refused_and_not_repeated(control: Control, person: str) -> None:
+    """The problem says the form, and the log records no search."""
+    answer = control.post("/api/v1/exchanges/search", {"person": person})
+
+    assert answer.status_code == 400
+    assert readings(control) == []
+    assert f"{SUBJECT}." not in answer.json()["detail"].replace("such as nhs_number:9990000018", "")
