@@ -12,6 +12,7 @@ from pysqlite3 import dbapi2 as sqlite
 
 from gateway.audit.entry import KIND_CODES, Kind
 from gateway.audit.grants import GRANT_TABLES, find_grant, use_grant
+from gateway.audit.holds import HOLD_TABLES
 from gateway.audit.locks import FileLock
 from gateway.audit.seal import Sealed
 from gateway.audit.store import (
@@ -28,8 +29,10 @@ from gateway.audit.store import (
     LogBusy,
     LogFrozen,
     LogUnavailable,
+    Overtaken,
     Position,
     RecordRepeated,
+    Statement,
 )
 from gateway.clock import monotonic_s, system_time_us
 
@@ -148,7 +151,7 @@ def provision(directory: Path, origin: str, first: Sealed, empty_root: bytes) ->
             db = open_database(path)
             try:
                 _create(db, origin, first, empty_root)
-                for statement in GRANT_TABLES:
+                for statement in (*GRANT_TABLES, *HOLD_TABLES):
                     db.execute(statement)
                 found = db.execute("SELECT origin FROM audit_head").fetchone()[0]
             finally:
@@ -365,9 +368,19 @@ class SqliteStore:
             if isinstance(change, GrantUse):
                 use_grant(self._db, change)
                 continue
+            if isinstance(change, Statement):
+                self._run(change)
+                continue
             key, add, maximum = change
             if not self._db.execute(_CHANGE_COUNTER, (key, add, maximum)).rowcount:
                 raise CounterExceeded(key)
+
+    def _run(self, statement: Statement) -> None:
+        # Only what may overwrite a key pays for it: SQLite then zeroes what a row leaves behind.
+        self._db.execute("PRAGMA secure_delete = ON")
+        changed = self._db.execute(statement.sql, statement.values).rowcount
+        if statement.rows not in (None, changed):
+            raise Overtaken("what was to be changed has changed meanwhile")
 
 
 def _record_row(index: int, sealed: Sealed) -> tuple[object, ...]:

@@ -82,6 +82,12 @@ class AlreadyClosed(AppendRefused):
     code: ClassVar[str] = "already-closed"
 
 
+class Overtaken(AppendRefused):
+    """What a `Statement` was to change is not as it was when the change was planned."""
+
+    code: ClassVar[str] = "overtaken"
+
+
 class Claim(NamedTuple):
     """A key that one record alone may hold until `expires_at_us` (system time)."""
 
@@ -130,8 +136,20 @@ class GrantUse(NamedTuple):
     subjects_max: int
 
 
-Change = CounterChange | GrantUse
-"""What a record changes in the durable counts."""
+class Statement(NamedTuple):
+    """A change of what lies beside the records, in SQL that every store takes; no exchange has one.
+
+    The record is refused (Overtaken) unless `rows` rows are changed; None is any number of them.
+    What it overwrites or deletes may be a key: it is then gone from the store's own pages.
+    """
+
+    sql: str
+    values: Sequence[object]
+    rows: int | None = 1
+
+
+Change = CounterChange | GrantUse | Statement
+"""What a record changes beside itself, in the transaction that stores it."""
 
 
 @hot_value(frozen=True, slots=True, kw_only=False)

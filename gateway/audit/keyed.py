@@ -1,0 +1,210 @@
+"""Records that still have keys of sealed sections: found, opened, and their keys wrapped anew."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any, Final, NamedTuple
+
+import orjson
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from gateway.audit.entry import (
+    EntryInvalid,
+    open_section,
+    section_context,
+    unpack_sections,
+    unwrap_keys,
+    wrapping_context,
+)
+from gateway.audit.keys import LogKeys
+from gateway.audit.people import Person, normalise
+from gateway.clock import random_bytes
+
+SUBJECT: Final = "subject"
+"""The section that names people."""
+ROWS_PER_READ: Final = 1_000
+BEGINNINGS_REMEMBERED_MAX: Final = 50_000
+
+_NONCE_BYTES: Final = 12
+_FIRST_ID: Final = b""
+_COLUMNS: Final = """
+SELECT r.leaf_index, r.record_id, r.exchange, r.t, r.sections, k.kek_id, k.wrapped
+FROM audit_record AS r JOIN audit_key AS k ON k.leaf_index = r.leaf_index"""
+
+Connection = Any
+
+
+class KeyedRow(NamedTuple):
+    """A record with the keys it has left; `day` is that of the key that wraps them."""
+
+    index: int
+    record_id: bytes
+    exchange: bytes | None
+    at_us: int
+    sections: bytes
+    day: int
+    wrapped: bytes
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The sections that can still be opened with the day's key."""
+        return wrapped_names(self.wrapped)
+
+    def core(self) -> dict[str, Any]:
+        """Return the clear section."""
+        return core_of(self.sections)
+
+
+class Beginning(NamedTuple):
+    """What the first record of an exchange says of all: its agreement, and how long it is kept."""
+
+    agreement: str | None
+    kept_for: str | None
+
+
+def wrapped_names(wrapped: bytes) -> tuple[str, ...]:
+    """Return the names of the sections whose keys are wrapped here."""
+    return tuple(wrapped[1 : 1 + wrapped[0]].decode().split(","))
+
+
+def core_of(sections: bytes) -> dict[str, Any]:
+    """Return the clear section of a stored block."""
+    for section in unpack_sections(sections):
+        if section.name == "core":
+            core: dict[str, Any] = orjson.loads(section.body)
+            return core
+    return {}
+
+
+def rewrapped(kek: bytes, origin: str, row: KeyedRow, keep: Collection[str]) -> bytes:
+    """Return the keys of the sections `keep` alone, wrapped anew; raises EntryInvalid if changed.
+
+    The layout is told at `entry.unwrap_keys`.
+    """
+    keys = unwrap_keys(kek, origin, row.record_id, row.wrapped)
+    names = [name for name in row.names if name in keep]
+    listed = ",".join(names).encode()
+    nonce = random_bytes(_NONCE_BYTES)
+    context = wrapping_context(origin, row.record_id, listed)
+    body = AESGCM(kek).encrypt(nonce, b"".join([keys[name] for name in names]), context)
+    return bytes([len(listed)]) + listed + nonce + body
+
+
+def keyed_rows(
+    db: Connection, *, after: bytes = _FIRST_ID, until: bytes | None = None
+) -> Iterator[KeyedRow]:
+    """Yield the records that have keys, by identifier and so about by time, a few at a time.
+
+    `after` is the identifier to go on behind, `until` the one to stop before.
+    """
+    while True:
+        bound, values = ("", ()) if until is None else (" AND r.record_id < ?", (until,))
+        rows = db.execute(
+            f"{_COLUMNS} WHERE r.record_id > ?{bound} ORDER BY r.record_id LIMIT {ROWS_PER_READ}",
+            (after, *values),
+        ).fetchall()
+        yield from map(KeyedRow._make, rows)
+        if len(rows) < ROWS_PER_READ:
+            return
+        after = rows[-1][1]
+
+
+def rows_of_exchange(db: Connection, exchange: bytes) -> list[KeyedRow]:
+    """Return the records of one exchange, or the one of no exchange with this identifier.
+
+    Identifiers are UUIDv7: no record of an exchange is made long before it.
+    """
+    made_ms = int.from_bytes(exchange[:6], "big")
+    earliest = max(0, made_ms - SKEW_MS).to_bytes(6, "big")
+    rows = db.execute(
+        f"{_COLUMNS} WHERE r.record_id >= ? AND r.exchange = ? ORDER BY r.record_id",
+        (earliest, exchange),
+    ).fetchall()
+    if not rows:
+        alone = f"{_COLUMNS} WHERE r.record_id = ? AND r.exchange IS NULL"
+        rows = db.execute(alone, (exchange,)).fetchall()
+    return [KeyedRow._make(row) for row in rows]
+
+
+class Opener:
+    """Opens sealed sections with the day keys of the log, each of which is fetched once."""
+
+    def __init__(self, db: Connection, keys: LogKeys) -> None:
+        """Open the sections of the log that `db` reads."""
+        self.origin: str = db.execute("SELECT origin FROM audit_head").fetchone()[0]
+        self._keys = keys
+        self._days: dict[int, bytes | None] = {}
+
+    def day_key(self, day: int) -> bytes | None:
+        """Return a day's key, or None once it was destroyed."""
+        if day not in self._days:
+            self._days[day] = self._keys.find_day_key(day)
+        return self._days[day]
+
+    def section(self, row: KeyedRow, name: str) -> dict[str, Any] | None:
+        """Return a sealed section, or None where it is erased; raises EntryInvalid if changed."""
+        kek = self.day_key(row.day) if name in row.names else None
+        if kek is None:
+            return None
+        key = unwrap_keys(kek, self.origin, row.record_id, row.wrapped)[name]
+        context = section_context(self.origin, row.record_id, name)
+        for section in unpack_sections(row.sections):
+            if section.name == name:
+                opened: dict[str, Any] = orjson.loads(open_section(key, context, section.body)[1])
+                return opened
+        raise EntryInvalid(f"a key of a section {name} that is not there")
+
+
+class Beginnings:
+    """What the first records of exchanges say, for their later records."""
+
+    def __init__(self, db: Connection) -> None:
+        """Look things up in the log that `db` reads."""
+        self._db = db
+        self._known: dict[bytes, Beginning] = {}
+
+    def of(self, row: KeyedRow) -> Beginning:
+        """Return what holds for a record; nothing is said of one that belongs to no exchange."""
+        if row.exchange is None:
+            return _NO_BEGINNING
+        found = self._known.get(row.exchange)
+        if found is None:
+            if len(self._known) >= BEGINNINGS_REMEMBERED_MAX:
+                self._known.clear()
+            found = self._known[row.exchange] = self._find(row.core())
+        return found
+
+    def _find(self, core: dict[str, Any]) -> Beginning:
+        if "intent" in core:
+            first = self._db.execute(
+                "SELECT sections FROM audit_record WHERE leaf_index = ?", (core["intent"],)
+            ).fetchone()
+            core = core_of(first[0]) if first else {}
+        return Beginning(core.get("agreement"), core.get("kept_for"))
+
+
+def exchanges_about(db: Connection, people: Collection[Person], opener: Opener) -> set[bytes]:
+    """Return the exchanges, and records of none, that name one of `people`.
+
+    Every record that can be opened is looked at, so that nobody is missed whom no index knows.
+    """
+    if not people:
+        return set()
+    types = {person.id_type for person in people}
+    found: set[bytes] = set()
+    for row in keyed_rows(db):
+        whole = row.exchange or row.record_id
+        if whole in found or SUBJECT not in row.names:
+            continue
+        named = opener.section(row, SUBJECT) or {}
+        id_type = named.get("type")
+        if id_type in types and any(
+            Person(id_type, normalise(id_type, one)) in people for one in named.get("ids", ())
+        ):
+            found.add(whole)
+    return found
+
+
+SKEW_MS: Final = 60_000
+"""How far the clocks of two writers may be apart."""
+_NO_BEGINNING: Final = Beginning(None, None)
