@@ -107,6 +107,11 @@ def mirror_record(reader: Reader, shard: str) -> Record:
     return _record(reader, Use.INTEGRITY_AND_SECURITY, what, {})
 
 
+def look_record(reader: Reader, verb: str, asked: Mapping[str, object]) -> Record:
+    """Return the record that `reader` looks at what an erasure or a hold is to touch."""
+    return _record(reader, Use.VERIFY_LAWFULNESS, {"verb": verb}, asked)
+
+
 def _record(
     reader: Reader, use: Use, what: Mapping[str, object], asked: Mapping[str, object]
 ) -> Record:

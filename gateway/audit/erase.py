@@ -97,7 +97,7 @@ class Order:
 class Slot(NamedTuple):
     """One record's keys that are to go, and the change that makes them go."""
 
-    index: int
+    leaf_index: int
     sections: tuple[str, ...]
     change: Statement
 
@@ -173,14 +173,14 @@ def slot_of(row: KeyedRow, names: Collection[str], opener: Opener) -> Slot | Non
     keep = [name for name in row.names if name not in names]
     if not keep:
         sql = "DELETE FROM audit_key WHERE leaf_index = ? AND wrapped = ?"
-        return Slot(row.index, row.names, Statement(sql, (row.index, row.wrapped)))
+        return Slot(row.leaf_index, row.names, Statement(sql, (row.leaf_index, row.wrapped)))
     kek = opener.day_key(row.day)
     if kek is None:  # gone with its day's key
         return None
     wrapped = rewrapped(kek, opener.origin, row, keep)
     sql = "UPDATE audit_key SET wrapped = ? WHERE leaf_index = ? AND wrapped = ?"
     gone = tuple(name for name in row.names if name in names)
-    return Slot(row.index, gone, Statement(sql, (wrapped, row.index, row.wrapped)))
+    return Slot(row.leaf_index, gone, Statement(sql, (wrapped, row.leaf_index, row.wrapped)))
 
 
 def count(place: Path, keys: LogKeys, selection: Selection, agreements: Collection[str]) -> Tally:
@@ -279,12 +279,12 @@ def _selected(db: Connection, selection: Selection, opener: Opener) -> Iterator[
 def _told(slots: Sequence[Slot]) -> list[dict[str, Any]]:
     """Return indices by sections, runs of indices as first and last."""
     by_sections: dict[tuple[str, ...], list[list[int]]] = {}
-    for slot in sorted(slots, key=lambda one: one.index):
+    for slot in sorted(slots, key=lambda one: one.leaf_index):
         runs = by_sections.setdefault(slot.sections, [])
-        if runs and runs[-1][1] == slot.index - 1:
-            runs[-1][1] = slot.index
+        if runs and runs[-1][1] == slot.leaf_index - 1:
+            runs[-1][1] = slot.leaf_index
         else:
-            runs.append([slot.index, slot.index])
+            runs.append([slot.leaf_index, slot.leaf_index])
     return [
         {"sections": list(names), "indices": runs} for names, runs in sorted(by_sections.items())
     ]

@@ -37,7 +37,7 @@ Connection = Any
 class KeyedRow(NamedTuple):
     """A record with the keys it has left; `day` is that of the key that wraps them."""
 
-    index: int
+    leaf_index: int
     record_id: bytes
     exchange: bytes | None
     at_us: int

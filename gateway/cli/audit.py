@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.cli.audit_erase import erase
 from gateway.cli.audit_filters import Filtered, filtered
+from gateway.cli.audit_hold import hold
 from gateway.cli.audit_reindex import reindex
 from gateway.cli.audit_shard import shard
 from gateway.cli.options import Home, Json, settings_of
@@ -21,6 +23,8 @@ audit = typer.Typer(no_args_is_help=True, help="Search, show and verify the audi
 audit.add_typer(shard, name="shard")
 
 audit.command("reindex")(reindex)
+audit.command("erase")(erase)
+audit.add_typer(hold, name="hold")
 
 Use = Annotated[
     str,
