@@ -10,12 +10,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.audit.entry import KEY_BYTES
 from gateway.audit.note import Signer
+from gateway.audit.receipts import ReceiptSigner
 from gateway.clock import new_uuid7, random_bytes
 
 _SIGNING: Final = "log-signing.key"
 _KEY_ENCRYPTION: Final = "log-day-{day}.key"
 _SUBJECT: Final = "log-subject-{year}.key"
 _STATE: Final = "log-state.key"
+_RECEIPT: Final = "log-receipt.key"
 
 
 class KeyFileUnusable(Exception):
@@ -23,7 +25,7 @@ class KeyFileUnusable(Exception):
 
 
 class LogKeys:
-    """The keys of one log: signing, state, a key-encryption key per day, a subject key per year.
+    """The keys of one log: signing, receipts, state, one to wrap keys a day, one of people a year.
 
     Deleting a day's key erases what every record of that day had sealed; deleting a year's
     subject key unlinks its data subjects. Neither touches a proof.
@@ -43,6 +45,11 @@ class LogKeys:
         """Return the key that signs this log's checkpoints, or None where there is none yet."""
         seed = self._read(self._directory / _SIGNING)
         return Signer(origin, Ed25519PrivateKey.from_private_bytes(seed)) if seed else None
+
+    def receipt_signer(self, origin: str) -> ReceiptSigner:
+        """Return the key that signs this log's receipts, made at the first call."""
+        seed = self._read_or_create(_RECEIPT)
+        return ReceiptSigner(origin, Ed25519PrivateKey.from_private_bytes(seed))
 
     def day_key(self, day: int) -> bytes:
         """Return the key-encryption key of a day (days since 1970), made at the first call."""

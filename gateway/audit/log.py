@@ -18,6 +18,7 @@ from gateway.audit.instances import Instance
 from gateway.audit.keys import LogKeys
 from gateway.audit.merkle import EMPTY_ROOT
 from gateway.audit.note import Verifier
+from gateway.audit.receipts import ReceiptSigner
 from gateway.audit.seal import Sealer
 from gateway.audit.sqlite import SqliteStore, database_path, provision
 from gateway.audit.start import check_start
@@ -83,10 +84,12 @@ class AuditLog:
         path: Path,
         instance: Instance,
         tagger: Tagger,
+        receipts: ReceiptSigner,
     ) -> None:
         """Join the parts; use `open_log`."""
         self.path = path
         self.tagger = tagger
+        self.receipts = receipts
         self.figures = LogFigures()
         self._store = store
         self._sealer = sealer
@@ -343,26 +346,28 @@ def open_log(directory: Path, *, origin: str, instance: str, keys: LogKeys) -> A
     LogFrozen where the log contradicts a signed head, which freezes it for all other processes too,
     and LogUnavailable where it cannot be opened.
     """
-    verifier = keys.signer(origin).verifier
+    verifier, receipts = keys.signer(origin).verifier, keys.receipt_signer(origin)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     check_start(database_path(directory, origin), verifier)
     sealer = Sealer(origin, keys)
-    opening = sealer.seal(opening_record(verifier))
+    opening = sealer.seal(opening_record(verifier, receipts))
     path = provision(directory, origin, opening, EMPTY_ROOT)
     thaw(directory)
     present = Instance(directory, label=instance)
     store = SqliteStore(path, instance=present.name)
-    return AuditLog(store, sealer, path=path, instance=present, tagger=Tagger(keys.state_key()))
+    tagger = Tagger(keys.state_key())
+    return AuditLog(store, sealer, path=path, instance=present, tagger=tagger, receipts=receipts)
 
 
-def opening_record(verifier: Verifier, **more: object) -> Record:
-    """Return the first record of a shard: its origin and key, and `more` about how it began."""
+def opening_record(verifier: Verifier, receipts: ReceiptSigner, **more: object) -> Record:
+    """Return the first record of a shard: its origin, its keys, and `more` about how it began."""
+    known = {"origin": verifier.name, "vkey": verifier.vkey(), **receipts.announced()}
     return Record(
         record_id=new_uuid7(),
         kind=Kind.OPEN,
         exchange=None,
         at_us=system_time_us(),
-        sections={"core": {"origin": verifier.name, "vkey": verifier.vkey(), **more}},
+        sections={"core": {**known, **more}},
     )
 
 
@@ -377,7 +382,12 @@ def open_frozen(
     tagger = Tagger(keys.state_key())
     path = database_path(directory, origin)
     log = AuditLog(
-        FrozenStore(failure), Sealer(origin, keys), path=path, instance=present, tagger=tagger
+        FrozenStore(failure),
+        Sealer(origin, keys),
+        path=path,
+        instance=present,
+        tagger=tagger,
+        receipts=keys.receipt_signer(origin),
     )
     log.refuse(failure)
     return log

@@ -158,7 +158,7 @@ class Following:
     contradiction: str | None
     actor: Mapping[str, str]
 
-    def record(self, verifier: Verifier) -> Record:
+    def record(self, keys: LogKeys) -> Record:
         """Return that record."""
         said = {
             "previous": self.previous,
@@ -166,7 +166,8 @@ class Following:
             "contradiction": self.contradiction,
         }
         known = {name: value for name, value in said.items() if value is not None}
-        record = opening_record(verifier, **known)
+        verifier = keys.signer(self.origin).verifier
+        record = opening_record(verifier, keys.receipt_signer(self.origin), **known)
         return replace(record, sections={**record.sections, "actor": self.actor})
 
 
@@ -281,8 +282,7 @@ def _begin(directory: Path, following: Following, ended: Path, keys: LogKeys) ->
     """Make the next shard whole, under another name, and give it its place in one step."""
     draft = directory / _DRAFT_FOLDER
     shutil.rmtree(draft, ignore_errors=True)
-    verifier = keys.signer(following.origin).verifier
-    opening = Sealer(following.origin, keys).seal(following.record(verifier))
+    opening = Sealer(following.origin, keys).seal(following.record(keys))
     try:
         made = provision(draft, following.origin, opening, EMPTY_ROOT)
         db = open_database(made)

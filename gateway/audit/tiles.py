@@ -1,13 +1,46 @@
-"""Tiles of C2SP tlog-tiles: their paths, and the tree's hashes computed from stored ones."""
+"""What a log gives out besides its checkpoints, and the command that checks what it gave.
+
+Tiles are those of C2SP tlog-tiles: their paths, and the tree's hashes computed from stored ones.
+Proved records are entries with their proofs, in one JSON text; receipts are signed promises. `run`
+is the command of an auditor, who has this module and four others (docs/verifying-the-log.md).
+"""
 
 from __future__ import annotations
 
+import argparse
 import re
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from gateway.audit.merkle import EMPTY_ROOT, node_hash, root_of, split_point
+from gateway.audit.entry import Entry, EntryInvalid, Kind, commit, commitment_text, parse_entry
+from gateway.audit.merkle import (
+    EMPTY_ROOT,
+    CannotTell,
+    ProofInvalid,
+    Receipt,
+    ReceiptInvalid,
+    leaf_hash,
+    node_hash,
+    open_receipt,
+    read_base64url,
+    read_json_object,
+    read_receipt_key,
+    read_receipt_keys,
+    root_of,
+    split_point,
+)
+from gateway.audit.note import (
+    Checkpoint,
+    NoteInvalid,
+    Policy,
+    Verifier,
+    check_consistency,
+    check_proof,
+)
 
 TILE_BITS: Final = 8
 TILE_WIDTH: Final = 1 << TILE_BITS
@@ -15,6 +48,9 @@ TILE_WIDTH: Final = 1 << TILE_BITS
 # A tree has fewer than 2**63 leaves, so that no tile is higher than this or has a larger index.
 LEVEL_MAX: Final = 7
 INDEX_MAX: Final = 2 ** (63 - TILE_BITS) - 1
+PROVED_RECORDS_MAX: Final = 1_024
+# What announces the key of receipts as `receipt_key` in its `core`.
+ANNOUNCING: Final = frozenset({Kind.OPEN, Kind.CHANGE})
 
 _TILE_PATH: Final = re.compile(
     r"tile/(entries|[0-9]{1,2})/((?:x[0-9]{3}/){0,6}[0-9]{3})(?:\.p/([0-9]{1,3}))?", re.ASCII
@@ -23,6 +59,16 @@ _TILE_PATH: Final = re.compile(
 # Answers `count` hashes of tile level `level` from `first` on. A hash of level 0 is a leaf hash;
 # one of level l + 1 is the root of a full tile of level l.
 LevelHashes = Callable[[int, int, int], Sequence[bytes]]
+
+
+class Proved(NamedTuple):
+    """A record that a checkpoint was shown to cover, and those of its sections that were shown."""
+
+    place: int
+    entry: Entry
+    leaf_hash: bytes
+    checkpoint: Checkpoint
+    sections: Mapping[str, dict[str, object]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +164,59 @@ def completed_tiles(old_size: int, new_size: int, hashes: LevelHashes) -> Iterat
         level += 1
 
 
+def check_proved(unverified: str, policy: Policy) -> list[Proved]:
+    """Return the records of a JSON text of entries with their tlog-proofs, which show each.
+
+    Raises CannotTell where a proof is still to come, else NoteInvalid, ProofInvalid, EntryInvalid,
+    or ReceiptInvalid where the text is none of this kind.
+    """
+    listed = read_json_object(unverified.encode()).get("records")
+    if not isinstance(listed, list) or not 1 <= len(listed) <= PROVED_RECORDS_MAX:
+        raise ReceiptInvalid("not a list of records with their proofs")
+    proved: list[Proved] = []
+    for record in listed:
+        known = record if isinstance(record, dict) else {}
+        entry, proof = known.get("entry"), known.get("proof", 0)
+        if not isinstance(entry, str) or not isinstance(proof, str | None):
+            raise ReceiptInvalid("not a record with its proof")
+        if proof is None:
+            raise CannotTell("no checkpoint covered the record yet when the proof was asked for")
+        leaf, parsed = leaf_hash(entry.encode()), parse_entry(entry.encode())
+        index, checkpoint = check_proof(proof, leaf, policy)
+        opened = _opened(parsed, known.get("opened", {}))
+        proved.append(Proved(index, parsed, leaf, checkpoint, opened))
+    return proved
+
+
+def _opened(entry: Entry, openings: object) -> dict[str, dict[str, object]]:
+    """Return the sections that are shown as salt and text, once they have their commitments."""
+    committed, sections = dict(entry.commitments), dict[str, dict[str, object]]()
+    for name, shown in openings.items() if isinstance(openings, dict) else ():
+        salt, body = (
+            shown.get(part) if isinstance(shown, dict) else 0 for part in ("salt", "body")
+        )
+        if not isinstance(salt, str) or not isinstance(body, str):
+            raise ReceiptInvalid("not an opened section")
+        commitment = commit(name, read_base64url(salt), body.encode())
+        if commitment_text(commitment) != committed.get(name):
+            raise EntryInvalid(f"the section {name} does not have its commitment")
+        sections[name] = read_json_object(body.encode())
+    return sections
+
+
+def check_kept(receipt: Receipt, proved: Iterable[Proved]) -> Proved:
+    """Return the record that a receipt promised; raise ProofInvalid if it is not among `proved`.
+
+    A signed receipt whose record is not in the log at its index is evidence against the log.
+    """
+    for record in proved:
+        what = (record.checkpoint.origin, record.place, record.leaf_hash)
+        promised = (receipt.origin, receipt.place, receipt.leaf_hash)
+        if what == promised and record.entry.exchange == receipt.exchange:
+            return record
+    raise ProofInvalid("the record that the receipt promises is not among those that are proved")
+
+
 def _index_path(index: int) -> str:
     groups = [f"{index % 1000:03d}"]
     while index := index // 1000:
@@ -127,3 +226,99 @@ def _index_path(index: int) -> str:
 
 def _width_suffix(width: int) -> str:
     return "" if width == TILE_WIDTH else f".p/{width}"
+
+
+def run(words: Sequence[str]) -> int:
+    """Check what a log gave out; return 0 where it holds, 1 where not, 2 where it cannot be told.
+
+    Standard output has what was shown, a sentence a line; standard error why it was not.
+    """
+    parser = argparse.ArgumentParser(prog="verify", description=run.__doc__)
+    parser.add_argument("what", choices=("proof", "receipt", "consistency"))
+    parser.add_argument("file", help="proofs, a receipt, or a proof of consistency")
+    for option, told in _OPTIONS.items():
+        parser.add_argument(option, help=told)
+    asked = parser.parse_args(words)
+    checks = {"proof": _proof_shows, "receipt": _receipt_shows, "consistency": _consistency_shows}
+    try:
+        shown = checks[asked.what](_read(asked.file), asked)
+    except CannotTell as unclear:
+        sys.stderr.write(f"cannot tell: {unclear}\n")
+        return 2
+    except ValueError as invalid:
+        sys.stderr.write(f"INVALID: {invalid}\n")
+        return 1
+    sys.stdout.write("".join([f"{line}\n" for line in (*shown, "verified")]))
+    return 0
+
+
+_OPTIONS: Final = {
+    "--vkey": "the log's key, as its publisher gives it",
+    "--policy": "file of the logs and witnesses to trust (C2SP tlog-policy)",
+    "--entry": "proof: file of the entry, where the proof is a tlog-proof",
+    "--old": "consistency: file of the earlier checkpoint",
+    "--jwks": "receipt: file of the receipt keys, as a JWK Set",
+    "--announced": "receipt: file in which the log proves that it announced its receipt key",
+    "--key": "receipt: the one key, as the x of its JWK",
+    "--proof": "receipt: file of the exchange's proofs, to see whether the receipt was kept",
+}
+
+
+def _proof_shows(text: str, asked: argparse.Namespace) -> list[str]:
+    policy = _policy(asked)
+    if asked.entry is None:
+        return [_told(record) for record in check_proved(text, policy)]
+    entry = _read(asked.entry).encode()
+    parsed, leaf = parse_entry(entry), leaf_hash(entry)
+    return [
+        _told(Proved(index, parsed, leaf, head))
+        for index, head in [check_proof(text, leaf, policy)]
+    ]
+
+
+def _receipt_shows(text: str, asked: argparse.Namespace) -> list[str]:
+    receipt = open_receipt(text.strip(), _receipt_keys(asked))
+    promised = f"{receipt.origin} promised {receipt.kind} at index {receipt.place}"
+    if asked.proof is None:
+        return [f"{promised}; without --proof nobody can tell whether it is there"]
+    return [promised, _told(check_kept(receipt, check_proved(_read(asked.proof), _policy(asked))))]
+
+
+def _receipt_keys(asked: argparse.Namespace) -> Iterable[bytes]:
+    """Return the keys that were given, or those that the log itself announces."""
+    if asked.announced is not None:
+        announced = check_proved(_read(asked.announced), _policy(asked))
+        cores = [it.sections.get("core", {}) for it in announced if it.entry.kind in ANNOUNCING]
+        return [read_receipt_key(str(core.get("receipt_key"))) for core in cores]
+    try:
+        return [read_receipt_key(asked.key)] if asked.key else read_receipt_keys(_read(asked.jwks))
+    except ReceiptInvalid as unusable:
+        raise CannotTell(f"the receipt's keys are not usable: {unusable}") from None
+
+
+def _consistency_shows(text: str, asked: argparse.Namespace) -> list[str]:
+    old, new = check_consistency(_read(asked.old), text, _policy(asked))
+    return [f"{new.origin} of size {new.size} extends what it was at size {old.size}"]
+
+
+def _told(record: Proved) -> str:
+    head = record.checkpoint
+    return f"{record.entry.kind} at index {record.place} is in {head.origin} of size {head.size}"
+
+
+def _policy(asked: argparse.Namespace) -> Policy:
+    try:
+        if asked.policy is not None:
+            return Policy.parse(_read(asked.policy))
+        return Policy(logs=(Verifier.parse(asked.vkey or ""),))
+    except NoteInvalid as unusable:
+        raise CannotTell(f"give a usable --vkey or --policy: {unusable}") from None
+
+
+def _read(path: str | None) -> str:
+    if path is None:
+        raise CannotTell("a file is not given that this check needs")
+    try:
+        return Path(path).read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as unreadable:
+        raise CannotTell(f"{path} cannot be read: {unreadable}") from None

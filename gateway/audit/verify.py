@@ -1,12 +1,14 @@
 """Check a whole log offline: every byte against the tree, and the tree against its signed heads.
 
 Works on plain values, in one pass with flat memory, so that an auditor may bring them from
-anywhere; `reader.py` brings them from the log's file.
+anywhere; `reader.py` brings them from the log's file. Run as a program, it checks what a log gave
+out: proofs, receipts and checkpoints (docs/verifying-the-log.md).
 """
 
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -25,7 +27,7 @@ from gateway.audit.entry import (
 )
 from gateway.audit.merkle import EMPTY_ROOT, Frontier, root_of
 from gateway.audit.note import Checkpoint, NoteInvalid, Verifier, open_checkpoint, read_unsigned
-from gateway.audit.tiles import TILE_WIDTH
+from gateway.audit.tiles import TILE_WIDTH, run
 
 FAULTS_TOLD_MAX: Final = 1_000
 PROGRESS_EVERY: Final = 4_096
@@ -351,3 +353,7 @@ def _first_difference(stored: bytes, row: list[bytes]) -> int:
         if stored[position * 32 : position * 32 + 32] != leaf:
             return position
     return len(row) - 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(sys.argv[1:]))

@@ -61,7 +61,9 @@ def held(directory: Path) -> tuple[AuditLog, HeldStore]:
     instance = Instance(directory, label="held")
     tagger = Tagger(keys_in(directory).state_key())
     path = directory / "none"
-    return AuditLog(store, sealer, path=path, instance=instance, tagger=tagger), store
+    receipts = keys_in(directory).receipt_signer(ORIGIN)
+    log = AuditLog(store, sealer, path=path, instance=instance, tagger=tagger, receipts=receipts)
+    return log, store
 
 
 def test_what_comes_while_a_commit_runs_is_one_group(tmp_path: Path) -> None:
