@@ -96,7 +96,7 @@ async def conclude(
         return await _settle(exchange, ending, intent, log, instance=instance)
     except LogBusy:
         withheld = _withheld(ending)
-        settled = (*_people_today(exchange, withheld), *_grant_used(exchange, withheld, log))
+        settled = (*_settled_today(exchange, withheld), *_grant_used(exchange, withheld, log))
         with suppress(EntryInvalid):  # it is closed as indeterminate in the end
             record = records.outcome(exchange, withheld, intent, instance=instance)
             log.leave(record, counters=settled, releases=_released_by(exchange, withheld))
@@ -110,7 +110,7 @@ async def _settle(
 ) -> Ending:
     try:
         record = records.outcome(exchange, ending, intent, instance=instance)
-        settled = (*_people_today(exchange, ending), *_grant_used(exchange, ending, log))
+        settled = (*_settled_today(exchange, ending), *_grant_used(exchange, ending, log))
         released = _released_by(exchange, ending)
         await log.append(record, counters=settled, releases=released)
     except CounterExceeded:
@@ -123,7 +123,7 @@ async def _settle(
     else:
         return ending
     record = records.outcome(exchange, instead, intent, instance=instance)
-    await log.append(record, counters=_people_today(exchange, instead))
+    await log.append(record, counters=_settled_today(exchange, instead))
     return instead
 
 
@@ -196,13 +196,19 @@ def _people_reserved(exchange: Exchange) -> int:
     return max(1, len(request_subjects(exchange)))
 
 
-def _people_today(exchange: Exchange, ending: Ending) -> tuple[CounterChange, ...]:
-    """Settle the day's count of people: what the answer has, less what was reserved for it."""
-    maximum = exchange.decision.duties.subjects_per_day
-    add = ending.subjects_counted - _people_reserved(exchange) if maximum is not None else 0
-    if maximum is None or add == 0:
-        return ()
-    return (CounterChange(key=_day_key("subjects", exchange), add=add, maximum=maximum),)
+def _settled_today(exchange: Exchange, ending: Ending) -> tuple[CounterChange, ...]:
+    """Settle the day's counts: what the exchange used, less what was reserved for it."""
+    duties, changes = exchange.decision.duties, tuple[CounterChange, ...]()
+    if duties.requests_per_day is not None and not ending.sent:
+        key = _day_key("calls", exchange)
+        changes = (CounterChange(key=key, add=-1, maximum=duties.requests_per_day),)
+    if duties.subjects_per_day is None:
+        return changes
+    add = ending.subjects_counted - _people_reserved(exchange)
+    if add == 0:
+        return changes
+    key = _day_key("subjects", exchange)
+    return (*changes, CounterChange(key=key, add=add, maximum=duties.subjects_per_day))
 
 
 def _grant_used(exchange: Exchange, ending: Ending, log: AuditLog) -> tuple[Change, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from gateway.audit.store import CounterExceeded, Position
 from gateway.exchange.conclude import CLAIM_SLACK_S, claims_of, conclude, reserved_by
 from gateway.exchange.facts import Ending, Exchange
 from gateway.exchange.records import intent
+from policies.decision import Duties
 from tests.world import World, ask, open_world, other_worker
 
 
@@ -85,15 +87,25 @@ def test_people_of_a_day_are_counted_exactly(tmp_path: Path) -> None:
     asyncio.run(play())
 
 
-def test_what_was_reserved_and_not_used_is_given_back(tmp_path: Path) -> None:
-    """A day's number is not worn down by calls that gave nothing; a crash in between wears it."""
+@pytest.mark.parametrize(
+    "limited",
+    [
+        lambda duties: replace(duties, subjects_per_day=1),
+        lambda duties: replace(duties, requests_per_day=1),
+    ],
+    ids=["people", "calls"],
+)
+def test_what_was_reserved_and_not_used_is_given_back(
+    tmp_path: Path, limited: Callable[[Duties], Duties]
+) -> None:
+    """A day's number is not worn down by calls never sent; a crash in between wears it."""
 
     async def play() -> None:
         async with open_world(tmp_path) as world:
 
             async def begin() -> tuple[Exchange, Position]:
                 exchange = (await ask(world)).exchange
-                duties = replace(exchange.decision.duties, subjects_per_day=1)
+                duties = limited(exchange.decision.duties)
                 exchange = replace(exchange, decision=replace(exchange.decision, duties=duties))
                 record, counters = (
                     intent(exchange, instance="test"),
