@@ -16,11 +16,13 @@ from gateway.audit.follow import Follower
 from gateway.audit.integrate import Integrator
 from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog
+from gateway.audit.minding import Minder
 from gateway.audit.store import LogFrozen, LogUnavailable
 from gateway.audit.sweep import Sweeper
 from gateway.clock import new_uuid7
 from gateway.control.app import create_control
 from gateway.control.health import Readiness, Troubles
+from gateway.control.log_figures import log_metrics
 from gateway.data_plane import (
     Composition,
     DataPlane,
@@ -55,6 +57,16 @@ class ControlPlane:
     app: FastAPI
     keeper: SnapshotKeeper
     troubles: Troubles
+    log: AuditLog
+
+    @property
+    def failure(self) -> LogUnavailable | None:
+        """Why this process must be started anew: its log's store has failed, which it cannot mend.
+
+        A frozen log is no such reason: a fresh start would change nothing.
+        """
+        failure = self.log.failure
+        return None if isinstance(failure, LogFrozen) else failure
 
     @property
     def snapshot(self) -> Snapshot:
@@ -121,6 +133,7 @@ async def open_control_plane(composition: Composition) -> AsyncIterator[ControlP
         yield ControlPlane(
             keeper=keeper,
             troubles=troubles,
+            log=log,
             app=create_control(
                 registry=registry,
                 reader=LogReader(
@@ -128,7 +141,7 @@ async def open_control_plane(composition: Composition) -> AsyncIterator[ControlP
                 ),
                 log=log,
                 readiness=lambda: _readiness(log, keeper, troubles),
-                metrics=lambda: render_metrics(settings.run_directory),
+                metrics=lambda: render_metrics(settings.run_directory) + log_metrics(log),
             ),
         )
 
@@ -184,6 +197,10 @@ async def _taking_up_changes(control: ControlPlane, data: DataPlane) -> AsyncIte
 def _readiness(log: AuditLog, keeper: SnapshotKeeper, troubles: Troubles) -> Readiness:
     failure, refused = log.failure, keeper.refused
     troubles.report("log", f"The audit log takes no records: {failure}." if failure else None)
+    room = f"{log.room.free_bytes >> 20} MiB are free on the audit log's disk"
+    full = f"Nothing is exchanged: {room}." if log.room.refuses else None
+    troubles.report("disk", full)
+    troubles.warn("disk", f"Only {room}." if log.room.scarce and full is None else None)
     troubles.report(
         "configuration",
         f"The newest configuration is not in force: {refused.faults[0]}" if refused else None,
@@ -223,7 +240,8 @@ async def _keeping_the_log(
     integrating = loop.create_task(integrator.run(stop_reading, partial(report, "integrator")))
     following = loop.create_task(follower.run(stop_reading, report_follower))
     try:
-        yield
+        async with running(Minder(log).run()):
+            yield
     finally:
         # In this order, so that head and index cover what the last sweep has closed.
         stop_sweeping.set()

@@ -15,10 +15,11 @@ from connectors.base import Connector
 from connectors.discovery import open_connector
 from connectors.guard import GuardedConnector
 from connectors.secrets import SecretStore
+from gateway.audit.frozen_log import open_even_frozen
 from gateway.audit.keys import LogKeys
-from gateway.audit.log import AuditLog, open_frozen, open_log
+from gateway.audit.log import AuditLog
 from gateway.audit.reader import find_shards, shard_name
-from gateway.audit.store import LogFrozen, LogUnavailable
+from gateway.audit.store import LogUnavailable
 from gateway.clock import DecisionClock, SystemClock, system_time_us
 from gateway.database import open_engine
 from gateway.exchange.limits import RateLimiter
@@ -236,10 +237,7 @@ def open_audit_log(settings: Settings, *, instance: str) -> AuditLog:
     """
     keys = LogKeys(settings.keys_directory)
     origin, directory = log_origin(settings), settings.audit_directory
-    try:
-        return open_log(directory, origin=origin, instance=instance, keys=keys)
-    except LogFrozen as frozen:
-        return open_frozen(directory, origin=origin, instance=instance, keys=keys, failure=frozen)
+    return open_even_frozen(directory, origin=origin, instance=instance, keys=keys)
 
 
 def log_origin(settings: Settings) -> str:

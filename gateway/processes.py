@@ -85,6 +85,8 @@ def run_gateway(
         OSError: a listener's address cannot be used.
         LogUnavailable, RegistryUnavailable, DatabaseUnsuitable, SnapshotRefused: nothing was
             started.
+        LogUnavailable: the log's store failed later; the service manager is to start the gateway
+            again, which then recovers the log.
     """
     composition = Composition(
         settings=settings,
@@ -121,6 +123,8 @@ async def _supervise(composition: Composition, ready: Connection | None) -> None
                 revision=plane.snapshot.revision,
             )
         while not stop.is_set():
+            if plane.failure is not None:
+                raise plane.failure
             await asyncio.to_thread(plane.refresh)
             await workers.hand_over()
             await workers.look_after()

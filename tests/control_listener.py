@@ -44,6 +44,7 @@ class Control:
     secret: str
     metrics: Callable[[], bytes]
     reasons: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     written: list[Record] = field(default_factory=list)
     log_fails: bool = False
 
@@ -53,7 +54,7 @@ class Control:
             registry=self.registry,
             reader=LogReader(directory=self.directory / "audit", keys=self.keys),
             log=log,
-            readiness=lambda: Readiness(reasons=tuple(self.reasons)),
+            readiness=lambda: Readiness(reasons=tuple(self.reasons), warnings=tuple(self.warnings)),
             metrics=self.metrics,
         )
 

@@ -44,4 +44,4 @@ def is_alive(directory: Path, instance: str) -> bool:
 
 def instances_of(directory: Path) -> list[Path]:
     """Return the lock files of the log's instances; one about to be named is not among them."""
-    return [path for path in (directory / _FOLDER).glob("*") if not path.name.startswith(".")]
+    return [path for path in (directory / _FOLDER).iterdir() if not path.name.startswith(".")]

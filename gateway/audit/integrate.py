@@ -9,11 +9,12 @@ from typing import Final
 
 from pysqlite3 import dbapi2 as sqlite
 
+from gateway.audit.doubt import is_in_doubt
 from gateway.audit.freeze import freeze, frozen_reason
 from gateway.audit.keys import LogKeys
 from gateway.audit.locks import FileLock
 from gateway.audit.note import Checkpoint
-from gateway.audit.sqlite import LOCK_NAME, Connection, database_path, open_database
+from gateway.audit.sqlite import LOCK_NAME, Connection, database_path, failure_of, open_database
 from gateway.audit.store import LogFrozen, LogUnavailable
 from gateway.audit.tiles import Tile, completed_tiles, subtree_root
 from gateway.audit.tree import StoredTree, write_sealed_head
@@ -84,6 +85,8 @@ class Integrator:
         reason = frozen_reason(self._directory)
         if reason is not None:  # a head that is published now might replace one that proves more
             raise LogFrozen(reason)
+        if is_in_doubt(self._directory):
+            raise LogUnavailable("nothing is signed until the store has recovered from an error")
         try:
             return self._step()
         except LogFrozen as contradiction:
@@ -91,8 +94,10 @@ class Integrator:
                 self._db.execute("UPDATE audit_head SET state = 'frozen'")
             freeze(self._directory, str(contradiction))
             raise
-        except (sqlite.Error, OSError) as broken:
-            raise LogUnavailable(f"the audit tree cannot be grown: {broken}") from broken
+        except sqlite.Error as broken:
+            raise failure_of(broken, self._directory) from broken
+        except OSError as broken:
+            raise LogUnavailable(f"the audit log's head cannot be sealed: {broken}") from broken
 
     def close(self) -> None:
         """Close the files and give up the lead."""

@@ -11,14 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from gateway.audit.doubt import is_in_doubt
 from gateway.audit.entry import Kind, Record
-from gateway.audit.freeze import FrozenStore, frozen_reason, thaw
+from gateway.audit.freeze import frozen_reason, thaw
 from gateway.audit.grants import Tagger
+from gateway.audit.incident import Incident, incident_record, opening_record
 from gateway.audit.instances import Instance
 from gateway.audit.keys import LogKeys
 from gateway.audit.merkle import EMPTY_ROOT
-from gateway.audit.note import Verifier
 from gateway.audit.receipts import ReceiptSigner
+from gateway.audit.recovery import recover
+from gateway.audit.room import ESSENTIAL, Limits, Room
 from gateway.audit.seal import Sealer
 from gateway.audit.sqlite import SqliteStore, database_path, provision
 from gateway.audit.start import check_start
@@ -30,11 +33,12 @@ from gateway.audit.store import (
     Grant,
     LogBusy,
     LogFrozen,
+    LogFull,
     LogStore,
     LogUnavailable,
     Position,
 )
-from gateway.clock import monotonic_s, new_uuid7, system_time_us
+from gateway.clock import monotonic_s
 
 BATCH_RECORDS_MAX: Final = 256
 BATCH_BYTES_MAX: Final = 1 << 20
@@ -85,9 +89,11 @@ class AuditLog:
         instance: Instance,
         tagger: Tagger,
         receipts: ReceiptSigner,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
     ) -> None:
         """Join the parts; use `open_log`."""
         self.path = path
+        self.room = Room(path.parent, limits)
         self.tagger = tagger
         self.receipts = receipts
         self.figures = LogFigures()
@@ -152,9 +158,12 @@ class AuditLog:
     ) -> asyncio.Future[Position]:
         if self._failure is not None:
             raise type(self._failure)(*self._failure.args)
-        if len(self._queue) >= QUEUE_RECORDS_MAX:
+        full = self.room.refuses and record.kind not in ESSENTIAL
+        if full or len(self._queue) >= QUEUE_RECORDS_MAX:
             self.figures.busy += 1
             self._under_way.discard(record.exchange)
+            if full:
+                raise LogFull("the disk of the audit log has no room to begin anything")
             raise LogBusy("too many records wait for the audit log")
         future: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(record, claims, releases, counters, future, deadline_s))
@@ -180,6 +189,7 @@ class AuditLog:
     async def start(self) -> None:
         """Begin to commit; the log belongs to the running event loop from now on."""
         loop = asyncio.get_running_loop()
+        self.room.look()
         self._tasks = [
             loop.create_task(self._commit_groups()),
             loop.create_task(self._watch()),
@@ -279,6 +289,8 @@ class AuditLog:
         self._storing = group
         try:
             answers = await self._store.append(appends)
+        except LogFull as full:
+            await self._make_room(group, full)
         except LogBusy as busy:
             self._answer(group, [busy] * len(group))
         except LogUnavailable as failure:
@@ -290,6 +302,15 @@ class AuditLog:
             self._answer(group, answers)
         self._storing = ()
 
+    async def _make_room(self, group: Sequence[_Waiting], full: LogFull) -> None:
+        """Give the reserve to the ends of what has begun; these wait until they are late."""
+        kept = [item for item in group if item.record.kind in ESSENTIAL]
+        refused = [item for item in group if item.record.kind not in ESSENTIAL]
+        self._answer(refused, [full] * len(refused))
+        self._queue.extendleft(reversed(kept))
+        if not self.room.run_out():
+            await asyncio.sleep(WATCH_INTERVAL_S)
+
     async def _watch(self) -> None:
         """Answer what has waited past its deadline: it is not stored, nor will be.
 
@@ -298,9 +319,7 @@ class AuditLog:
         """
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
-            reason = frozen_reason(self.directory)
-            if reason is not None and self._failure is None:
-                self.refuse(LogFrozen(reason))
+            self._look_around()
             now_s = monotonic_s()
             late = [
                 item
@@ -312,6 +331,17 @@ class AuditLog:
                 self.figures.busy += len(late)
                 busy = LogBusy("the audit log did not answer in time")
                 self._answer(late, [busy] * len(late))
+
+    def _look_around(self) -> None:
+        """See what other processes found of the log, and how much room there is."""
+        self.room.look()
+        if self._failure is not None:
+            return
+        reason = frozen_reason(self.directory)
+        if reason is not None:
+            self.refuse(LogFrozen(reason))
+        elif is_in_doubt(self.directory):
+            self.refuse(LogUnavailable("the audit store failed in another process"))
 
     def _answer(
         self,
@@ -339,7 +369,9 @@ class AuditLog:
         self._answer(group, [failure] * len(group))
 
 
-def open_log(directory: Path, *, origin: str, instance: str, keys: LogKeys) -> AuditLog:
+def open_log(
+    directory: Path, *, origin: str, instance: str, keys: LogKeys, limits: Limits | None = None
+) -> AuditLog:
     """Open the log of `origin` in `directory`, made with its first record if it is not there.
 
     Every process opens its own. `instance` says which one in what operators read. Raises
@@ -353,41 +385,15 @@ def open_log(directory: Path, *, origin: str, instance: str, keys: LogKeys) -> A
     opening = sealer.seal(opening_record(verifier, receipts))
     path = provision(directory, origin, opening, EMPTY_ROOT)
     thaw(directory)
+    if is_in_doubt(directory):
+        recover(path, sealer.seal(incident_record(Incident.IO_ERROR)))
     present = Instance(directory, label=instance)
-    store = SqliteStore(path, instance=present.name)
-    tagger = Tagger(keys.state_key())
-    return AuditLog(store, sealer, path=path, instance=present, tagger=tagger, receipts=receipts)
-
-
-def opening_record(verifier: Verifier, receipts: ReceiptSigner, **more: object) -> Record:
-    """Return the first record of a shard: its origin, its keys, and `more` about how it began."""
-    known = {"origin": verifier.name, "vkey": verifier.vkey(), **receipts.announced()}
-    return Record(
-        record_id=new_uuid7(),
-        kind=Kind.OPEN,
-        exchange=None,
-        at_us=system_time_us(),
-        sections={"core": {**known, **more}},
-    )
-
-
-def open_frozen(
-    directory: Path, *, origin: str, instance: str, keys: LogKeys, failure: LogFrozen
-) -> AuditLog:
-    """Return a log that refuses everything with `failure`, and leaves the files as they are.
-
-    A gateway on it goes on answering, with 503, and tells its operator why.
-    """
-    present = Instance(directory, label=instance)
-    tagger = Tagger(keys.state_key())
-    path = database_path(directory, origin)
-    log = AuditLog(
-        FrozenStore(failure),
-        Sealer(origin, keys),
+    return AuditLog(
+        SqliteStore(path, instance=present.name),
+        sealer,
         path=path,
         instance=present,
-        tagger=tagger,
-        receipts=keys.receipt_signer(origin),
+        tagger=Tagger(keys.state_key()),
+        receipts=receipts,
+        limits=limits or Limits(),
     )
-    log.refuse(failure)
-    return log

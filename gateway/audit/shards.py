@@ -20,14 +20,16 @@ from pysqlite3 import dbapi2 as sqlite
 
 from gateway.audit.entry import Kind, Record
 from gateway.audit.freeze import thaw
+from gateway.audit.incident import opening_record
 from gateway.audit.instances import instances_of, is_alive
 from gateway.audit.integrate import Integrator
 from gateway.audit.keys import LogKeys, sync_directory
 from gateway.audit.locks import FileLock
-from gateway.audit.log import open_log, opening_record
+from gateway.audit.log import open_log
 from gateway.audit.merkle import EMPTY_ROOT
 from gateway.audit.note import Checkpoint, NoteInvalid, Verifier, open_checkpoint, read_unsigned
 from gateway.audit.reader import find_shards, shard_name, snapshot
+from gateway.audit.recovery import write_alone
 from gateway.audit.seal import Sealer
 from gateway.audit.sqlite import (
     LOCK_NAME,
@@ -36,7 +38,6 @@ from gateway.audit.sqlite import (
     open_database,
     open_for_reading,
     provision,
-    write_alone,
 )
 from gateway.audit.store import LogFrozen, LogUnavailable
 from gateway.audit.sweep import Sweeper
@@ -48,8 +49,9 @@ _FROZEN_STATE: Final = "frozen"
 _DRAFT_FOLDER: Final = "next"
 _STATE_TABLES: Final = (
     "audit_claim", "audit_counter", "audit_grant", "audit_grant_words", "audit_grant_subject",
+    "audit_hold",
 )  # fmt: skip
-"""What is true of the gateway and not of one shard: what was used up, counted and granted."""
+"""What is true of the gateway and not of one shard: what was used up, counted, granted and held."""
 
 
 class ShardBusy(Exception):

@@ -10,9 +10,11 @@ from typing import Any, Final
 
 from pysqlite3 import dbapi2 as sqlite
 
+from gateway.audit.doubt import prepare_doubt, set_doubt
 from gateway.audit.entry import KIND_CODES, Kind
 from gateway.audit.grants import GRANT_TABLES, find_grant, use_grant
 from gateway.audit.holds import HOLD_TABLES
+from gateway.audit.keys import sync_directory
 from gateway.audit.locks import FileLock
 from gateway.audit.seal import Sealed
 from gateway.audit.store import (
@@ -28,6 +30,7 @@ from gateway.audit.store import (
     GrantUse,
     LogBusy,
     LogFrozen,
+    LogFull,
     LogUnavailable,
     Overtaken,
     Position,
@@ -55,6 +58,9 @@ CACHE_KIB: Final = 16_384
 CHECKPOINT_PAGES: Final = 4_000
 
 LOCK_NAME: Final = "audit.lock"
+
+# The low byte of SQLite's extended error codes is the kind of error.
+_PRIMARY_CODE: Final = 0xFF
 
 # Of the states of a shard, the only one that takes records.
 OPEN_STATE: Final = "open"
@@ -86,8 +92,8 @@ CREATE TABLE audit_checkpoint (
     made_at INTEGER NOT NULL) STRICT;
 """
 
-_INSERT_RECORD: Final = "INSERT INTO audit_record VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_INSERT_KEY: Final = "INSERT INTO audit_key VALUES (?, ?, ?)"
+INSERT_RECORD: Final = "INSERT INTO audit_record VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_KEY: Final = "INSERT INTO audit_key VALUES (?, ?, ?)"
 _INSERT_OPEN: Final = "INSERT INTO audit_open VALUES (?, ?, ?, ?)"
 _TAKE_CLAIM: Final = """
 INSERT INTO audit_claim VALUES (?1, ?2)
@@ -148,6 +154,7 @@ def provision(directory: Path, origin: str, first: Sealed, empty_root: bytes) ->
     lock = FileLock(directory / LOCK_NAME)
     try:
         with lock:
+            prepare_doubt(directory)
             db = open_database(path)
             try:
                 _create(db, origin, first, empty_root)
@@ -173,29 +180,20 @@ def _create(db: Connection, origin: str, first: Sealed, empty_root: bytes) -> No
         db.execute(statement)
     db.execute("INSERT INTO audit_head VALUES (1, ?, 1, ?, 1)", (origin, OPEN_STATE))
     db.execute("INSERT INTO audit_tree VALUES (1, 0, ?, 0, 0)", (empty_root,))
-    db.execute(_INSERT_RECORD, _record_row(0, first))
+    db.execute(INSERT_RECORD, record_row(0, first))
     if first.wrapped_keys is not None:
-        db.execute(_INSERT_KEY, (0, first.day, first.wrapped_keys))
+        db.execute(INSERT_KEY, (0, first.day, first.wrapped_keys))
     db.execute("COMMIT")
 
 
-def write_alone(db: Connection, sealed: Sealed, *, state: str = OPEN_STATE) -> int:
-    """Store one record by itself, leave the shard in `state`, and return the record's index.
-
-    The caller holds the append lock.
-    """
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        index: int = db.execute("SELECT next_index FROM audit_head").fetchone()[0]
-        db.execute(_INSERT_RECORD, _record_row(index, sealed))
-        if sealed.wrapped_keys is not None:
-            db.execute(_INSERT_KEY, (index, sealed.day, sealed.wrapped_keys))
-        db.execute("UPDATE audit_head SET next_index = ?, state = ?", (index + 1, state))
-        db.execute("COMMIT")
-    finally:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-    return index
+def failure_of(broken: sqlite.Error, directory: Path) -> LogUnavailable:
+    """Return what an error of SQLite means to the log; an I/O error puts it in doubt."""
+    code = (getattr(broken, "sqlite_errorcode", None) or 0) & _PRIMARY_CODE
+    if code == sqlite.SQLITE_FULL:
+        return LogFull("the disk of the audit log is full")
+    if code == sqlite.SQLITE_IOERR:
+        set_doubt(directory)
+    return LogUnavailable(f"the audit store failed: {broken}")
 
 
 class SqliteStore:
@@ -207,8 +205,12 @@ class SqliteStore:
 
     def __init__(self, path: Path, *, instance: str) -> None:
         """Open a provisioned log; `instance` is who will have opened its exchanges."""
+        self._directory = path.parent
         self._lock = FileLock(path.parent / LOCK_NAME)
         self._db = open_database(path, checkpoint_pages=CHECKPOINT_PAGES)
+        # The WAL is there now, and stays while this connection does. SQLite passes over a failed
+        # sync of its directory entry, so that is done here, before anything is promised.
+        sync_directory(path.parent)
         self._instance = instance
         self._waiter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="audit-lock")
 
@@ -225,7 +227,7 @@ class SqliteStore:
         try:
             return self._append_in_time(batch) if waited else self._append_locked(batch)
         except sqlite.Error as broken:
-            raise LogUnavailable(f"the audit store failed: {broken}") from broken
+            raise failure_of(broken, self._directory) from broken
         finally:
             if self._db.in_transaction:
                 self._db.rollback()
@@ -298,7 +300,7 @@ class SqliteStore:
         records, keys, opened, closed = [], [], [], []
         for index, item in enumerate(batch, start=base):
             sealed = item.sealed
-            records.append(_record_row(index, sealed))
+            records.append(record_row(index, sealed))
             if sealed.wrapped_keys is not None:
                 keys.append((index, sealed.day, sealed.wrapped_keys))
             if sealed.kind is Kind.INTENT:
@@ -313,9 +315,9 @@ class SqliteStore:
             "DELETE FROM audit_open WHERE exchange = ?", closed
         ).rowcount != len(closed):
             raise AlreadyClosed("the exchange has its terminal record")
-        db.executemany(_INSERT_RECORD, records)
+        db.executemany(INSERT_RECORD, records)
         if keys:
-            db.executemany(_INSERT_KEY, keys)
+            db.executemany(INSERT_KEY, keys)
         if opened:
             db.executemany(_INSERT_OPEN, opened)
         db.execute("UPDATE audit_head SET next_index = ?", (base + len(batch),))
@@ -383,7 +385,8 @@ class SqliteStore:
             raise Overtaken("what was to be changed has changed meanwhile")
 
 
-def _record_row(index: int, sealed: Sealed) -> tuple[object, ...]:
+def record_row(index: int, sealed: Sealed) -> tuple[object, ...]:
+    """Return the columns of `INSERT_RECORD`."""
     return (
         index,
         sealed.record_id,

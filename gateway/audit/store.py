@@ -25,6 +25,15 @@ class LogBusy(LogUnavailable):
     code: ClassVar[str] = "audit-busy"
 
 
+class LogFull(LogBusy):
+    """The disk has no room, or too little to begin anything: the record was not stored.
+
+    What room is left is for the ends of what has begun.
+    """
+
+    code: ClassVar[str] = "audit-full"
+
+
 class LogFrozen(LogUnavailable):
     """The log and its signed heads contradict each other; only an operator can go on."""
 

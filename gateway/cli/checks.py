@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import SQLAlchemyError
 
 import gateway
+from gateway.audit.doubt import is_in_doubt
 from gateway.audit.freeze import frozen_reason
 from gateway.audit.keys import KeyFileUnusable, LogKeys
 from gateway.audit.note import Signer
@@ -171,6 +172,9 @@ def _log(settings: Settings) -> Finding:
     if state == _FROZEN or frozen_reason(path.parent) is not None:
         detail = "is frozen: it contradicted itself, and takes no records"
         return failed("audit log", detail, f"{mend}, then {_WAY_OUT}")
+    if is_in_doubt(path.parent):
+        mend = f"dmesg, to see what the disk says, then concordat serve --home {settings.home}"
+        return failed("audit log", "was left in doubt by an I/O error; a start recovers it", mend)
     if state == SEALED_STATE:
         return failed("audit log", "was ended, and no other was begun", retire)
     return ok("audit log", f"{size} records; it fits the sealed head{_age(path)}")

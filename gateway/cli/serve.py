@@ -46,9 +46,11 @@ def serve(
         port = taken.address.rpartition(":")[2]
         mend = f"end what `ss -ltnp 'sport = :{port}'` names, or set another address"
         raise Stop(f"the gateway did not start: {taken}", mend=mend) from None
+    except LogUnavailable as failure:
+        mend = f"concordat doctor --home {settings.home}, and start again"
+        raise Stop(f"the gateway cannot run: {failure}", mend=mend) from None
     except (
-        WorkerFailed, LogUnavailable, RegistryUnavailable, DatabaseUnsuitable, SnapshotRefused,
-        OSError,
+        WorkerFailed, RegistryUnavailable, DatabaseUnsuitable, SnapshotRefused, OSError
     ) as failure:  # fmt: skip
         mend = f"concordat doctor --home {settings.home}"
         raise Stop(f"the gateway did not start: {failure}", mend=mend) from None

@@ -15,9 +15,13 @@ from gateway.telemetry import METRICS_MEDIA_TYPE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
-    """Why the gateway cannot do its work now, in sentences for its operator; none if it can."""
+    """Why the gateway cannot do its work now, in sentences for its operator; none if it can.
+
+    `warnings` tell what will keep it from its work unless somebody acts.
+    """
 
     reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -34,6 +38,7 @@ class Troubles:
     def __init__(self) -> None:
         """Begin with everything well."""
         self._sentences: dict[str, str] = {}
+        self._warnings: dict[str, str] = {}
 
     def report(self, part: str, sentence: str | None) -> None:
         """Say what is wrong with `part`, or None that it is well."""
@@ -42,13 +47,22 @@ class Troubles:
         else:
             self._sentences[part] = sentence
 
+    def warn(self, part: str, sentence: str | None) -> None:
+        """Say what will go wrong with `part` unless somebody acts, or None that nothing will."""
+        if sentence is None:
+            self._warnings.pop(part, None)
+        else:
+            self._warnings[part] = sentence
+
     def knows(self, part: str) -> bool:
         """Whether something is wrong with `part` already."""
         return part in self._sentences
 
     def readiness(self) -> Readiness:
         """Return all of it, for `/readyz`."""
-        return Readiness(reasons=tuple(self._sentences.values()))
+        return Readiness(
+            reasons=tuple(self._sentences.values()), warnings=tuple(self._warnings.values())
+        )
 
 
 def health_router(readiness: Callable[[], Readiness], metrics: Callable[[], bytes]) -> APIRouter:
@@ -65,6 +79,8 @@ def health_router(readiness: Callable[[], Readiness], metrics: Callable[[], byte
         """Tell whether exchanges can be carried out, and if not, why."""
         found = await run_in_threadpool(readiness)
         content = {"ready": found.ready, "reasons": list(found.reasons)}
+        if found.warnings:
+            content["warnings"] = list(found.warnings)
         return JSONResponse(content, status_code=200 if found.ready else 503)
 
     @router.get("/metrics", response_class=PlainTextResponse)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.audit.freeze import FrozenStore, freeze, frozen_reason, thaw
-from gateway.audit.log import AuditLog, open_frozen
+from gateway.audit.freeze import freeze, frozen_reason, thaw
+from gateway.audit.log import AuditLog
 from gateway.audit.store import LogFrozen
-from tests.gateway.audit.records import ORIGIN, filled, intent, keys_in, opened, using
+from tests.gateway.audit.records import filled, intent, opened, using
 
 
 def test_the_first_reason_stands(tmp_path: Path) -> None:
@@ -37,34 +37,6 @@ def test_a_running_process_refuses_as_soon_as_it_sees_the_mark(tmp_path: Path) -
             await log.append(intent())
 
     using(tmp_path, use)
-
-
-def test_a_frozen_log_refuses_everything_and_leaves_its_files_alone(tmp_path: Path) -> None:
-    """It can be opened, so that a gateway goes on saying why it refuses; nothing is written."""
-    path = filled(tmp_path, 2)
-    before = path.read_bytes()
-    failure = LogFrozen("contradicts itself")
-
-    async def play() -> None:
-        log = open_frozen(
-            tmp_path / "audit", origin=ORIGIN, instance="test", keys=keys_in(tmp_path),
-            failure=failure,
-        )  # fmt: skip
-        await log.start()
-        with pytest.raises(LogFrozen, match="contradicts itself"):
-            await log.append(intent())
-        with pytest.raises(LogFrozen, match="contradicts itself"):
-            await log.is_claimed(b"key")
-        with pytest.raises(LogFrozen, match="contradicts itself"):
-            await log.find_grant(b"holder", b"words")
-        await log.stop()
-        store = FrozenStore(failure)
-        with pytest.raises(LogFrozen):
-            await store.append([])
-
-    asyncio.run(play())
-    assert path.read_bytes() == before
-    assert not path.with_name(f"{path.name}-wal").exists()
 
 
 def test_a_mended_log_opens_again(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.control.health import Readiness, Troubles
 from tests.control_listener import Control
 
 
@@ -22,3 +23,24 @@ def test_not_ready_says_why(control: Control) -> None:
 
     assert ready.status_code == 503
     assert ready.json()["reasons"] == ["No configuration has been applied."]
+
+
+def test_what_will_go_wrong_is_a_warning(control: Control) -> None:
+    """The gateway stays ready; whoever asks is told what needs somebody to act."""
+    control.warnings.append("Only 900 MiB are free.")
+    (ready,) = control.get("/readyz", secret=None)
+
+    assert ready.status_code == 200
+    assert ready.json() == {"ready": True, "reasons": [], "warnings": ["Only 900 MiB are free."]}
+
+
+def test_troubles_and_warnings_are_taken_back() -> None:
+    """Each part says one sentence of each kind, until it is well again."""
+    troubles = Troubles()
+    troubles.report("log", "It failed.")
+    troubles.warn("disk", "It is filling.")
+    assert (troubles.readiness().reasons, troubles.knows("log")) == (("It failed.",), True)
+    assert troubles.readiness().warnings == ("It is filling.",)
+    troubles.report("log", None)
+    troubles.warn("disk", None)
+    assert troubles.readiness() == Readiness()
