@@ -9,6 +9,7 @@ from typing import Final
 
 from gateway.audit.access import Reader
 from gateway.audit.entry import SECTION_BYTES_MAX, Kind, Record
+from gateway.backup import Manifest
 from gateway.clock import new_uuid7, system_time_us
 from gateway.data_plane import open_audit_log
 from gateway.database import DatabaseUnsuitable, open_engine
@@ -98,6 +99,40 @@ def resume(
         return registry.resume(kind, key, record=record)
 
 
+def record_restore(
+    settings: Settings, manifest: Manifest, files: tuple[str, ...], *, by: str, who: Reader | None
+) -> None:
+    """Record, as an `admin.change`, that a copy of this home was put back.
+
+    The log is opened for it: it must fit its signed heads, as at every start.
+
+    Raises:
+        LogFrozen: the log contradicts a head that was signed.
+        LogUnavailable: it cannot be opened or written.
+    """
+    core: dict[str, object] = {
+        "verb": "restore",
+        "copied_at_us": manifest.made_at_us,
+        "revision": manifest.revision,
+        "files": list(files),
+        "by": by,
+    }
+    _append(_change_record(core, who), settings)
+
+
+def prepare_log(settings: Settings) -> bool:
+    """Bring the file of this home's audit log to this version's tables; tell whether there is one.
+
+    Raises:
+        LogFrozen: the log contradicts a head that was signed.
+        LogUnavailable: it cannot be opened.
+    """
+    if not any(settings.audit_directory.glob("audit-*.db")):
+        return False
+    asyncio.run(_open_and_close(settings))
+    return True
+
+
 @contextmanager
 def _registry(settings: Settings) -> Iterator[Registry]:
     try:
@@ -145,6 +180,12 @@ def _within(names: list[str], bytes_max: int) -> Iterator[str]:
         if room < 0:
             return
         yield name
+
+
+async def _open_and_close(settings: Settings) -> None:
+    log = open_audit_log(settings, instance="administration")
+    await log.start()
+    await log.stop()
 
 
 def _append(record: Record, settings: Settings) -> None:

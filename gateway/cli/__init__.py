@@ -9,6 +9,7 @@ from gateway.cli.agreement import agreement
 from gateway.cli.audit import audit
 from gateway.cli.client import call, token
 from gateway.cli.config import config, diff
+from gateway.cli.db import database
 from gateway.cli.demo import demo
 from gateway.cli.doctor import doctor
 from gateway.cli.options import Json
@@ -16,7 +17,7 @@ from gateway.cli.output import Stop, complain, line, show_json
 from gateway.cli.policy import policy
 from gateway.cli.serve import serve
 from gateway.cli.service import service
-from gateway.cli.setup import apply, database, init
+from gateway.cli.setup import apply, init
 from gateway.cli.stop import client, stop
 from gateway.files import keep_private
 

@@ -1,4 +1,4 @@
-"""`concordat init`, `apply` and `db upgrade`: makes a home, and brings configuration into it."""
+"""`concordat init` and `apply`: makes a home, and brings configuration into it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli.options import Home, Json, settings_of
-from gateway.cli.output import Exit, Stop, line, show_json
-
-database = typer.Typer(no_args_is_help=True, help="Look after the registry's database.")
+from gateway.cli.output import line, show_json
 
 
 def init(
@@ -107,30 +105,3 @@ def apply(
         return
     for sentence in applied_sentences(changes):
         line(sentence)
-
-
-@database.command("upgrade")
-def upgrade(home: Home = None, as_json: Json = False) -> None:
-    """Bring the registry's database to the schema of this version; safe to repeat."""
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from gateway.database import DatabaseUnsuitable, open_engine, sentence_of
-    from gateway.database import upgrade as upgrade_schema
-
-    settings = settings_of(home)
-    try:
-        engine = open_engine(settings.database_url)
-        try:
-            upgrade_schema(engine)
-        finally:
-            engine.dispose()
-    except DatabaseUnsuitable as unsuitable:
-        raise Stop(str(unsuitable), code=Exit.FAILED) from None
-    except SQLAlchemyError as failure:
-        said = sentence_of(failure, settings.database_url)
-        mend = f"concordat doctor --home {settings.home}"
-        raise Stop(f"the registry's database does not answer: {said}", mend=mend) from None
-    if as_json:
-        show_json({"upgraded": True})
-    else:
-        line("The registry's database is up to date.")

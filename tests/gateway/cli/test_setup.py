@@ -1,4 +1,4 @@
-"""`init`, `apply` and `db upgrade`, as they are typed."""
+"""`init` and `apply`, as they are typed."""
 
 from __future__ import annotations
 
@@ -37,9 +37,3 @@ def test_apply_tells_every_fault_with_its_place(
     agreement.write_text(agreement.read_text().replace("status: active", "status: aktive"))
     with pytest.raises(Stop, match=rf"{agreement.name}:\d+:\d+: "):
         run("apply", directory, "--home", new_home.settings.home)
-
-
-def test_upgrade_is_safe_to_repeat(run: Run, new_home: NewHome) -> None:
-    """A database that is up to date stays so."""
-    for _ in range(2):
-        assert run("db", "upgrade", "--home", new_home.settings.home).exit_code == 0
