@@ -17,6 +17,8 @@ from gateway.audit.integrate import Integrator
 from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog
 from gateway.audit.minding import Minder
+from gateway.audit.proofs import find_announcement
+from gateway.audit.receipts import announcement
 from gateway.audit.store import LogFrozen, LogUnavailable
 from gateway.audit.sweep import Sweeper
 from gateway.clock import new_uuid7
@@ -128,6 +130,7 @@ async def open_control_plane(composition: Composition) -> AsyncIterator[ControlP
         log = open_audit_log(settings, instance="control")
         await log.start()
         stack.push_async_callback(log.stop)
+        await _announce_receipt_key(log)
         troubles = Troubles()
         await stack.enter_async_context(_keeping_the_log(settings, log, troubles))
         yield ControlPlane(
@@ -192,6 +195,17 @@ async def _taking_up_changes(control: ControlPlane, data: DataPlane) -> AsyncIte
 
     async with running(hand_over()):
         yield
+
+
+async def _announce_receipt_key(log: AuditLog) -> None:
+    """Have the log announce its receipt key, if it was begun before it had this one.
+
+    Raises:
+        LogUnavailable: that cannot be told or recorded.
+    """
+    known = await asyncio.to_thread(find_announcement, log.path, log.receipts.public_text)
+    if known is None:
+        await log.append(announcement(log.receipts))
 
 
 def _readiness(log: AuditLog, keeper: SnapshotKeeper, troubles: Troubles) -> Readiness:

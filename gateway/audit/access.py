@@ -101,6 +101,13 @@ def show_record(reader: Reader, use: Use, identifier: bytes) -> Record:
     return _record(reader, use, {"verb": "show", "exchange": uuid_text(identifier)}, {})
 
 
+def prove_record(reader: Reader, use: Use, identifier: bytes | int) -> Record:
+    """Return the record that `reader` has an exchange, or the record at an index, proved."""
+    known = uuid_text(identifier) if isinstance(identifier, bytes) else None
+    what = {"index": identifier} if known is None else {"exchange": known}
+    return _record(reader, use, {"verb": "prove", **what}, {})
+
+
 def mirror_record(reader: Reader, shard: str) -> Record:
     """Return the record that `reader` fetches a shard's entries, which name nobody, in bulk."""
     what: dict[str, object] = {"verb": "mirror", "shard": shard}

@@ -8,6 +8,7 @@ from typing import Final
 
 import orjson
 
+from gateway.audit.store import Position
 from gateway.clock import uuid_text
 from gateway.exchange.messages import Headers, Response
 from gateway.problems import MEDIA_TYPE, PROBLEMS, code_of, problem_body
@@ -36,6 +37,7 @@ class ErrorAnswer:
 
     `code` names the page ``/problems/<code>``. `origin` says where it broke: client, gateway,
     peer or service. A caller who is not a party gets no clause, hint, contact or agreement.
+    `recorded` is where the refusal lies in the log, for those who want a receipt of it.
     """
 
     code: str
@@ -48,6 +50,7 @@ class ErrorAnswer:
     origin: str | None = None
     status: int | None = None
     headers: Headers = ()
+    recorded: Position | None = None
 
 
 def refusal(decision: Decision) -> ErrorAnswer:

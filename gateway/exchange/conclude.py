@@ -24,6 +24,7 @@ from gateway.exchange import records
 from gateway.exchange.asked import request_subjects
 from gateway.exchange.facts import Ending, Exchange
 from gateway.exchange.held import form_key, grant_use
+from gateway.exchange.receipts import wants_receipt
 from policies.decision import ReasonCode
 
 FORM_CLAIM_US: Final = 100 * 366 * 24 * 3600 * 1_000_000
@@ -112,7 +113,7 @@ async def _settle(
         record = records.outcome(exchange, ending, intent, instance=instance)
         settled = (*_settled_today(exchange, ending), *_grant_used(exchange, ending, log))
         released = _released_by(exchange, ending)
-        await log.append(record, counters=settled, releases=released)
+        position = await log.append(record, counters=settled, releases=released)
     except CounterExceeded:
         instead = _TOO_MANY
     except GrantExhausted:
@@ -121,10 +122,10 @@ async def _settle(
         # Whatever the answer holds that no record can, the exchange has its outcome all the same.
         instead = _UNRECORDABLE
     else:
-        return ending
+        return replace(ending, recorded=position) if wants_receipt(exchange) else ending
     record = records.outcome(exchange, instead, intent, instance=instance)
-    await log.append(record, counters=_settled_today(exchange, instead))
-    return instead
+    position = await log.append(record, counters=_settled_today(exchange, instead))
+    return replace(instead, recorded=position)
 
 
 def _released_by(exchange: Exchange, ending: Ending) -> tuple[bytes, ...]:

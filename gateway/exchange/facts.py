@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from connectors.base import Failure
+from gateway.audit.store import Position
 from gateway.exchange.duties.named_people import NamedPeople
 from gateway.exchange.messages import Headers, Request
 from gateway.exchange.snapshot import Service, Snapshot
@@ -102,7 +103,7 @@ class Ending:
     are the identifiers of the people in the answer, and `subjects_counted` the number of people,
     those that cannot be told apart included. Where `named` has what the record says of them, no
     more `subjects` are there than the exchange's grant asks for. `flow` is for bodies that were
-    not held whole.
+    not held whole. `recorded` is where the outcome lies, for those who want a receipt of it.
     """
 
     status: int
@@ -125,3 +126,4 @@ class Ending:
     fields_withheld: tuple[str, ...] = field(default=())
     leaked: tuple[str, ...] = field(default=())
     flow: Flow | None = None
+    recorded: Position | None = None

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Final
 
 from connectors.base import CallFailed, Connector
-from gateway.audit.entry import EntryInvalid
+from gateway.audit.entry import EntryInvalid, Kind
 from gateway.audit.log import AuditLog
 from gateway.audit.store import (
     ClaimTaken,
@@ -32,6 +32,7 @@ from gateway.exchange.inquiry import Opened, inquire, open_exchange, stopped
 from gateway.exchange.limits import RateLimiter
 from gateway.exchange.messages import Request, Response
 from gateway.exchange.pace import RefusalPace
+from gateway.exchange.receipts import wants_receipt, with_receipt
 from gateway.exchange.refused import RefusedTraffic
 from gateway.exchange.snapshot import STOP_LIST_AGE_S_MAX, Snapshot, StopList
 from gateway.exchange.stream import LongAnswer, LongAnswers, long_response, with_flow
@@ -95,7 +96,7 @@ async def exchange(request: Request, now: Snapshot, ports: Ports) -> Response:
         return await _refuse(subject, recorded, ports)
     error = _stopped(subject, ports)
     if error is not None:
-        return _respond(subject, await _finish(subject, _unsent(error), recorded, ports))
+        return _respond(subject, await _finish(subject, _unsent(error), recorded, ports), ports)
 
     # The call, and the duties on its answer (step 6).
     assert subject.service is not None  # noqa: S101 - a permitted exchange has a service
@@ -104,7 +105,7 @@ async def exchange(request: Request, now: Snapshot, ports: Ports) -> Response:
     ending = await deliver(subject, connector, ports.duty_processes, watch)
     if isinstance(ending, LongAnswer):
         return await release_long(subject, ending, recorded, ports, watch)
-    return _respond(subject, await _finish(subject, ending, recorded, ports))
+    return _respond(subject, await _finish(subject, ending, recorded, ports), ports)
 
 
 async def release_long(
@@ -120,7 +121,7 @@ async def release_long(
             await long.reply.release()
         ending = replace(TOO_MANY_LONG, service_status=long.status)
         ending = ending if watch is None else with_flow(ending, watch)
-        return _respond(subject, await _finish(subject, ending, intent, ports))
+        return _respond(subject, await _finish(subject, ending, intent, ports), ports)
 
     async def finish(ending: Ending) -> Ending:
         ports.long_answers.end(service, caller, public=public)
@@ -264,6 +265,11 @@ async def _refuse(subject: Exchange, error: ErrorAnswer, ports: Ports) -> Respon
     error = await _record_refusal(subject, error, ports)
     error_format = subject.service.facts.error_format if subject.service else "problem"
     response = answer(error, subject.id, error_format=error_format)
+    if error.recorded is not None:
+        signer = ports.log.receipts
+        response = with_receipt(
+            response, subject, Kind.DENY, error.recorded, released=b"", signer=signer
+        )
     reason = error.reason or subject.decision.reason
     _count(_as_refused(subject, error), reason, response.status, ports)
     if error.reason is ReasonCode.AUDIT_UNAVAILABLE:
@@ -303,14 +309,15 @@ async def _record_refusal(subject: Exchange, error: ErrorAnswer, ports: Ports) -
     status = error.status or PROBLEMS[error.code].status
     record = records.denial(subject, instance=ports.instance, problem=error.code, status=status)
     try:
-        await ports.log.append(record, claims=() if replayed else claims_of(subject))
+        claims = () if replayed else claims_of(subject)
+        position = await ports.log.append(record, claims=claims)
     except ClaimTaken:
         return await _record_refusal(subject, _PROOF_REPLAYED, ports)
     except (LogUnavailable, EntryInvalid):
         return _NOT_RECORDED
     finally:
         ports.refused.pace.end_recording(client)
-    return error
+    return replace(error, recorded=position) if wants_receipt(subject) else error
 
 
 def _as_refused(subject: Exchange, error: ErrorAnswer) -> Exchange:
@@ -321,7 +328,17 @@ def _as_refused(subject: Exchange, error: ErrorAnswer) -> Exchange:
     return replace(subject, decision=subject.decision.denied(reason))
 
 
-def _respond(subject: Exchange, ending: Ending) -> Response:
+def _respond(subject: Exchange, ending: Ending, ports: Ports) -> Response:
+    response = _response_of(subject, ending)
+    if ending.recorded is None or not wants_receipt(subject):
+        return response
+    released, signer = ending.body if ending.problem is None else b"", ports.log.receipts
+    return with_receipt(
+        response, subject, Kind.OUTCOME, ending.recorded, released=released, signer=signer
+    )
+
+
+def _response_of(subject: Exchange, ending: Ending) -> Response:
     if ending.problem is not None:
         error_format = subject.service.facts.error_format if subject.service else "problem"
         error = ErrorAnswer(

@@ -11,6 +11,8 @@ import pytest
 
 from connectors.scripted import open_scripted
 from gateway.app import create_app, open_control_plane
+from gateway.audit.keys import LogKeys
+from gateway.audit.proofs import find_announcement
 from gateway.audit.reader import find_log, verify_log
 from gateway.data_plane import Composition, open_data_plane
 from gateway.database import open_engine
@@ -40,6 +42,28 @@ def test_control_and_data_plane_carry_an_exchange_and_a_signed_head(tmp_path: Pa
         assert report.ok
         assert report.size == 3  # the opening, the intent, the outcome
         assert report.checkpoints >= 1
+
+    asyncio.run(play())
+
+
+def test_a_log_that_has_another_receipt_key_announces_it_once(tmp_path: Path) -> None:
+    """The control process has the log tell its new receipt key, at the first start with it."""
+
+    async def play() -> None:
+        settings = make_settings(tmp_path)
+        apply_pack(settings, "http://127.0.0.1:9")
+        composition = Composition(settings=settings, allow_loopback_http=True)
+        announced = []
+        for _ in range(3):
+            async with open_control_plane(composition):
+                signer = LogKeys(settings.keys_directory).receipt_signer("any")
+                place = find_log(settings.audit_directory)
+                announced.append(find_announcement(place, signer.public_text))
+            if len(announced) == 1:
+                (settings.keys_directory / "log-receipt.key").unlink()
+
+        assert announced == [0, 1, 1]
+        assert verify_log(find_log(settings.audit_directory)).size == 2
 
     asyncio.run(play())
 
