@@ -48,6 +48,10 @@ class NoteInvalid(ValueError):
     """Bytes are not a note, a checkpoint or a key, or a known key's signature is wrong."""
 
 
+class NotWitnessed(NoteInvalid):
+    """The log signed the note, and too few witnesses have yet."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
     """A log's size and root at some moment (C2SP tlog-checkpoint)."""
@@ -223,13 +227,13 @@ class Policy:
         )
 
     def open(self, note: str) -> Checkpoint:
-        """Return the checkpoint of a note that satisfies the policy; raise NoteInvalid."""
+        """Return the checkpoint of a note that satisfies it; raise NoteInvalid, NotWitnessed."""
         text, signed = open_signed(note, (*self.logs, *self.witnesses.values()))
         checkpoint = Checkpoint.parse(text)
         if not any(log in signed and log.name == checkpoint.origin for log in self.logs):
             raise NoteInvalid("the log has not signed the checkpoint")
         if self.quorum != _NOBODY and not self._witnessed(self.quorum, signed):
-            raise NoteInvalid(f"the quorum {self.quorum} has not witnessed the checkpoint")
+            raise NotWitnessed(f"the quorum {self.quorum} has not witnessed the checkpoint")
         return checkpoint
 
     def _witnessed(self, name: str, signed: frozenset[Verifier]) -> bool:

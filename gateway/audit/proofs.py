@@ -7,7 +7,7 @@ nothing, and a rollback could take it back unseen.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -58,6 +58,17 @@ class Located(NamedTuple):
     leaf_hash: bytes
     entry: bytes
     sections: bytes
+
+
+def format_proved(
+    records: Iterable[tuple[str, str | None, Mapping[str, Mapping[str, str]]]],
+) -> str:
+    """Return entries, their proofs and opened sections as `tiles.check_proved` reads them."""
+    listed = [
+        {"entry": entry, "proof": proof, **({"opened": opened} if opened else {})}
+        for entry, proof, opened in records
+    ]
+    return json.dumps({"records": listed}, indent=1) + "\n"
 
 
 def find_place(directory: Path, exchange: bytes) -> Path | None:
@@ -211,12 +222,8 @@ def _proved(
             for it in unpack_sections(record.sections)
             if it.name in opened and it.salt is not None
         }
-        shown: dict[str, object] = {
-            "entry": record.entry.decode("ascii"),
-            "proof": _proof(db, head, record),
-        }
-        listed.append({**shown, "opened": sections} if sections else shown)
-    return json.dumps({"records": listed}, indent=1) + "\n"
+        listed.append((record.entry.decode("ascii"), _proof(db, head, record), sections))
+    return format_proved(listed)
 
 
 def _proof(db: Connection, head: Head | None, record: Located) -> str | None:

@@ -233,6 +233,13 @@ def run(words: Sequence[str]) -> int:
 
     Standard output has what was shown, a sentence a line; standard error why it was not.
     """
+    code, told = examine(words)
+    (sys.stderr if code else sys.stdout).write("".join([f"{line}\n" for line in told]))
+    return code
+
+
+def examine(words: Sequence[str]) -> tuple[int, list[str]]:
+    """Return what `run` returns, and the sentences that it writes."""
     parser = argparse.ArgumentParser(prog="verify", description=run.__doc__)
     parser.add_argument("what", choices=("proof", "receipt", "consistency"))
     parser.add_argument("file", help="proofs, a receipt, or a proof of consistency")
@@ -241,15 +248,11 @@ def run(words: Sequence[str]) -> int:
     asked = parser.parse_args(words)
     checks = {"proof": _proof_shows, "receipt": _receipt_shows, "consistency": _consistency_shows}
     try:
-        shown = checks[asked.what](_read(asked.file), asked)
+        return 0, [*checks[asked.what](_read(asked.file), asked), "verified"]
     except CannotTell as unclear:
-        sys.stderr.write(f"cannot tell: {unclear}\n")
-        return 2
+        return 2, [f"cannot tell: {unclear}"]
     except ValueError as invalid:
-        sys.stderr.write(f"INVALID: {invalid}\n")
-        return 1
-    sys.stdout.write("".join([f"{line}\n" for line in (*shown, "verified")]))
-    return 0
+        return 1, [f"INVALID: {invalid}"]
 
 
 _OPTIONS: Final = {

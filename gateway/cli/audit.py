@@ -1,4 +1,4 @@
-"""`concordat audit`: searches, shows and verifies the audit log of a home."""
+"""`concordat audit`: searches, shows, proves and verifies the audit log of a home."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from gateway.cli.audit_erase import erase
 from gateway.cli.audit_filters import Filtered, filtered
 from gateway.cli.audit_hold import hold
+from gateway.cli.audit_prove import add_proving, add_verifying
 from gateway.cli.audit_reindex import reindex
 from gateway.cli.audit_shard import shard
 from gateway.cli.options import Home, Json, settings_of
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
     from gateway.audit.verify import Progress, Report
 
 
-audit = typer.Typer(no_args_is_help=True, help="Search, show and verify the audit log.")
+audit = typer.Typer(no_args_is_help=True, help="Search, show, prove and verify the audit log.")
+verification = typer.Typer(invoke_without_command=True)
+audit.add_typer(verification, name="verify")
+add_proving(audit)
+add_verifying(verification)
 audit.add_typer(shard, name="shard")
 
 audit.command("reindex")(reindex)
@@ -92,8 +97,9 @@ def show_exchange(
     show(exchange_table(view))
 
 
-@audit.command("verify")
+@verification.callback()
 def verify(
+    context: typer.Context,
     log: Annotated[
         Path | None,
         typer.Option(
@@ -115,7 +121,7 @@ def verify(
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Recompute the whole log and compare it with every signed checkpoint.
+    """Recompute the whole log and compare it with every signed checkpoint, or check one thing.
 
     Exit 0 where everything holds, 1 where something differs (with the index of the record), 2
     where it cannot be told. Works while the gateway runs, and changes nothing.
@@ -123,6 +129,8 @@ def verify(
     from gateway.audit.store import LogUnavailable
     from gateway.cli.audit_log import verify_file
 
+    if context.invoked_subcommand is not None:
+        return
     if log is not None and not log.is_file():
         raise Stop(f"there is no audit log at {log}", mend="give the log's file: --log FILE")
     settings = None if log is not None and vkey is not None else settings_of(home)

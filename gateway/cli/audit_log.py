@@ -64,7 +64,7 @@ def recorded_search(
         except PersonInvalid as invalid:
             raise Stop(str(invalid), mend="--person nhs_number:9990000018") from None
     wanted = Filters(**asked)
-    _append(settings, find_record(console_reader(), declared, wanted, verb=verb))
+    append(settings, find_record(console_reader(), declared, wanted, verb=verb))
     return reader, wanted
 
 
@@ -77,7 +77,7 @@ def show_one(settings: Settings, identifier: str, *, use: str) -> dict[str, obje
         mend = "copy it from the Exchange-Id of the answer"
         raise Stop(f"{identifier} is not an exchange id", mend=mend) from None
     reader = _open(settings)
-    _append(settings, show_record(console_reader(), declared, exchange.bytes))
+    append(settings, show_record(console_reader(), declared, exchange.bytes))
     view = reader.show(exchange.bytes)
     if view is None:
         raise Stop(f"{exchange} {NOT_FOUND}", code=Exit.FAILED)
@@ -116,6 +116,7 @@ def _open(settings: Settings) -> LogReader:
 
 
 def use_of(use: str) -> Use:
+    """Return a declared use; raises Stop for one that the law does not know."""
     try:
         return Use(use)
     except ValueError:
@@ -129,7 +130,8 @@ def _kind(kind: str) -> Kind:
         raise Stop(f"{kind} is no kind of record", mend=f"--kind {' | '.join(Kind)}") from None
 
 
-def _append(settings: Settings, record: Record) -> None:
+def append(settings: Settings, record: Record) -> None:
+    """Make the record of a reading durable; raises Stop where that cannot be."""
     try:
         asyncio.run(_append_once(settings, record))
     except LogUnavailable as failure:
