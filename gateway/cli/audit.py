@@ -12,6 +12,7 @@ from gateway.cli.audit_filters import Filtered, filtered
 from gateway.cli.audit_hold import hold
 from gateway.cli.audit_prove import add_proving, add_verifying
 from gateway.cli.audit_reindex import reindex
+from gateway.cli.audit_replay import replay
 from gateway.cli.audit_shard import shard
 from gateway.cli.options import Home, Json, settings_of
 from gateway.cli.output import Exit, Stop, line, show, show_json, tell
@@ -30,6 +31,7 @@ audit.add_typer(shard, name="shard")
 audit.command("reindex")(reindex)
 audit.command("erase")(erase)
 audit.add_typer(hold, name="hold")
+audit.command("replay")(replay)
 
 Use = Annotated[
     str,

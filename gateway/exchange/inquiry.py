@@ -238,15 +238,7 @@ def _query(
     at: datetime, request: Request, caller: Caller, claims: Claims | None, rows: Rows | None
 ) -> Query:
     target = request.target
-    fields: tuple[str, ...] | None = None
-    parameters = target.parameters
-    if parameters and any(name == "_fields" for name, _ in parameters):
-        asked = [value for name, value in parameters if name == "_fields"]
-        # A second `_fields` stays a parameter, which no rule permits: once each.
-        fields = tuple(asked[0].split(","))
-        parameters = tuple(pair for pair in parameters if pair[0] != "_fields") + tuple(
-            ("_fields", value) for value in asked[1:]
-        )
+    parameters, fields = fields_apart(target.parameters)
     if claims is None:
         return Query(
             at=at,
@@ -271,6 +263,20 @@ def _query(
         on_behalf_of=claims.on_behalf_of,
         break_glass=_urgent(urgent) if urgent else None,
     )
+
+
+def fields_apart(
+    parameters: tuple[tuple[str, str], ...],
+) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...] | None]:
+    """Return the query parameters without ``_fields``, and the names that it asks for, if any."""
+    if not parameters or not any(name == "_fields" for name, _ in parameters):
+        return parameters, None
+    asked = [value for name, value in parameters if name == "_fields"]
+    # A second `_fields` stays a parameter, which no rule permits: once each.
+    rest = tuple(pair for pair in parameters if pair[0] != "_fields") + tuple(
+        ("_fields", value) for value in asked[1:]
+    )
+    return rest, tuple(asked[0].split(","))
 
 
 def _urgent(said: BreakGlassClaim) -> BreakGlassRequest:

@@ -23,6 +23,7 @@ from gateway.exchange.duties.named_people import (
 from gateway.exchange.facts import Ending, Exchange, Flow
 from gateway.exchange.grounds import constant_core
 from gateway.exchange.held import microseconds, subject_kind
+from gateway.exchange.inputs import TARGET, request_kept, target_kept
 from gateway.exchange.messages import Request
 from gateway.identity.caller import Claims
 from policies.decision import PUBLIC, Decision, ReasonCode
@@ -215,9 +216,14 @@ def _decided(kind: Kind, exchange: Exchange, instance: str, more: Section) -> Re
     subject = _subject(exchange)
     if subject:
         sections["subject"] = subject
-    payload = _payload(exchange, body_sha256)
+    payload = request_kept(exchange, digest_text(body_sha256) if body_sha256 else None)
     if payload:
         sections["payload"] = payload
+    target = target_kept(exchange)
+    if target is not None:
+        # With what names the same people, and in no section of its own, which would take time.
+        whose = "subject" if subject and not payload else "payload"
+        sections[whose] = {**sections.get(whose, {}), TARGET: target}
     return Record(
         record_id=new_uuid7(),
         kind=kind,
@@ -337,6 +343,8 @@ def _actor(claims: Claims, *, bound: bool) -> Section:
                 "certificate_thumbprint": claims.confirmation_x5t,
                 "bound": bound,
                 "on_behalf_of": claims.on_behalf_of,
+                "agreement": claims.agreement,
+                "purpose": claims.purpose,
             }
         )
     )
@@ -354,23 +362,6 @@ def _subject(exchange: Exchange) -> Section:
 def _people(exchange: Exchange, identifiers: Sequence[str]) -> Section:
     """Name people in a sealed section."""
     return {"type": _subject_type(exchange), "ids": list(identifiers)}
-
-
-def _payload(exchange: Exchange, body_sha256: bytes) -> Section:
-    query, said = exchange.query, exchange.query.break_glass
-    if not exchange.body and query.rows is None and not query.context and said is None:
-        return {}
-    return _known(
-        {
-            "request_digest": digest_text(body_sha256) if body_sha256 else None,
-            "request_bytes": len(exchange.body) or None,
-            "rows": len(query.rows) if query.rows is not None else None,
-            "context": dict(query.context) or None,
-            "break_glass": (
-                {"reason": said.reason, "justification": said.justification} if said else None
-            ),
-        }
-    )
 
 
 def _subject_type(exchange: Exchange) -> str:

@@ -11,7 +11,19 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, Select, and_, delete, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Row,
+    Select,
+    and_,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.clock import random_bytes, system_time_us
@@ -102,12 +114,18 @@ class Registry:
 
     def load(self) -> tuple[int, Configuration]:
         """Return the present configuration and its revision, read together."""
-        documents: dict[Kind, dict[str, Mapping[str, object]]] = {kind: {} for kind in Kind}
         with _failures(), reading(self._engine) as connection:
             revision = _revision(connection)
-            for row in _in_order(connection.execute(_present())):
-                documents[Kind(row.kind)][row.key] = json.loads(row.content)
-        return revision, Configuration.of(documents)
+            return revision, _configuration(connection.execute(_present()))
+
+    def load_at(self, revision: int) -> Configuration:
+        """Return the configuration that was the present one at an earlier revision."""
+        table = ConfigurationDocument.__table__
+        then = select(table).where(
+            table.c.since <= revision, or_(table.c.until.is_(None), table.c.until > revision)
+        )
+        with _failures(), reading(self._engine) as connection:
+            return _configuration(connection.execute(then))
 
     def apply(
         self,
@@ -285,6 +303,13 @@ class _failures:  # noqa: N801 - it reads as a statement: with _failures()
         if isinstance(error, SQLAlchemyError):
             # Without the cause: it may name the statement, and what was in it.
             raise RegistryUnavailable(f"the registry does not answer: {name_of(error)}") from None
+
+
+def _configuration(rows: Iterable[Row[Any]]) -> Configuration:
+    documents: dict[Kind, dict[str, Mapping[str, object]]] = {kind: {} for kind in Kind}
+    for row in _in_order(rows):
+        documents[Kind(row.kind)][row.key] = json.loads(row.content)
+    return Configuration.of(documents)
 
 
 def _present() -> Select[tuple[Any, ...]]:

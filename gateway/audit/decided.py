@@ -1,0 +1,109 @@
+"""Recorded decisions, each with what its record keeps of its inputs, for replay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from gateway.audit.entry import (
+    KIND_CODES,
+    EntryInvalid,
+    Kind,
+    StoredSection,
+    commit,
+    commitment_text,
+    open_section,
+    parse_entry,
+    section_context,
+    unpack_sections,
+    unwrap_keys,
+)
+from gateway.audit.keyed import ROWS_PER_READ, SKEW_MS, Connection, Opener
+
+BODY_MS_MAX: Final = 3_600_000
+"""How long after its first time a record may get its identifier: a body may come slowly."""
+
+_KINDS: Final = (KIND_CODES[Kind.INTENT], KIND_CODES[Kind.DENY])
+_ROWS: Final = """
+SELECT r.leaf_index, r.record_id, r.exchange, r.t, r.entry, r.sections, k.kek_id, k.wrapped
+FROM audit_record AS r LEFT JOIN audit_key AS k ON k.leaf_index = r.leaf_index
+WHERE r.record_id > ? AND r.record_id < ? AND r.kind IN (?, ?)
+ORDER BY r.record_id LIMIT ?"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """One recorded decision: the clear section, and the sealed ones; None stands for an erased one.
+
+    `fault` says that the record is not as it was written; then there are no sections.
+    """
+
+    leaf_index: int
+    exchange: bytes
+    at_us: int
+    core: Mapping[str, Any]
+    sections: Mapping[str, Mapping[str, Any] | None]
+    fault: str | None = None
+
+
+def decided(db: Connection, opener: Opener, *, from_us: int, until_us: int) -> Iterator[Decided]:
+    """Yield the decisions on record from one system time until before another."""
+    after = _id_at(from_us // 1_000 - SKEW_MS)
+    end = _id_at(until_us // 1_000 + BODY_MS_MAX)
+    while True:
+        rows = db.execute(_ROWS, (after, end, *_KINDS, ROWS_PER_READ)).fetchall()
+        for row in rows:
+            if from_us <= row[3] < until_us:
+                yield _read(row, opener)
+        if len(rows) < ROWS_PER_READ:
+            return
+        after = rows[-1][1]
+
+
+def _id_at(at_ms: int) -> bytes:
+    """Return the least identifier of a millisecond: they are UUIDv7 (RFC 9562, section 5.7)."""
+    return min(max(at_ms, 0), (1 << 48) - 1).to_bytes(6, "big")
+
+
+def _read(row: tuple[Any, ...], opener: Opener) -> Decided:
+    index, record_id, exchange, at_us, entry, block, day, wrapped = row
+    sections: dict[str, Mapping[str, Any] | None] = {}
+    fault = None
+    try:
+        committed = dict(parse_entry(entry).commitments)
+        kek = opener.day_key(day) if wrapped is not None else None
+        keys = unwrap_keys(kek, opener.origin, record_id, wrapped) if kek else {}
+        for section in unpack_sections(block):
+            key = keys.get(section.name)
+            context = section_context(opener.origin, record_id, section.name)
+            sections[section.name] = _opened(section, key, context, committed)
+    except EntryInvalid as invalid:
+        fault, sections = str(invalid), {}
+    core = sections.pop("core", None) or {}
+    return Decided(
+        leaf_index=index,
+        exchange=exchange,
+        at_us=at_us,
+        core=core,
+        sections=sections,
+        fault=fault,
+    )
+
+
+def _opened(
+    section: StoredSection, key: bytes | None, context: bytes, committed: Mapping[str, str]
+) -> Mapping[str, Any] | None:
+    """Return a section's content, None where it is erased; EntryInvalid if it was changed."""
+    if section.salt is not None:
+        salt, body = section.salt, section.body
+    elif key is not None:
+        salt, body = open_section(key, context, section.body)
+    else:
+        return None
+    if commitment_text(commit(section.name, salt, body)) != committed.get(section.name):
+        raise EntryInvalid(f"the section {section.name} is not the one that was recorded")
+    content: Mapping[str, Any] = orjson.loads(body)
+    return content
