@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.entry import Kind
+from gateway.audit.keys import LogKeys
 from gateway.audit.reader import find_log
 from gateway.audit.search import Filters, find
 from gateway.cli.home import NewHome
@@ -29,7 +30,10 @@ def test_a_range_of_one_agreement_is_replayed_on_record(tmp_path: Path) -> None:
     none = replay_range(settings, **{**asked, "from_": later}, tell=told.append)
     assert none.results == {}
     assert told == []
-    (look, *_) = find(find_log(settings.audit_directory), Filters(kind=Kind.ACCESS)).items
+    keys = LogKeys(settings.keys_directory)
+    (look, *_) = find(
+        find_log(settings.audit_directory), Filters(kind=Kind.ACCESS), keys=keys
+    ).items
     assert look["verb"] == "replay"
 
 
