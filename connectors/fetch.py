@@ -45,6 +45,7 @@ class Fetched:
 
     value: object
     max_age_s: int | None
+    date: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +84,9 @@ async def fetch_json(
     if _JSON_TYPE.fullmatch(media_type) is None:
         raise FetchFailed("the answer is not JSON by its media type")
     return Fetched(
-        value=parse_json(body), max_age_s=_max_age_s(response.headers.get("cache-control"))
+        value=parse_json(body),
+        max_age_s=_max_age_s(response.headers.get("cache-control")),
+        date=response.headers.get("date", ""),
     )
 
 

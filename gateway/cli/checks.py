@@ -36,6 +36,7 @@ from gateway.database import (
     reading,
     sentence_of,
 )
+from gateway.demo.state import is_demo
 from gateway.files import open_to_others
 from gateway.registry.documents import Configuration
 from gateway.registry.store import Registry, RegistryUnavailable
@@ -240,7 +241,8 @@ def _configured(settings: Settings) -> Iterator[Finding]:
         yield unknown("configuration", "nothing was applied yet", f"concordat apply DIR {home}")
         return
     yield _configuration(configuration, revision, workers, settings)
-    yield from examine_neighbours(configuration, settings)
+    loopback = is_demo(settings.home)
+    yield from examine_neighbours(configuration, settings, allow_loopback_http=loopback)
 
 
 def _stop_list(workers: tuple[WorkerFigures, ...], settings: Settings) -> Finding:

@@ -133,11 +133,15 @@ class KeySource:
     async def _refresh(self, profile: IssuerProfile, held: _Held) -> None:
         """Fetch the set and swap it in; a set that cannot be used leaves the last good one."""
         try:
-            keys, max_age_s = await self._fetch_keys(profile)
+            published = await fetch_keys(
+                profile.issuer,
+                profile.metadata_url,
+                allow_loopback_http=self._allow_loopback_http,
+            )
         except (FetchFailed, KeySetRefused):
             return
-        now_s = self._monotonic_s()
-        fresh_s = FRESH_S_DEFAULT if max_age_s is None else max_age_s
+        now_s, keys = self._monotonic_s(), published.keys
+        fresh_s = FRESH_S_DEFAULT if published.max_age_s is None else published.max_age_s
         before, held.keys = held.keys, keys
         held.fresh_until_s = now_s + min(max(fresh_s, FRESH_S_MIN), FRESH_S_MAX)
         held.usable_until_s = now_s + STALE_S_MAX
@@ -145,34 +149,51 @@ class KeySource:
             if key_id not in keys or keys[key_id].thumbprint != key.thumbprint:
                 self._withdrawn(profile.issuer, key_id)
 
-    async def _fetch_keys(
-        self, profile: IssuerProfile
-    ) -> tuple[Mapping[str, VerificationKey], float | None]:
-        """Read the issuer's metadata, then the key set it names (RFC 8414, sections 3 and 2).
 
-        Raises:
-            FetchFailed: if either cannot be read.
-            KeySetRefused: if either cannot be used; a mix-up of issuers shows here.
-        """
-        metadata = await fetch_json(
-            profile.metadata_url or metadata_url_of(profile.issuer),
-            allow_loopback_http=self._allow_loopback_http,
-            bytes_max=METADATA_BYTES_MAX,
-            timeout_s=FETCH_TIMEOUT_S,
-        )
-        match metadata.value:
-            # RFC 8414, section 3.3: the issuer must be identical to the one that was asked.
-            case {"issuer": profile.issuer, "jwks_uri": str(key_set_url)} if _is_url(key_set_url):
-                pass
-            case _:
-                raise KeySetRefused("the metadata is not the issuer's, or names no key set")
-        key_set = await fetch_json(
-            key_set_url,
-            allow_loopback_http=self._allow_loopback_http,
-            bytes_max=KEY_SET_BYTES_MAX,
-            timeout_s=FETCH_TIMEOUT_S,
-        )
-        return read_key_set(key_set.value), key_set.max_age_s
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What an issuer publishes: its usable keys by `kid`, and how long they hold if it says so.
+
+    `date` is the Date field of its metadata's answer, as it came (RFC 9110, section 6.6.1).
+    """
+
+    keys: Mapping[str, VerificationKey]
+    max_age_s: float | None
+    date: str
+
+
+async def fetch_keys(
+    issuer: str, metadata_url: str | None, *, allow_loopback_http: bool
+) -> Published:
+    """Read an issuer's metadata, then the key set it names (RFC 8414, sections 3 and 2).
+
+    Raises:
+        FetchFailed: if either cannot be read.
+        KeySetRefused: if either cannot be used; a mix-up of issuers shows here.
+    """
+    metadata = await fetch_json(
+        metadata_url or metadata_url_of(issuer),
+        allow_loopback_http=allow_loopback_http,
+        bytes_max=METADATA_BYTES_MAX,
+        timeout_s=FETCH_TIMEOUT_S,
+    )
+    match metadata.value:
+        # RFC 8414, section 3.3: the issuer must be identical to the one that was asked.
+        case {"issuer": said, "jwks_uri": str(key_set_url)} if said == issuer and _is_url(
+            key_set_url
+        ):
+            pass
+        case _:
+            raise KeySetRefused("the metadata is not the issuer's, or names no key set")
+    key_set = await fetch_json(
+        key_set_url,
+        allow_loopback_http=allow_loopback_http,
+        bytes_max=KEY_SET_BYTES_MAX,
+        timeout_s=FETCH_TIMEOUT_S,
+    )
+    return Published(
+        keys=read_key_set(key_set.value), max_age_s=key_set.max_age_s, date=metadata.date
+    )
 
 
 def _is_url(text: str) -> bool:

@@ -12,22 +12,28 @@ from gateway.cli.finding import Finding, State
 from gateway.cli.home import NewHome
 from gateway.cli.neighbours import examine_neighbours
 from gateway.registry.documents import Configuration
-from tests.issuing import METADATA_PATH, IssuerServer
+from tests.issuing import KEYS_PATH, METADATA_PATH, WELL_KNOWN_PATH, IssuerServer
 from tests.tokens import make_key
 
 ISSUER = "https://idp.one.example"
 
 
-def examined(new_home: NewHome, *, keys: int = 1, ahead_s: int = 0) -> list[Finding]:
+def examined(
+    new_home: NewHome, *, keys: int = 1, ahead_s: int = 0, loopback: bool = True
+) -> list[Finding]:
     """Examine a configuration of one issuer, whose clock goes ahead of ours."""
 
     async def play() -> list[Finding]:
         async with IssuerServer(*[make_key()] * keys) as issuer:
             there = datetime.now(UTC) + timedelta(seconds=ahead_s)
             issuer.headers = {"date": format_datetime(there, usegmt=True)}
+            keys_url = issuer.issuer + KEYS_PATH
+            issuer.documents[METADATA_PATH] = {"issuer": ISSUER, "jwks_uri": keys_url}
             document = {"issuer": ISSUER, "metadata_url": issuer.issuer + METADATA_PATH}
             configuration = Configuration(issuers={ISSUER: document})
-            found = examine_neighbours(configuration, new_home.settings)
+            found = examine_neighbours(
+                configuration, new_home.settings, allow_loopback_http=loopback
+            )
             return await asyncio.to_thread(list, found)
 
     return asyncio.run(play())
@@ -44,6 +50,32 @@ def test_an_issuer_without_keys_is_found(new_home: NewHome) -> None:
     (finding,) = examined(new_home, keys=0)
     assert finding.state is State.FAILED
     assert finding.mend.startswith("curl -fsS http://127.0.0.1:")
+
+
+def test_issuers_are_asked_by_the_workers_rules(new_home: NewHome) -> None:
+    """An address that no worker may fetch from is told, even where it answers."""
+    (finding,) = examined(new_home, loopback=False)
+    assert finding.state is State.FAILED
+    assert "plain http" in finding.detail
+
+
+@pytest.mark.parametrize("said", ["its own name", "another name"])
+def test_an_issuer_with_a_path_is_asked_where_the_workers_ask(new_home: NewHome, said: str) -> None:
+    """Its well-known path goes before its own (RFC 8414, 3.1), and it must say its own name."""
+
+    async def play() -> tuple[list[Finding], dict[str, int]]:
+        async with IssuerServer(make_key()) as server:
+            issuer = f"{server.issuer}/tenant"
+            name = issuer if said == "its own name" else f"{server.issuer}/other"
+            metadata = {"issuer": name, "jwks_uri": server.issuer + KEYS_PATH}
+            server.documents[f"{WELL_KNOWN_PATH}/tenant"] = metadata
+            configuration = Configuration(issuers={issuer: {"issuer": issuer}})
+            found = examine_neighbours(configuration, new_home.settings, allow_loopback_http=True)
+            return await asyncio.to_thread(list, found), dict(server.requests)
+
+    (finding,), requests = asyncio.run(play())
+    assert finding.state is (State.OK if said == "its own name" else State.FAILED)
+    assert f"{WELL_KNOWN_PATH}/tenant" in requests
 
 
 @pytest.mark.parametrize(("ahead_s", "word"), [(60, "behind"), (-60, "ahead of")])
