@@ -21,7 +21,7 @@ from gateway.registry.authoring import Examiner
 from gateway.registry.configuration import read_directory
 from gateway.registry.documents import Configuration, ConfigurationInvalid
 from gateway.registry.export import export
-from gateway.registry.store import Registry, RegistryUnavailable
+from gateway.registry.store import Registry, RegistryUnavailable, changes_between
 from gateway.settings import Settings
 from policies.document import read_agreement
 
@@ -102,7 +102,8 @@ def compare_directory(directory: Path, settings: Settings) -> Comparison:
     except Stop as stop:
         raise Stop(str(stop), mend=stop.mend) from None
     with open_registry(settings) as registry:
-        return Comparison.of(registry.compare(wanted), registry.load()[1], wanted)
+        revision, present = registry.load()
+    return Comparison.of(changes_between(revision, present, wanted), present, wanted)
 
 
 def export_to(directory: Path, settings: Settings) -> tuple[int, tuple[Path, ...]]:
@@ -128,7 +129,8 @@ def summary_of(settings: Settings) -> Mapping[str, Any]:
     """Return what is configured, in numbers: revision, documents by kind, and stops."""
     with open_registry(settings) as registry:
         revision, configuration = registry.load()
-        digest, stops = registry.compare(configuration).digest, registry.stops()
+        stops = registry.stops()
+    digest = changes_between(revision, configuration, configuration).digest
     counts = Counter(f"{kind}s" for kind, _, _ in configuration.documents())
     return {"revision": revision, "digest": digest, **counts, "stops": len(stops)}
 

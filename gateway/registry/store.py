@@ -170,14 +170,8 @@ class Registry:
 
     def compare(self, configuration: Configuration) -> Changes:
         """Return what `apply` would change, and change nothing; `revision` is the present one."""
-        wanted = {
-            (kind, key): digest(document) for kind, key, document in configuration.documents()
-        }
-        with _failures(), reading(self._engine) as connection:
-            present = {
-                (Kind(row.kind), row.key): row.digest for row in connection.execute(_present())
-            }
-            return _compare(_revision(connection), present, wanted)
+        revision, present = self.load()
+        return changes_between(revision, present, configuration)
 
     def present(self, kind: Kind) -> tuple[State, ...]:
         """Return the present documents of one kind, in the order of their keys."""
@@ -310,6 +304,15 @@ def _configuration(rows: Iterable[Row[Any]]) -> Configuration:
     for row in _in_order(rows):
         documents[Kind(row.kind)][row.key] = json.loads(row.content)
     return Configuration.of(documents)
+
+
+def changes_between(revision: int, was: Configuration, will_be: Configuration) -> Changes:
+    """Return what changes from one configuration, that of `revision`, to another."""
+    return _compare(revision, _digests(was), _digests(will_be))
+
+
+def _digests(configuration: Configuration) -> dict[tuple[Kind, str], str]:
+    return {(kind, key): digest(document) for kind, key, document in configuration.documents()}
 
 
 def _present() -> Select[tuple[Any, ...]]:

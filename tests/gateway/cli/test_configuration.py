@@ -7,12 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, event
 
-from gateway.cli.configuration import apply_directory, check_directory, read_checked
+from gateway.cli.configuration import (
+    apply_directory,
+    check_directory,
+    compare_directory,
+    read_checked,
+)
 from gateway.cli.home import NewHome
 from gateway.cli.output import Stop
 from gateway.demo.packs import BUILT_IN
 from gateway.registry.documents import Configuration
+from tests.gateway.cli.configuring import configure, write_folder
 
 
 def test_applies_what_reads_and_compiles(new_home: NewHome) -> None:
@@ -41,6 +48,24 @@ def test_a_service_without_an_address_is_not_applied(new_home: NewHome, tmp_path
     shutil.copytree(BUILT_IN, directory)
     with pytest.raises(Stop, match="base_url"):
         check_directory(directory, new_home.settings)
+
+
+def test_a_comparison_is_with_one_state_of_the_registry(new_home: NewHome, tmp_path: Path) -> None:
+    """An apply between two readings would make a comparison with what never was."""
+    configure(new_home.settings)
+    directory = write_folder(tmp_path / "configuration")
+    transactions: list[object] = []
+
+    def note(connection: object) -> None:
+        transactions.append(connection)
+
+    event.listen(Engine, "begin", note)
+    try:
+        assert compare_directory(directory, new_home.settings).changes.nothing
+    finally:
+        event.remove(Engine, "begin", note)
+
+    assert len(transactions) == 1
 
 
 def test_what_was_signed_is_not_changed_by_applying(new_home: NewHome) -> None:
