@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from gateway.cli.configuration import open_registry
-from gateway.cli.output import Exit, Stop
+from gateway.cli.output import Stop
 from gateway.clock import SystemClock
 from gateway.documents import DocumentUnreadable, load_document
 from gateway.registry.authoring import Examiner, sentence
@@ -47,7 +47,7 @@ def shown(settings: Settings, agreement_id: str) -> dict[str, Any]:
         known = registry.newest(Kind.AGREEMENT)
     if not history:
         message = f"there is no agreement {agreement_id!r}{nearest(agreement_id, known)}"
-        raise Stop(message, mend="concordat agreement list", code=Exit.FAILED)
+        raise Stop(message, mend="concordat agreement list")
     return {
         "agreement_id": agreement_id,
         "present": history[0].until is None,

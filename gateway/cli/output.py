@@ -27,7 +27,10 @@ class Stop(Exception):
     """A command that cannot go on: what happened, and the line that mends it."""
 
     def __init__(self, message: str, *, mend: str = "", code: Exit = Exit.UNUSABLE) -> None:
-        """`code` is UNUSABLE where nothing can be told, FAILED where something was found wrong."""
+        """`code` is UNUSABLE where nothing can be told, as of a name that nothing has.
+
+        It is FAILED where something was looked at and found wrong.
+        """
         super().__init__(message)
         self.mend: Final = mend
         self.code: Final = code

@@ -131,7 +131,7 @@ def _check_known(registry: Registry, kind: StopKind, key: str) -> None:
     known: Collection[str] = registry.newest(_DOCUMENTS[kind])
     if key not in known:
         mend = f"concordat stop add --help; the registry has no such {kind}"
-        raise Stop(f"there is no {kind} {key!r}{nearest(key, known)}", mend=mend, code=Exit.FAILED)
+        raise Stop(f"there is no {kind} {key!r}{nearest(key, known)}", mend=mend)
 
 
 def _await_workers(

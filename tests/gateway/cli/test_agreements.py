@@ -24,7 +24,7 @@ def test_what_was_never_here_is_not_shown(new_home: NewHome) -> None:
     assert listed(new_home.settings) == []
     with pytest.raises(Stop) as stopped:
         shown(new_home.settings, "DSA-2026-0003")
-    assert stopped.value.code == 1
+    assert stopped.value.code == 2
 
 
 def test_a_document_is_written_as_its_file(new_home: NewHome) -> None:

@@ -55,6 +55,7 @@ def test_a_version_that_is_not_there_is_told_with_those_that_are(used_home: NewH
     with pytest.raises(Stop) as stopped:
         agreement_named("DSA-2026-0005@9", used_home.settings.home)
     assert "DSA-2026-0005@1" in stopped.value.mend
+    assert stopped.value.code == 2
 
 
 def test_a_broken_pack_stops_with_its_faults(tmp_path: Path) -> None:

@@ -39,5 +39,6 @@ def test_a_service_that_cannot_be_reached_fails_the_test(run: Run, new_home: New
 
     assert told.exit_code == 1
     assert told.stdout.startswith("failed  nv-housing")
-    with pytest.raises(Stop, match="did you mean 'nv-housing'"):
+    with pytest.raises(Stop, match="did you mean 'nv-housing'") as stopped:
         run("service", "test", "nv-housin", *home)
+    assert stopped.value.code == 2

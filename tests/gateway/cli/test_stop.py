@@ -44,7 +44,7 @@ def test_each_stop_and_its_end_are_on_record(run: Run, new_home: NewHome) -> Non
 
 
 def test_what_cannot_be_stopped_is_refused(run: Run, new_home: NewHome) -> None:
-    """A kind that is none is exit 2; a name that the registry does not know is exit 1."""
+    """A kind that is none, and a name that the registry does not know: exit 2 for both."""
     configure(new_home.settings)
     home = ("--reason", "x", "--home", new_home.settings.home)
     with pytest.raises(Stop, match="nothing to stop") as stopped:
@@ -53,5 +53,5 @@ def test_what_cannot_be_stopped_is_refused(run: Run, new_home: NewHome) -> None:
     for kind, name in (("agreement", "DSA-2026-003"), ("service", "nv-housin")):
         with pytest.raises(Stop, match="did you mean") as stopped:
             run("stop", "add", kind, name, *home)
-        assert stopped.value.code == 1
+        assert stopped.value.code == 2
     assert run("stop", "list", *home[2:]).stdout == "Nothing is stopped.\n"
