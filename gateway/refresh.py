@@ -23,6 +23,7 @@ from gateway.registry.configuration import Configuration
 from gateway.registry.lawbooks import vocabulary_version
 from gateway.registry.reach import read_reach
 from gateway.registry.store import RegistryUnavailable
+from gateway.settings import shown_address
 from policies.decision import DecisionForm
 from policies.forms import read_form
 from policies.law import Law, read_instruments
@@ -358,7 +359,7 @@ def _address_faults(
             yield f"service {connector}: there is no kind {kind!r}; installed kinds: {known}."
     for issuer, document in configuration.issuers.items():
         address = str(document.get("metadata_url") or issuer)
-        yield from _check_address(f"issuer {issuer}", address, allow_loopback)
+        yield from _check_address(f"issuer {shown_address(issuer)}", address, allow_loopback)
 
 
 def _check_address(name: str, address: str, allow_loopback: bool) -> Iterator[str]:
@@ -368,16 +369,16 @@ def _check_address(name: str, address: str, allow_loopback: bool) -> Iterator[st
         host = parts.hostname
         _ = parts.port
     except ValueError:
-        yield f"{name}: {address!r} is not a URL."
+        yield f"{name}: {shown_address(address)!r} is not a URL."
         return
     if not address:
         yield f"{name} is missing: where is it to be reached?"
     elif parts.scheme not in ("http", "https") or not host or "@" in parts.netloc:
-        yield f"{name}: {address!r} is not of the form https://host/path."
+        yield f"{name}: {shown_address(address)!r} is not of the form https://host/path."
     elif parts.query or parts.fragment:
-        yield f"{name}: {address!r} must not have a query or a fragment."
+        yield f"{name}: {shown_address(address)!r} must not have a query or a fragment."
     elif parts.scheme == "http" and not (allow_loopback and _is_loopback(host)):
-        yield f"{name}: {address!r} is not encrypted; use https."
+        yield f"{name}: {shown_address(address)!r} is not encrypted; use https."
 
 
 def _check_base_url(name: str, address: str, allow_loopback: bool) -> Iterator[str]:
@@ -385,7 +386,7 @@ def _check_base_url(name: str, address: str, allow_loopback: bool) -> Iterator[s
     try:
         Origin.parse(address, allow_loopback=allow_loopback)
     except BaseUrlInvalid as invalid:
-        yield f"{name}: {address!r}: {invalid}."
+        yield f"{name}: {shown_address(address)!r}: {invalid}."
 
 
 def _is_loopback(host: str) -> bool:

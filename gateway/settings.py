@@ -236,6 +236,12 @@ def without_passwords(url: str) -> str:
     return re.sub(r"([?&][^=&]*passw[^=&]*=)[^&]*", r"\1***", shown, flags=re.IGNORECASE)
 
 
+def shown_address(address: str) -> str:
+    """Return the address of a service or an issuer without what may be a password or key in it."""
+    without_user = re.sub(r"//.*@", "//***@", address, flags=re.DOTALL)
+    return re.sub(r"[?#].*", "?***", without_user, flags=re.DOTALL)
+
+
 def load_settings(home: Path | None = None, **arguments: object) -> Settings:
     """Read the settings: arguments, then ``CONCORDAT_*`` variables, then the home's file.
 

@@ -102,6 +102,21 @@ def test_an_address_that_is_not_safe_is_refused(address: str) -> None:
         compiled(with_service(pack_configuration(), base_url=address))
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["https://u:marker-secret@x.example", "https://marker-secret@x.example/a",
+     "https://x.example/?key=marker-secret", "http://u:marker-/secret@x.example",
+     "https://u:marker-secret@[", "//u:marker-secret@x.example", "https://x.example#marker-secret"],
+)  # fmt: skip
+def test_a_refused_address_is_told_without_the_secret_in_it(address: str) -> None:
+    """What is refused is shown on a terminal, and stays in its history."""
+    with pytest.raises(SnapshotRefused) as refused:
+        compiled(with_service(pack_configuration(), base_url=address))
+
+    assert "nhse-spl" in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
 def test_a_kind_that_nobody_offers_is_refused_before_any_worker_meets_it() -> None:
     """A Snapshot that compiles can be adopted."""
     with pytest.raises(SnapshotRefused, match="carrier-pigeon"):
