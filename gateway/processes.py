@@ -72,11 +72,14 @@ def run_gateway(
     clock: DecisionClock | None = None,
     allow_loopback_http: bool = False,
     ready: Connection | None = None,
+    listeners: tuple[socket.socket, socket.socket] | None = None,
 ) -> None:
     """Run a gateway until SIGTERM or SIGINT.
 
     `clock` and `allow_loopback_http` are for the demo and tests (see `Composition`); `ready` is
     sent the addresses of both listeners and the workers' process ids once all of them listen.
+    `listeners`, for data and for control, are used where whoever starts the gateway has opened
+    them already; else they are opened as the settings say.
 
     Raises:
         WorkerFailed: a worker did not come up.
@@ -96,16 +99,23 @@ def run_gateway(
     keep_private()
     check_alone(settings.run_directory)
     with present(settings.run_directory, Role.CONTROL):
-        asyncio.run(_supervise(composition, ready))
+        asyncio.run(_supervise(composition, ready, listeners))
 
 
-async def _supervise(composition: Composition, ready: Connection | None) -> None:
+async def _supervise(
+    composition: Composition,
+    ready: Connection | None,
+    listeners: tuple[socket.socket, socket.socket] | None,
+) -> None:
     settings = composition.settings
     stop = asyncio.Event()
     on_signals(stop.set)
     async with AsyncExitStack() as stack:
-        data = stack.enter_context(_listen(settings.data_listen))
-        control = stack.enter_context(_listen(settings.control_listen))
+        addresses = (settings.data_listen, settings.control_listen)
+        data, control = [
+            stack.enter_context(listener)
+            for listener in listeners or [_listen(address) for address in addresses]
+        ]
         plane = await stack.enter_async_context(open_control_plane(composition))
         workers = Workers(composition, data, plane)
         stack.push_async_callback(workers.stop)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gateway.cli.home import NewHome
     from gateway.demo.packs import Pack
     from gateway.demo.show import Show
+    from gateway.demo.world import Listeners
 
 
 _WORKERS: Final = 2
@@ -65,15 +66,16 @@ def demo(
     from gateway.demo.channel import ChannelFailed
     from gateway.demo.consumer import TokenRefused
     from gateway.demo.show import run_show
-    from gateway.demo.world import HomeUsed, WorldFailed
+    from gateway.demo.world import HomeUsed, WorldFailed, open_listeners
 
     signal.signal(signal.SIGTERM, _stop_on_sigterm)
     opened = open_pack(pack, calls)
     tell(f"Starting departments, issuers and a gateway, to play {len(opened.sheet.calls)} calls.")
     try:
         with (
-            _home_of(opened, home, workers) as made,
-            run_show(opened, made.settings, made.operator_secret) as shown,
+            open_listeners() as listeners,
+            _home_of(opened, home, workers, listeners) as made,
+            run_show(opened, made.settings, made.operator_secret, listeners) as shown,
         ):
             _present(shown, as_json=as_json, serving=not exit_)
             if not exit_:
@@ -105,16 +107,18 @@ def _keep_serving(shown: Show) -> None:
 
 
 @contextmanager
-def _home_of(pack: Pack, home: Path | None, workers: int) -> Iterator[NewHome]:
+def _home_of(
+    pack: Pack, home: Path | None, workers: int, listeners: Listeners
+) -> Iterator[NewHome]:
     """Make the demo's home; a temporary one is removed at the end."""
     from gateway.cli.home import create_home
     from gateway.demo.listener import LOOPBACK
-    from gateway.demo.world import choose_ports, fresh_home
+    from gateway.demo.world import fresh_home
 
     directory = home.absolute() if home else Path(tempfile.mkdtemp(prefix="concordat-demo-"))
     fresh_home(directory)
     try:
-        data_port, control_port = choose_ports()
+        data_port, control_port = [listener.getsockname()[1] for listener in listeners]
         yield create_home(
             directory,
             organisation=str(next(iter(pack.configuration.services.values()))["owner"]),

@@ -25,7 +25,7 @@ from gateway.demo.packs import Pack
 from gateway.demo.play import Stage, play
 from gateway.demo.report import as_json, counts_line, difference_lines, table_of
 from gateway.demo.scenario import ScenarioCall
-from gateway.demo.world import PREFERRED_PORTS, open_world
+from gateway.demo.world import PREFERRED_PORTS, Listeners, open_world
 from gateway.settings import Settings
 
 CHECKPOINT_S_MAX: Final = 10.0
@@ -141,12 +141,14 @@ class Show:
 
 
 @contextmanager
-def run_show(pack: Pack, settings: Settings, operator_secret: str) -> Iterator[Show]:
+def run_show(
+    pack: Pack, settings: Settings, operator_secret: str, listeners: Listeners
+) -> Iterator[Show]:
     """Play `pack` in a home that was just made; the world lives as long as the context.
 
     Raises what `open_world` and `play` raise.
     """
-    with open_world(pack, settings, operator_secret) as stage:
+    with open_world(pack, settings, operator_secret, listeners) as stage:
         results = play(pack, stage)
         report = _verify(settings)
         yield Show(

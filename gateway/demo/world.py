@@ -5,8 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -54,15 +55,28 @@ class HomeUsed(Exception):
     """The directory that a demo was given holds something already."""
 
 
-def choose_ports() -> tuple[int, int]:
-    """Return the ports of the data and control listeners: the usual ones, or two free ones."""
-    chosen = [_free_port(preferred) for preferred in PREFERRED_PORTS]
-    return chosen[0], chosen[1]
+Listeners = tuple[socket.socket, socket.socket]
+"""The gateway's listeners, for data and for control."""
 
 
 @contextmanager
-def open_world(pack: Pack, settings: Settings, operator_secret: str) -> Iterator[Stage]:
+def open_listeners() -> Iterator[Listeners]:
+    """Listen on the usual ports, or on two free ones.
+
+    They listen from here on, so that of two demos that start in the same instant each has its own.
+    """
+    data_port, control_port = PREFERRED_PORTS
+    with _listen(data_port) as data, _listen(control_port) as control:
+        yield data, control
+
+
+@contextmanager
+def open_world(
+    pack: Pack, settings: Settings, operator_secret: str, listeners: Listeners | None = None
+) -> Iterator[Stage]:
     """Start everything for `pack` in a home that was just made, and stop it in the end.
+
+    `listeners` go over to the gateway; without them it opens those that the settings name.
 
     Raises:
         WorldFailed: a process did not become ready.
@@ -91,7 +105,10 @@ def open_world(pack: Pack, settings: Settings, operator_secret: str) -> Iterator
             serve_gateway,
             settings=settings,
             clock=clock,
+            listeners=listeners,
         )
+        for listener in listeners or ():
+            listener.close()  # the gateway's own copies alone tell callers whether it is there
         stage = Stage(
             settings=settings,
             channel=channel,
@@ -107,20 +124,18 @@ def open_world(pack: Pack, settings: Settings, operator_secret: str) -> Iterator
         yield stage
 
 
-def serve_gateway(settings: Settings, clock: DemoClock, ready: Connection) -> None:
+def serve_gateway(
+    settings: Settings, clock: DemoClock, listeners: Listeners | None, ready: Connection
+) -> None:
     """Process body: run the gateway, with the demo's clock, and send its addresses."""
     stop_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
-    run_gateway(settings, clock=clock, allow_loopback_http=True, ready=ready)
+    run_gateway(settings, clock=clock, allow_loopback_http=True, ready=ready, listeners=listeners)
 
 
-def _free_port(preferred: int) -> int:
+def _listen(preferred: int) -> socket.socket:
     for port in (preferred, 0):
-        try:
-            listener = listen(port)
-        except OSError:
-            continue
-        with listener:
-            return int(listener.getsockname()[1])
+        with suppress(OSError):
+            return listen(port)
     raise WorldFailed("no port is free on loopback")
 
 

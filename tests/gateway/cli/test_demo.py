@@ -9,12 +9,16 @@ import pytest
 from gateway.cli.demo import _home_of
 from gateway.cli.output import Stop
 from gateway.demo.packs import BUILT_IN, read_pack
+from gateway.demo.world import open_listeners
 from tests.gateway.cli.conftest import Run
 
 
 def test_a_temporary_home_is_removed() -> None:
     """Without --home nothing is left behind; with it everything is kept."""
-    with _home_of(read_pack(BUILT_IN), None, 1) as made:
+    with (
+        open_listeners() as listeners,
+        _home_of(read_pack(BUILT_IN), None, 1, listeners) as made,
+    ):
         home = made.settings.home
         assert (home / "concordat.yaml").is_file()
     assert not home.exists()
@@ -22,8 +26,13 @@ def test_a_temporary_home_is_removed() -> None:
 
 def test_a_chosen_home_is_kept(tmp_path: Path) -> None:
     """A home that somebody chose stays."""
-    with _home_of(read_pack(BUILT_IN), tmp_path / "kept", 1):
-        pass
+    with (
+        open_listeners() as listeners,
+        _home_of(read_pack(BUILT_IN), tmp_path / "kept", 1, listeners) as made,
+    ):
+        ports = [int(it.getsockname()[1]) for it in listeners]
+        assert made.settings.data_listen == f"127.0.0.1:{ports[0]}"
+        assert made.settings.control_listen == f"127.0.0.1:{ports[1]}"
     assert (tmp_path / "kept" / "registry.db").is_file()
 
 

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from gateway.demo.listener import listen
-from gateway.demo.world import HomeUsed, WorldFailed, _free_port, _Processes, fresh_home
+from gateway.demo.world import (
+    HomeUsed,
+    WorldFailed,
+    _listen,
+    _Processes,
+    fresh_home,
+    open_listeners,
+)
 
 
 def _say_hello(ready: Connection) -> None:
@@ -36,8 +43,18 @@ def test_takes_another_port_where_the_usual_one_is_taken() -> None:
     """A taken port is no obstacle, and a free one is used."""
     with listen() as taken:
         port = taken.getsockname()[1]
-        assert _free_port(port) != port
-    assert _free_port(port) == port
+        with _listen(port) as other:
+            assert other.getsockname()[1] != port
+    with _listen(port) as free:
+        assert free.getsockname()[1] == port
+
+
+def test_two_demos_of_one_instant_have_listeners_of_their_own() -> None:
+    """What one of them has chosen is taken from then on, before its gateway runs."""
+    with open_listeners() as first, open_listeners() as second:
+        ports = {listener.getsockname()[1] for listener in (*first, *second)}
+
+    assert len(ports) == 4
 
 
 def test_a_demo_starts_from_nothing(tmp_path: Path) -> None:
