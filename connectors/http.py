@@ -210,14 +210,15 @@ class HttpConnector:
         keeper = self._keeper
         if keeper is None:
             return await self._targets.request(call)
-        ends_s = self._now() + call.deadline_s
+        whole_s = call.deadline_s
+        ends_s = self._now() + whole_s
         if not keeper.usable:
             if not await keeper.ensure(call.deadline_s):
                 detail = f"the gateway has no credentials for the service: {keeper.why_not}"
                 raise CallFailed(Failure.REFUSED, detail, sent=False)
             call = replace(call, deadline_s=ends_s - self._now())
         generation = keeper.generation
-        reply = await self._targets.request(call)
+        reply = await self._targets.request(call, whole_s=whole_s)
         if reply.status != _UNAUTHORIZED:
             return reply
         renewed = await keeper.refused(generation, ends_s - self._now())
@@ -225,7 +226,8 @@ class HttpConnector:
             return reply
         await reply.release()
         try:
-            return await self._targets.request(replace(call, deadline_s=ends_s - self._now()))
+            again = replace(call, deadline_s=ends_s - self._now())
+            return await self._targets.request(again, whole_s=whole_s)
         except CallFailed as failed:
             # Whatever became of the repeat, the service has seen the first one.
             raise CallFailed(failed.failure, failed.detail, sent=True) from None

@@ -24,6 +24,10 @@ PROBE_OPEN_EVERY_S: Final = 2.5
 PROBE_S: Final = 5.0
 """Time for a probe to connect, TLS included."""
 
+FAIR_SHARE: Final = 0.5
+"""Part of a call's time with which a target that does not answer has failed. With less, most of the
+time went to the gateway's own credentials, or to a target before it."""
+
 _TELLS_ON_TARGET: Final = frozenset({Failure.UNREACHABLE, Failure.TIMED_OUT, Failure.MALFORMED})
 """Failures that a breaker counts: the others are about the call or the gateway's own limits."""
 _GOES_ON: Final = frozenset({Failure.UNREACHABLE, Failure.TIMED_OUT, Failure.OVERLOADED})
@@ -86,12 +90,16 @@ class Targets:
         self._budget = RetryBudget()
         self._now = asyncio.get_running_loop().time
 
-    async def request(self, call: Call) -> WireReply:
+    async def request(self, call: Call, *, whole_s: float | None = None) -> WireReply:
         """Send `call` to the first target that can take it, and to the next where that is right.
+
+        `whole_s` is the time that the call had before some of it was used up elsewhere: a target
+        that gets less than `FAIR_SHARE` of it, and is not done, has not failed.
 
         Raises:
             CallFailed: `sent` tells of all attempts together.
         """
+        fair_s = FAIR_SHARE * (call.deadline_s if whole_s is None else whole_s)
         began_s = self._now()
         self._budget.count(began_s)
         failed: CallFailed | None = None
@@ -106,7 +114,7 @@ class Targets:
                 target.breaker.undecided()
                 raise failed
             try:
-                return await self._attempt(target, replace(call, deadline_s=remaining_s))
+                return await self._attempt(target, replace(call, deadline_s=remaining_s), fair_s)
             except CallFailed as again:
                 sent = again.sent or (failed is not None and failed.sent)
                 failed = CallFailed(again.failure, again.detail, sent=sent)
@@ -166,14 +174,16 @@ class Targets:
         # A target that took the call and is slow about it would only be slow twice.
         return not failed.sent or (failed.failure is Failure.UNREACHABLE and may_repeat(call))
 
-    async def _attempt(self, target: Target, call: Call) -> WireReply:
+    async def _attempt(self, target: Target, call: Call, fair_s: float) -> WireReply:
         trial = not target.breaker.closed
         try:
             reply = await target.pool.request(call)
         except BaseException as error:
             if trial:
                 target.breaker.undecided()
-            if isinstance(error, CallFailed):
+            if isinstance(error, CallFailed) and (
+                error.failure is not Failure.TIMED_OUT or call.deadline_s >= fair_s
+            ):
                 target.note_failure(error, self._now())
             raise
         target.note_answer()

@@ -11,7 +11,7 @@ from connectors.base import Call, CallFailed, Failure, Health
 from connectors.credentials import ApiKey, ClientCredentials
 from connectors.http import HttpConnector, HttpSettings, RequestIdEcho, open_http
 from connectors.origin import BaseUrlInvalid
-from connectors.scripted import open_scripted
+from connectors.scripted import Act, open_scripted
 from connectors.secrets import SecretReference, SecretStore
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -237,6 +237,43 @@ def test_a_repeat_that_reaches_nobody_was_sent_all_the_same(tmp_path: Path) -> N
                     await connector.call(Call(method="GET", target=b"/"))
                 assert (caught.value.failure, caught.value.sent) == (Failure.UNREACHABLE, True)
                 assert len(seen) == 1
+
+    asyncio.run(run())
+
+
+def test_a_slow_token_endpoint_is_not_the_service_s_failure(tmp_path: Path) -> None:
+    """A call whose time went on its token tells nothing about the service that it then reached."""
+
+    async def give_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(0.7)  # longer than the share of a second that is the service's to fail
+        writer.write(token("late"))
+        await writer.drain()
+        writer.close()
+
+    async def run() -> None:
+        issuer = await asyncio.start_server(give_late, "127.0.0.1", 0)
+        port = issuer.sockets[0].getsockname()[1]
+        async with issuer, open_scripted([(Act.STALL,)] * 2) as service:
+            settings = HttpSettings(
+                base_url=service.base_url,
+                allow_loopback=True,
+                credentials=ClientCredentials(
+                    token_url=f"http://127.0.0.1:{port}/token",
+                    client_id="concordat",
+                    secret=SecretReference.parse("file:client"),
+                ),
+                secrets=kept(tmp_path, "client", "SYNTHETIC"),
+            )
+            async with open_http(settings) as connector:
+                with pytest.raises(CallFailed):
+                    await connector.call(Call(method="GET", target=b"/", deadline_s=1.0))
+                assert connector.targets()[0].failures == 0
+                assert connector._keeper is not None
+                assert await connector._keeper.ensure(10)
+                with pytest.raises(CallFailed):
+                    await connector.call(Call(method="GET", target=b"/", deadline_s=0.3))
+                assert connector.targets()[0].failures == 1
 
     asyncio.run(run())
 

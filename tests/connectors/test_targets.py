@@ -249,6 +249,23 @@ def test_while_one_call_tries_the_others_do_not_wait() -> None:
     run(play())
 
 
+def test_time_that_was_used_up_elsewhere_is_not_the_target_s_failure() -> None:
+    """A target that gets little of a call's time is not to blame; one that gets most of it is."""
+
+    async def play() -> None:
+        async with open_scripted([(Act.STALL,)] * 3) as service:
+            found = targets_at(service.base_url)
+            hurried = Call(method="GET", target=b"/", deadline_s=0.2)
+            for whole_s, failures in ((10.0, 0), (0.3, 1), (None, 2)):
+                with pytest.raises(CallFailed) as caught:
+                    await found.request(hurried, whole_s=whole_s)
+                assert caught.value.failure is Failure.TIMED_OUT
+                assert found.states()[0].failures == failures
+            await found.close()
+
+    run(play())
+
+
 def test_with_every_breaker_open_a_call_fails_at_once_unsent() -> None:
     """Nobody waits for a service that is known to be down."""
 
