@@ -28,6 +28,7 @@ from gateway.control.log_figures import log_metrics
 from gateway.data_plane import (
     Composition,
     DataPlane,
+    log_home,
     log_origin,
     not_adopted,
     open_audit_log,
@@ -140,7 +141,7 @@ async def open_control_plane(composition: Composition) -> AsyncIterator[ControlP
             app=create_control(
                 registry=registry,
                 reader=LogReader(
-                    directory=settings.audit_directory, keys=LogKeys(settings.keys_directory)
+                    directory=log_home(settings), keys=LogKeys(settings.keys_directory)
                 ),
                 log=log,
                 readiness=lambda: _readiness(log, keeper, troubles),
@@ -246,7 +247,7 @@ async def _keeping_the_log(
         behind = failure is not None
 
     keys = LogKeys(settings.keys_directory)
-    integrator = Integrator(settings.audit_directory, origin=log_origin(settings), keys=keys)
+    integrator = Integrator(log_home(settings), origin=log_origin(settings), keys=keys)
     sweeper, follower = Sweeper(log), Follower(log.path, keys=keys)
     loop = asyncio.get_running_loop()
     stop_sweeping, stop_reading = asyncio.Event(), asyncio.Event()

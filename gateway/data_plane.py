@@ -18,6 +18,7 @@ from connectors.secrets import SecretStore
 from gateway.audit.frozen_log import open_even_frozen
 from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog
+from gateway.audit.place import LogHome, PostgresHome
 from gateway.audit.reader import find_shards, shard_name
 from gateway.audit.store import LogUnavailable
 from gateway.clock import DecisionClock, SystemClock, system_time_us
@@ -236,13 +237,24 @@ def open_audit_log(settings: Settings, *, instance: str) -> AuditLog:
         LogUnavailable: it cannot be opened.
     """
     keys = LogKeys(settings.keys_directory)
-    origin, directory = log_origin(settings), settings.audit_directory
-    return open_even_frozen(directory, origin=origin, instance=instance, keys=keys)
+    origin, home = log_origin(settings), log_home(settings)
+    return open_even_frozen(home, origin=origin, instance=instance, keys=keys)
+
+
+def log_home(settings: Settings) -> LogHome:
+    """Return where the shards of the audit log are."""
+    if settings.audit_url is None:
+        return settings.audit_directory
+    return PostgresHome(settings.audit_url.get_secret_value(), settings.audit_directory)
 
 
 def log_origin(settings: Settings) -> str:
-    """Return the log's shard, ``<host>/audit/<year>``: the newest there is, or this year's."""
-    shards = find_shards(settings.audit_directory)
+    """Return the log's shard, ``<host>/audit/<year>``: the newest there is, or this year's.
+
+    Raises:
+        LogUnavailable: PostgreSQL cannot be asked for the shards.
+    """
+    shards = find_shards(log_home(settings))
     if shards:
         name = shard_name(shards[-1])
     else:

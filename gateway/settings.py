@@ -81,6 +81,13 @@ def _shown(value: object) -> str:
     return "none" if value is None else str(value)
 
 
+def _check_audit_url(url: SecretStr | None) -> SecretStr | None:
+    """Accept PostgreSQL alone: the log's SQLite file has its place in the home."""
+    if url is not None and urlsplit(url.get_secret_value()).scheme != "postgresql":
+        raise ValueError("write it as postgresql://user:password@host:port/database")
+    return url
+
+
 def _absolute(path: Path | None) -> Path | None:
     return path.absolute() if path is not None else None
 
@@ -126,6 +133,11 @@ class Settings(BaseSettings):
     registry_url: SecretStr | None = Field(
         default=None,
         description="SQLAlchemy URL of the registry, postgresql+psycopg://user@host/database; "
+        "a SQLite file in the home unless set.",
+    )
+    audit_url: Annotated[SecretStr | None, AfterValidator(_check_audit_url)] = Field(
+        default=None,
+        description="PostgreSQL URL of the audit log, postgresql://user:password@host/database; "
         "a SQLite file in the home unless set.",
     )
     otlp_endpoint: str | None = Field(

@@ -217,13 +217,16 @@ def running_postgres(**settings: str) -> Iterator[Postgres]:
 
 
 @contextmanager
-def new_database(url: str) -> Iterator[str]:
-    """Make an empty database in the server of `url`, and drop it when the block ends."""
-    made = _create_database(url)
+def new_database(url: str, *, template: str = "") -> Iterator[str]:
+    """Make a database in the server of `url`, and drop it when the block ends.
+
+    It is empty, or a copy of the one whose URL is `template`, which nobody may use meanwhile.
+    """
+    made = _create_database(url, _database_of(template) or "template0")
     try:
         yield made
     finally:
-        _execute(url, f"DROP DATABASE {_database_of(made)} WITH (FORCE)")
+        _execute(_beside(url), f"DROP DATABASE {_database_of(made)} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")
@@ -250,10 +253,15 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
-def _create_database(url: str) -> str:
+def _create_database(url: str, template: str = "template0") -> str:
     name = f"concordat_{secrets.token_hex(8)}"
-    _execute(url, f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")
+    # Made and dropped beside it: a database that somebody is connected to cannot be copied.
+    _execute(_beside(url), f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE {template}")
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+def _beside(url: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path="/postgres"))
 
 
 def _database_of(url: str) -> str:

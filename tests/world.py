@@ -276,6 +276,7 @@ def document_of(response: Response) -> Any:
 
 def freeze(world: World) -> None:
     """Freeze the log as an integrator does that finds it contradicting itself."""
+    assert isinstance(world.log.path, Path)
     database = open_database(world.log.path)
     database.execute("UPDATE audit_head SET state = 'frozen'")
     database.close()

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from pathlib import Path
 from typing import Final, Protocol
 
 from gateway.audit.entry import Kind, Record
 from gateway.audit.keys import LogKeys
 from gateway.audit.people import PersonTags
+from gateway.audit.place import LogHome
 from gateway.audit.reader import find_log, find_shards
 from gateway.audit.search import Filters, Page, View, find, seek_person, show
 from gateway.audit.store import Position
@@ -58,9 +58,9 @@ class AccessLog(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogReader:
-    """The audit log's read side: its directory, and the keys that open personal sections."""
+    """The audit log's read side: where its shards are, and the keys that open personal sections."""
 
-    directory: Path
+    directory: LogHome
     keys: LogKeys
 
     def find(self, filters: Filters, *, cursor: int | None, limit: int) -> Page:

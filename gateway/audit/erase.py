@@ -33,6 +33,7 @@ from gateway.audit.keyed import (
 from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog
 from gateway.audit.people import Person
+from gateway.audit.place import Place
 from gateway.audit.reader import snapshot
 from gateway.audit.scrub import empty_wal
 from gateway.audit.store import Statement
@@ -183,7 +184,7 @@ def slot_of(row: KeyedRow, names: Collection[str], opener: Opener) -> Slot | Non
     return Slot(row.leaf_index, gone, Statement(sql, (wrapped, row.leaf_index, row.wrapped)))
 
 
-def count(place: Path, keys: LogKeys, selection: Selection, agreements: Collection[str]) -> Tally:
+def count(place: Place, keys: LogKeys, selection: Selection, agreements: Collection[str]) -> Tally:
     """Return what a selection would erase, and what is held; nothing is changed.
 
     `agreements` are those whose own text says that their records are on legal hold.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Final
 
 from pysqlite3 import dbapi2 as sqlite
@@ -25,6 +24,7 @@ from gateway.audit.keys import LogKeys
 from gateway.audit.locks import FileLock
 from gateway.audit.opening import COLUMNS, Found, Opener, Wrapped, found
 from gateway.audit.people import subject_tag, year_of
+from gateway.audit.place import Place, PostgresFailed
 from gateway.audit.reader import snapshot
 from gateway.audit.sqlite import Connection
 from gateway.audit.store import LogUnavailable
@@ -76,7 +76,7 @@ class Follower:
     index and log contradict each other, as after a restored backup, the index is made anew.
     """
 
-    def __init__(self, log: Path, *, keys: LogKeys) -> None:
+    def __init__(self, log: Place, *, keys: LogKeys) -> None:
         """Follow the log in this file; tags are made with its subject keys."""
         self._path = log
         self._keys = keys
@@ -125,7 +125,7 @@ class Follower:
             return False
         try:
             return self._step()
-        except (sqlite.Error, OSError, EntryInvalid) as broken:
+        except (sqlite.Error, PostgresFailed, OSError, EntryInvalid) as broken:
             raise LogUnavailable(f"the search index cannot be kept up: {broken}") from broken
         finally:
             if self._db.in_transaction:
@@ -327,7 +327,7 @@ def _indices(core: dict[str, object]) -> list[int]:
     return [index for index in listed if isinstance(index, int)] if isinstance(listed, list) else []
 
 
-def catch_up(log: Path, keys: LogKeys) -> None:
+def catch_up(log: Place, keys: LogKeys) -> None:
     """Bring the index up with the log as it is now, or as far as that goes in `CATCH_UP_S`.
 
     Raises LogUnavailable where log or index cannot be read or written.

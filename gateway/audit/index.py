@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from pysqlite3 import dbapi2 as sqlite
 
+from gateway.audit.place import Place
 from gateway.audit.sqlite import (
     BUSY_TIMEOUT_S,
     Connection,
@@ -100,12 +101,12 @@ class Hits(NamedTuple):
     cursor: int | None
 
 
-def index_path(log: Path) -> Path:
+def index_path(log: Place) -> Path:
     """Return the file of the index that belongs to a log's file."""
     return log.with_name(f"index-{log.stem.removeprefix('audit-')}.db")
 
 
-def open_index(log: Path) -> Connection:
+def open_index(log: Place) -> Connection:
     """Open the index of a log for writing, and make its tables if they are not there.
 
     A crash may lose its last steps and cannot break it: they are done again.
@@ -129,7 +130,7 @@ def open_index(log: Path) -> Connection:
 
 
 @contextmanager
-def index_snapshot(log: Path) -> Iterator[Connection]:
+def index_snapshot(log: Place) -> Iterator[Connection]:
     """Open one unchanging moment of the index for reading; LogUnavailable where it breaks."""
     if not index_path(log).exists():
         raise LogUnavailable("the log has no search index yet: concordat audit reindex")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final
 
 from pysqlite3 import dbapi2 as sqlite
@@ -12,19 +11,19 @@ from pysqlite3 import dbapi2 as sqlite
 from gateway.audit.doubt import is_in_doubt
 from gateway.audit.freeze import freeze, frozen_reason
 from gateway.audit.keys import LogKeys
-from gateway.audit.locks import FileLock
 from gateway.audit.note import Checkpoint
-from gateway.audit.sqlite import LOCK_NAME, Connection, database_path, failure_of, open_database
+from gateway.audit.place import LogHome, PostgresFailed, directory_of, place_of
+from gateway.audit.sqlite import failure_of
 from gateway.audit.store import LogFrozen, LogUnavailable
 from gateway.audit.tiles import Tile, completed_tiles, subtree_root
 from gateway.audit.tree import StoredTree, write_sealed_head
+from gateway.audit.upkeep import Connection, open_upkeep
 from gateway.clock import monotonic_s, system_time_us
 
 INTERVAL_S: Final = 1.0
 # Peers are alarmed by a log that falls silent: without growth the same head is published again.
 HEARTBEAT_S: Final = 600.0
 LEAVES_PER_STEP_MAX: Final = 65_536
-LEADER_LOCK_NAME: Final = "integrator.lock"
 
 
 class Integrator:
@@ -35,7 +34,7 @@ class Integrator:
     """
 
     def __init__(
-        self, directory: Path, *, origin: str, keys: LogKeys, heartbeat_s: float = HEARTBEAT_S
+        self, home: LogHome, *, origin: str, keys: LogKeys, heartbeat_s: float = HEARTBEAT_S
     ) -> None:
         """Work on the log of this origin, which must be provisioned (`log.open_log`).
 
@@ -43,13 +42,16 @@ class Integrator:
         """
         self._heartbeat_s = heartbeat_s
         self._published_s = monotonic_s()
-        self._directory = directory
+        place = place_of(home, origin.rpartition("/")[2])
+        self._directory = directory_of(place)
         self._origin = origin
         self._signer = keys.signer(origin)
-        self._leader_lock = FileLock(directory / LEADER_LOCK_NAME)
-        self._append_lock = FileLock(directory / LOCK_NAME)
-        self._db = open_database(database_path(directory, origin))
+        self._upkeep = open_upkeep(place)
         self.published_size = 0
+
+    @property
+    def _db(self) -> Connection:
+        return self._upkeep.db
 
     async def run(
         self, stop: asyncio.Event, report: Callable[[LogUnavailable | None], None]
@@ -80,35 +82,51 @@ class Integrator:
         Raises LogFrozen, after freezing the log for every process, where the stored tree
         contradicts itself; LogUnavailable where the store fails.
         """
-        if not self._leader_lock.try_acquire():
+        try:
+            return self._lead_step()
+        except sqlite.Error as broken:
+            raise failure_of(broken, self._directory) from broken
+        except PostgresFailed as broken:
+            raise LogUnavailable(f"the audit tree cannot be grown: {broken}") from broken
+        except OSError as broken:
+            raise LogUnavailable(f"the audit log's head cannot be sealed: {broken}") from broken
+
+    def close(self) -> None:
+        """Give up the lead, and the connection."""
+        self._upkeep.close()
+
+    def _lead_step(self) -> bool:
+        if not self._upkeep.lead():
             return False
+        try:
+            return self._step_unless_frozen()
+        except LogFrozen as contradiction:
+            self._upkeep.rest()
+            with self._upkeep.writing() as db:
+                db.execute("UPDATE audit_head SET state = 'frozen'")
+            freeze(self._directory, str(contradiction))
+            raise
+        finally:
+            self._upkeep.rest()
+
+    def _step_unless_frozen(self) -> bool:
         reason = frozen_reason(self._directory)
         if reason is not None:  # a head that is published now might replace one that proves more
             raise LogFrozen(reason)
         if is_in_doubt(self._directory):
             raise LogUnavailable("nothing is signed until the store has recovered from an error")
-        try:
-            return self._step()
-        except LogFrozen as contradiction:
-            with self._append_lock:
-                self._db.execute("UPDATE audit_head SET state = 'frozen'")
-            freeze(self._directory, str(contradiction))
-            raise
-        except sqlite.Error as broken:
-            raise failure_of(broken, self._directory) from broken
-        except OSError as broken:
-            raise LogUnavailable(f"the audit log's head cannot be sealed: {broken}") from broken
-
-    def close(self) -> None:
-        """Close the files and give up the lead."""
-        self._db.close()
-        self._append_lock.close()
-        self._leader_lock.close()
+        return self._step()
 
     def _step(self) -> bool:
-        size, root = self._db.execute("SELECT size, root FROM audit_tree").fetchone()
+        size, root = self._tree()
+        if self.published_size > size:
+            raise LogFrozen(f"the tree has shrunk from {self.published_size} to {size} records")
         if self.published_size < size:
             self._publish_again(size)
+            if not self._upkeep.lead():  # to confirm may have ended the step
+                return True
+            size, root = self._tree()
+        self._upkeep.extend()
         next_index: int = self._db.execute("SELECT next_index FROM audit_head").fetchone()[0]
         if next_index == size:
             if size and monotonic_s() - self._published_s >= self._heartbeat_s:
@@ -127,31 +145,29 @@ class Integrator:
         self._publish(note, new_size)
         return bool(new_size < next_index)
 
+    def _tree(self) -> tuple[int, bytes]:
+        size, root = self._db.execute("SELECT size, root FROM audit_tree").fetchone()
+        return size, root
+
     def _commit(self, size: int, head: Checkpoint, note: str, tiles: Sequence[Tile]) -> None:
         now_us = system_time_us()
-        with self._append_lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                self._db.executemany(
-                    "INSERT INTO audit_tile VALUES (?, ?, ?, ?)",
-                    [(tile.level, tile.index, tile.root, tile.hashes) for tile in tiles],
-                )
-                # What the sealed head covers is known once it is written, so it trails by a step.
-                changed = self._db.execute(
-                    "UPDATE audit_tree SET size = ?, root = ?, published_size = ?,"
-                    " published_at = ? WHERE size = ?",
-                    (head.size, head.root, self.published_size, now_us, size),
-                )
-                if changed.rowcount != 1:
-                    raise LogUnavailable("another integrator is at work")
-                self._db.execute(
-                    "INSERT INTO audit_checkpoint VALUES (?, ?, NULL, ?)",
-                    (head.size, note, now_us),
-                )
-                self._db.execute("COMMIT")
-            finally:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+        with self._upkeep.writing() as db:
+            db.executemany(
+                "INSERT INTO audit_tile VALUES (?, ?, ?, ?)",
+                [(tile.level, tile.index, tile.root, tile.hashes) for tile in tiles],
+            )
+            # What the sealed head covers is known once it is written, so it trails by a step.
+            changed = db.execute(
+                "UPDATE audit_tree SET size = ?, root = ?, published_size = ?,"
+                " published_at = ? WHERE size = ?",
+                (head.size, head.root, self.published_size, now_us, size),
+            )
+            if changed.rowcount != 1:
+                raise LogUnavailable("another integrator is at work")
+            db.execute(
+                "INSERT INTO audit_checkpoint VALUES (?, ?, NULL, ?)",
+                (head.size, note, now_us),
+            )
 
     def _publish_again(self, size: int) -> None:
         """Publish what an earlier leader committed and did not live to publish."""
@@ -160,12 +176,13 @@ class Integrator:
         ).fetchone()
         if note is None:
             raise LogFrozen(f"the checkpoint of size {size} is missing from the log")
+        self._upkeep.confirm()
         self._publish(note[0], size)
 
     def _note_published(self, size: int) -> None:
         """Keep when a head was published that no step has replaced since."""
-        with self._append_lock:
-            self._db.execute(
+        with self._upkeep.writing() as db:
+            db.execute(
                 "UPDATE audit_tree SET published_size = ?, published_at = ?",
                 (size, system_time_us()),
             )

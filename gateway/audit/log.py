@@ -11,25 +11,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from gateway.audit.attach import Present, open_store
 from gateway.audit.doubt import is_in_doubt
 from gateway.audit.entry import Kind, Record
-from gateway.audit.freeze import frozen_reason, thaw
+from gateway.audit.freeze import frozen_reason
 from gateway.audit.grants import Tagger
-from gateway.audit.incident import Incident, incident_record, opening_record
-from gateway.audit.instances import Instance
+from gateway.audit.incident import opening_record
 from gateway.audit.keys import LogKeys
-from gateway.audit.merkle import EMPTY_ROOT
+from gateway.audit.place import LogHome, Place, directory_of, place_of
 from gateway.audit.receipts import ReceiptSigner
-from gateway.audit.recovery import recover
 from gateway.audit.room import ESSENTIAL, Limits, Room
 from gateway.audit.seal import Sealer
-from gateway.audit.sqlite import SqliteStore, database_path, provision
 from gateway.audit.start import check_start
 from gateway.audit.store import (
     Append,
     AppendRefused,
     Change,
     Claim,
+    CounterChange,
     Grant,
     LogBusy,
     LogFrozen,
@@ -38,7 +37,7 @@ from gateway.audit.store import (
     LogUnavailable,
     Position,
 )
-from gateway.clock import monotonic_s
+from gateway.clock import monotonic_s, new_uuid7, system_time_us
 
 BATCH_RECORDS_MAX: Final = 256
 BATCH_BYTES_MAX: Final = 1 << 20
@@ -85,15 +84,15 @@ class AuditLog:
         store: LogStore,
         sealer: Sealer,
         *,
-        path: Path,
-        instance: Instance,
+        path: Place,
+        instance: Present,
         tagger: Tagger,
         receipts: ReceiptSigner,
         limits: Limits = Limits(),  # noqa: B008 - frozen
     ) -> None:
         """Join the parts; use `open_log`."""
         self.path = path
-        self.room = Room(path.parent, limits)
+        self.room = Room(directory_of(path), limits)
         self.tagger = tagger
         self.receipts = receipts
         self.figures = LogFigures()
@@ -110,8 +109,8 @@ class AuditLog:
 
     @property
     def directory(self) -> Path:
-        """Return where the log's files lie."""
-        return self.path.parent
+        """Return where the log's files lie on this host, sealed head included."""
+        return directory_of(self.path)
 
     @property
     def failure(self) -> LogUnavailable | None:
@@ -355,11 +354,37 @@ class AuditLog:
             if kind is Kind.OUTCOME or (kind is Kind.INTENT and not isinstance(answer, Position)):
                 self._under_way.discard(waiting.record.exchange)
             if waiting.future.done():  # its caller is gone; the record stands
+                if isinstance(answer, Position) and not waiting.future.cancelled():
+                    self._take_back(waiting, answer)
                 continue
             if isinstance(answer, Position):
                 waiting.future.set_result(answer)
             else:
                 waiting.future.set_exception(answer)
+
+    def _take_back(self, waiting: _Waiting, place: Position) -> None:
+        """Close an exchange whose intent became durable after its caller was told "too late".
+
+        Only a store whose commits the event loop does not wait for can be so late; nothing was
+        sent, so that what the intent claimed and reserved is given back.
+        """
+        if waiting.record.kind is not Kind.INTENT or self._failure is not None:
+            return
+        self.leave(
+            Record(
+                record_id=new_uuid7(),
+                kind=Kind.OUTCOME,
+                exchange=waiting.record.exchange,
+                at_us=system_time_us(),
+                sections={"core": {"intent": place.index, **_NOT_ATTEMPTED}},
+            ),
+            releases=[claim.key for claim in waiting.claims],
+            counters=[
+                change._replace(add=-change.add)
+                for change in waiting.counters
+                if isinstance(change, CounterChange)
+            ],
+        )
 
     def refuse(self, failure: LogUnavailable) -> None:
         """Refuse everything from now on (invariant I10)."""
@@ -369,29 +394,34 @@ class AuditLog:
         self._answer(group, [failure] * len(group))
 
 
+_NOT_ATTEMPTED: Final = {
+    "status": 503,
+    "reason": "AUDIT_UNAVAILABLE",
+    "problem": "audit-unavailable",
+    "origin": "gateway",
+}
+
+
 def open_log(
-    directory: Path, *, origin: str, instance: str, keys: LogKeys, limits: Limits | None = None
+    home: LogHome, *, origin: str, instance: str, keys: LogKeys, limits: Limits | None = None
 ) -> AuditLog:
-    """Open the log of `origin` in `directory`, made with its first record if it is not there.
+    """Open the log of `origin` in its home, made with its first record if it is not there.
 
     Every process opens its own. `instance` says which one in what operators read. Raises
     LogFrozen where the log contradicts a signed head, which freezes it for all other processes too,
     and LogUnavailable where it cannot be opened.
     """
     verifier, receipts = keys.signer(origin).verifier, keys.receipt_signer(origin)
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    check_start(database_path(directory, origin), verifier)
+    place = place_of(home, origin.rpartition("/")[2])
+    directory_of(place).mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_start(place, verifier)
     sealer = Sealer(origin, keys)
     opening = sealer.seal(opening_record(verifier, receipts))
-    path = provision(directory, origin, opening, EMPTY_ROOT)
-    thaw(directory)
-    if is_in_doubt(directory):
-        recover(path, sealer.seal(incident_record(Incident.IO_ERROR)))
-    present = Instance(directory, label=instance)
+    store, present = open_store(place, origin, opening, sealer, label=instance)
     return AuditLog(
-        SqliteStore(path, instance=present.name),
+        store,
         sealer,
-        path=path,
+        path=place,
         instance=present,
         tagger=Tagger(keys.state_key()),
         receipts=receipts,

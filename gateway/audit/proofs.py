@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.audit.entry import (
@@ -24,6 +23,7 @@ from gateway.audit.entry import (
 from gateway.audit.keys import LogKeys
 from gateway.audit.merkle import consistency_proof, inclusion_proof
 from gateway.audit.note import format_consistency, format_proof, read_unsigned
+from gateway.audit.place import LogHome, Place
 from gateway.audit.published import Head, published_head
 from gateway.audit.reader import find_shards, snapshot
 from gateway.audit.receipts import RECEIPT_KEY
@@ -71,7 +71,7 @@ def format_proved(
     return json.dumps({"records": listed}, indent=1) + "\n"
 
 
-def find_place(directory: Path, exchange: bytes) -> Path | None:
+def find_place(directory: LogHome, exchange: bytes) -> Place | None:
     """Return the shard that holds an exchange's records, the newest first; None if none does.
 
     Raises LogUnavailable where a shard cannot be read.
@@ -83,13 +83,13 @@ def find_place(directory: Path, exchange: bytes) -> Path | None:
     return None
 
 
-def records_of(place: Path, exchange: bytes) -> list[Located]:
+def records_of(place: Place, exchange: bytes) -> list[Located]:
     """Return all records of an exchange in the order of the log; LogUnavailable if unreadable."""
     with snapshot(place) as db:
         return _records_of(db, exchange)
 
 
-def prove_exchange(place: Path, exchange: bytes) -> str:
+def prove_exchange(place: Place, exchange: bytes) -> str:
     """Return the proved records of an exchange, as `tiles.check_proved` reads them.
 
     A record that no published checkpoint covers yet has no proof. Raises LookupError if the log
@@ -103,7 +103,7 @@ def prove_exchange(place: Path, exchange: bytes) -> str:
         return _proved(db, head, records)
 
 
-def prove_index(place: Path, index: int) -> tuple[Located, str | None]:
+def prove_index(place: Place, index: int) -> tuple[Located, str | None]:
     """Return a record and its tlog-proof, None if no published checkpoint covers it yet.
 
     Raises LookupError if the log has no such record, LogUnavailable where it cannot be read.
@@ -114,7 +114,7 @@ def prove_index(place: Path, index: int) -> tuple[Located, str | None]:
         return record, _proof(db, head, record)
 
 
-def prove_announcement(place: Path, public_text: str) -> str:
+def prove_announcement(place: Place, public_text: str) -> str:
     """Return the proved record in which the log announces a receipt key, with its `core` opened.
 
     Raises LookupError where it announces no such key, LogUnavailable where it cannot be read.
@@ -127,7 +127,7 @@ def prove_announcement(place: Path, public_text: str) -> str:
         return _proved(db, head, [_at(db, index)], opened=("core",))
 
 
-def find_announcement(place: Path, public_text: str) -> int | None:
+def find_announcement(place: Place, public_text: str) -> int | None:
     """Return the index of the record that announces a receipt key, or None; see LogUnavailable."""
     with snapshot(place) as db:
         rows = db.execute(
@@ -142,7 +142,7 @@ def find_announcement(place: Path, public_text: str) -> int | None:
     return None
 
 
-def prove_consistency(place: Path, old_size: int, new_note: str) -> str:
+def prove_consistency(place: Place, old_size: int, new_note: str) -> str:
     """Return the proof that the tree of `old_size` records grew into that of a checkpoint.
 
     It is made from the records as they are now: it verifies only if both checkpoints are of this
@@ -157,7 +157,7 @@ def prove_consistency(place: Path, old_size: int, new_note: str) -> str:
         return format_consistency(old_size, proof, new_note)
 
 
-def checkpoint_of(place: Path, size: int) -> str:
+def checkpoint_of(place: Place, size: int) -> str:
     """Return the published checkpoint of a size; raise LookupError if there is none of it."""
     head = published_head(place)
     with snapshot(place) as db:
@@ -168,7 +168,7 @@ def checkpoint_of(place: Path, size: int) -> str:
 
 
 def receipt_of(
-    place: Path, exchange: bytes, keys: LogKeys, *, kind: Kind | None = None
+    place: Place, exchange: bytes, keys: LogKeys, *, kind: Kind | None = None
 ) -> str | None:
     """Return the receipt for how an exchange ended, or for its record of `kind`; None without one.
 

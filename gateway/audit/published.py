@@ -6,13 +6,13 @@ them. Entries are for auditors. Nothing beyond the published checkpoint is ever 
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
 import orjson
 
 from gateway.audit.entry import unpack_sections
 from gateway.audit.note import read_unsigned
+from gateway.audit.place import Place
 from gateway.audit.reader import snapshot
 from gateway.audit.sqlite import Connection
 from gateway.audit.tiles import TILE_BITS, TileName, entry_bundle
@@ -31,7 +31,7 @@ class Head(NamedTuple):
     published_at_us: int
 
 
-def published_head(place: Path) -> Head | None:
+def published_head(place: Place) -> Head | None:
     """Return the newest published checkpoint of a shard, or None before the first.
 
     Of the newest shard that is the sealed head, never what is committed and not published yet: a
@@ -42,7 +42,7 @@ def published_head(place: Path) -> Head | None:
         return _head(db, sealed)
 
 
-def read_tile(place: Path, name: TileName) -> bytes | None:
+def read_tile(place: Place, name: TileName) -> bytes | None:
     """Return a hash tile or a bundle of entries, of any width the published size has, or None."""
     sealed = read_sealed_head(place.parent)
     with snapshot(place) as db:
@@ -61,7 +61,7 @@ def read_tile(place: Path, name: TileName) -> bytes | None:
         return entry_bundle([bytes(row[0]) for row in rows])
 
 
-def verifier_key(place: Path) -> str:
+def verifier_key(place: Place) -> str:
     """Return the key that signs a shard's checkpoints, as its first record gives it."""
     with snapshot(place) as db:
         stored = db.execute("SELECT sections FROM audit_record WHERE leaf_index = 0").fetchone()[0]

@@ -1,4 +1,4 @@
-"""The log's file read without writing to it: for verification, proofs and search."""
+"""The log read without writing to it: for verification, proofs and search."""
 
 from __future__ import annotations
 
@@ -6,13 +6,22 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, overload
 
 from pysqlite3 import dbapi2 as sqlite
 
 from gateway.audit.keys import LogKeys
 from gateway.audit.merkle import inclusion_proof
 from gateway.audit.note import Verifier, format_proof
+from gateway.audit.place import (
+    SCHEMA_PREFIX,
+    LogHome,
+    Place,
+    PostgresFailed,
+    PostgresHome,
+    PostgresLog,
+    place_of,
+)
 from gateway.audit.sqlite import Connection, open_for_reading
 from gateway.audit.store import LogUnavailable
 from gateway.audit.tree import StoredTree, previous_head, read_sealed_head
@@ -22,30 +31,70 @@ _ROWS: Final = """
 SELECT r.leaf_index, r.record_id, r.exchange, r.kind, r.t, r.leaf_hash, r.entry, r.sections,
        k.kek_id, k.wrapped
 FROM audit_record AS r LEFT JOIN audit_key AS k USING (leaf_index) ORDER BY r.leaf_index"""
-_SHARD: Final = re.compile(r"audit-([0-9]{4})(?:-([1-9][0-9]*))?\.db", re.ASCII)
+_SHARD: Final = re.compile(r"([0-9]{4})(?:-([1-9][0-9]*))?", re.ASCII)
 _TILES: Final = "SELECT level, idx, root, hashes FROM audit_tile WHERE level = 0 ORDER BY idx"
 _UPPER_TILES: Final = (
     "SELECT level, idx, root, hashes FROM audit_tile WHERE level > 0 ORDER BY level, idx"
 )
 
 
-def find_log(directory: Path) -> Path:
-    """Return the newest shard's file in an audit directory; raise LogUnavailable if none."""
-    shards = find_shards(directory)
+@overload
+def find_log(home: Path) -> Path:
+    """Return a file."""
+
+
+@overload
+def find_log(home: PostgresHome) -> PostgresLog:
+    """Return a schema."""
+
+
+@overload
+def find_log(home: LogHome) -> Place:
+    """Return either."""
+
+
+def find_log(home: LogHome) -> Place:
+    """Return the newest shard of a log; raise LogUnavailable if there is none."""
+    shards = find_shards(home)
     if not shards:
-        raise LogUnavailable(f"there is no audit log in {directory}")
+        where = "PostgreSQL" if isinstance(home, PostgresHome) else home
+        raise LogUnavailable(f"there is no audit log in {where}")
     return shards[-1]
 
 
-def find_shards(directory: Path) -> list[Path]:
-    """Return the files of all shards in an audit directory, the oldest first."""
-    named = [(_SHARD.fullmatch(path.name), path) for path in directory.glob("audit-*.db")]
-    return [path for _, path in sorted((_age(found), path) for found, path in named if found)]
+@overload
+def find_shards(home: Path) -> list[Path]:
+    """Return files."""
 
 
-def shard_name(path: Path) -> str:
+@overload
+def find_shards(home: LogHome) -> list[Place]:
+    """Return either."""
+
+
+def find_shards(home: LogHome) -> list[Place] | list[Path]:
+    """Return all shards of a log, the oldest first; raise LogUnavailable if it cannot be told."""
+    named = [(_SHARD.fullmatch(name), name) for name in _names(home)]
+    return [
+        place_of(home, name) for _, name in sorted((_age(it), name) for it, name in named if it)
+    ]
+
+
+def _names(home: LogHome) -> list[str]:
+    if not isinstance(home, PostgresHome):
+        return [path.stem.removeprefix("audit-") for path in home.glob("audit-*.db")]
+    # Imported where it is needed: a gateway on SQLite starts without PostgreSQL's drivers.
+    from gateway.audit.postgres_session import shard_schemas
+
+    try:
+        return [schema.removeprefix(SCHEMA_PREFIX) for schema in shard_schemas(home.url)]
+    except PostgresFailed as failure:
+        raise LogUnavailable(f"the audit log cannot be read: {failure}") from failure
+
+
+def shard_name(place: Place) -> str:
     """Return a shard's name, the last part of its origin: the year it began, and which of it."""
-    return path.stem.removeprefix("audit-")
+    return place.stem.removeprefix("audit-")
 
 
 def _age(found: re.Match[str]) -> tuple[int, int]:
@@ -54,12 +103,16 @@ def _age(found: re.Match[str]) -> tuple[int, int]:
 
 
 @contextmanager
-def snapshot(path: Path) -> Iterator[Connection]:
+def snapshot(place: Place) -> Iterator[Connection]:
     """Open one unchanging moment of the log for reading; raise LogUnavailable where it breaks."""
-    if not path.exists():
-        raise LogUnavailable(f"there is no audit log at {path}")
+    if isinstance(place, PostgresLog):
+        with _postgres_snapshot(place) as session:
+            yield session
+        return
+    if not place.exists():
+        raise LogUnavailable(f"there is no audit log at {place}")
     try:
-        db = open_for_reading(path)
+        db = open_for_reading(place)
         try:
             db.execute("BEGIN")
             yield db
@@ -69,8 +122,24 @@ def snapshot(path: Path) -> Iterator[Connection]:
         raise LogUnavailable(f"the audit log cannot be read: {broken}") from broken
 
 
+@contextmanager
+def _postgres_snapshot(place: PostgresLog) -> Iterator[Connection]:
+    # Imported where it is needed: a gateway on SQLite starts without PostgreSQL's drivers.
+    from gateway.audit.postgres_session import open_session
+
+    try:
+        session = open_session(place, reads=True)
+        try:
+            session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield session
+        finally:
+            session.close()
+    except PostgresFailed as broken:
+        raise LogUnavailable(f"the audit log cannot be read: {broken}") from broken
+
+
 def verify_log(
-    path: Path,
+    path: Place,
     *,
     vkey: str | None = None,
     keys: LogKeys | None = None,
@@ -100,16 +169,17 @@ def verify_log(
         )  # fmt: skip
 
 
-def _is_of_another_shard(path: Path, db: Connection, sealed_head: str | None) -> bool:
+def _is_of_another_shard(path: Place, db: Connection, sealed_head: str | None) -> bool:
     """Tell whether the sealed head is rightly that of a newer shard, or of the one before."""
-    if path in find_shards(path.parent)[:-1]:
+    home = PostgresHome(path.url, path.parent) if isinstance(path, PostgresLog) else path.parent
+    if path in find_shards(home)[:-1]:
         origin = db.execute("SELECT origin FROM audit_head").fetchone()[0]
         return sealed_head is not None and not sealed_head.startswith(f"{origin}\n")
     unsigned = db.execute("SELECT count(*) FROM audit_checkpoint").fetchone()[0] == 0
     return unsigned and sealed_head is not None and previous_head(db) == sealed_head
 
 
-def prove(path: Path, index: int) -> str:
+def prove(path: Place, index: int) -> str:
     """Return the offline proof (C2SP tlog-proof) that a record is in the newest checkpoint.
 
     Raises IndexError where no checkpoint covers the record yet.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from base64 import b64encode
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.audit.entry import KIND_CODES, Kind
@@ -25,6 +24,7 @@ from gateway.audit.index import (
 from gateway.audit.keys import LogKeys
 from gateway.audit.opening import COLUMNS, Found, Opener, found
 from gateway.audit.people import PersonTags, normalise, parse_person, subject_tag, year_of
+from gateway.audit.place import Place
 from gateway.audit.reader import snapshot
 from gateway.audit.sqlite import Connection
 from gateway.audit.store import LogUnavailable
@@ -132,7 +132,7 @@ class Page:
 
 
 def find(
-    path: Path,
+    path: Place,
     filters: Filters,
     *,
     keys: LogKeys,
@@ -218,7 +218,7 @@ def _as_recorded(what: What, value: str) -> str:
     return normalise("case", value) if what is What.CASE else value
 
 
-def show(path: Path, identifier: bytes, *, keys: LogKeys | None = None) -> View | None:
+def show(path: Place, identifier: bytes, *, keys: LogKeys | None = None) -> View | None:
     """Return one exchange with all of its records, or None if the log has none of it.
 
     A record that belongs to no exchange, such as a reading of the log, is shown by its own id.
@@ -241,7 +241,7 @@ class _Known(NamedTuple):
     end: int
 
 
-def _indexed_members(path: Path, exchange: bytes) -> _Known:
+def _indexed_members(path: Place, exchange: bytes) -> _Known:
     """Return what the index knows of an exchange; what is newer the log itself tells."""
     if not index_path(path).exists():
         return _Known([], 0)

@@ -9,12 +9,14 @@ from pysqlite3 import dbapi2 as sqlite
 
 from gateway.audit.freeze import freeze
 from gateway.audit.note import Verifier
+from gateway.audit.place import Place, PostgresLog, directory_of
+from gateway.audit.reader import snapshot
 from gateway.audit.sqlite import OPEN_STATE, Connection, open_for_reading
 from gateway.audit.store import LogFrozen, LogUnavailable
 from gateway.audit.tree import check_heads, read_sealed_head
 
 
-def check_start(path: Path, verifier: Verifier) -> None:
+def check_start(place: Place, verifier: Verifier) -> None:
     """Hold the log to its signed heads, where there is one (audit-log.md, section 2.10).
 
     Reads only. Raises LogFrozen, after freezing the log for every process, where the log
@@ -22,13 +24,17 @@ def check_start(path: Path, verifier: Verifier) -> None:
     LogUnavailable where it cannot be read or is another log's.
     """
     # Read first: what the head covers was committed before it was written.
-    sealed_head = read_sealed_head(path.parent)
+    directory = directory_of(place)
+    sealed_head = read_sealed_head(directory)
     try:
-        _check(path, sealed_head, verifier)
+        if isinstance(place, PostgresLog):
+            _check_postgres(place, sealed_head, verifier)
+        else:
+            _check(place, sealed_head, verifier)
     except LogFrozen as contradiction:
         # A full disk keeps no process from refusing by itself.
         with suppress(OSError):
-            freeze(path.parent, str(contradiction))
+            freeze(directory, str(contradiction))
         raise
     except sqlite.Error as broken:
         raise LogUnavailable(f"the audit log cannot be read: {broken}") from broken
@@ -38,19 +44,40 @@ def _check(path: Path, sealed_head: str | None, verifier: Verifier) -> None:
     db = open_for_reading(path) if path.exists() else None
     try:
         if db is None or _is_empty(db):  # a making that was cut short is done again
-            if sealed_head is not None:
-                raise LogFrozen("the log is gone, though a head of it was sealed")
+            _check_gone(sealed_head)
             return
         db.execute("BEGIN")
-        origin, state = db.execute("SELECT origin, state FROM audit_head").fetchone()
-        if origin != verifier.name:
-            raise LogUnavailable(f"the audit file belongs to the log {origin}")
-        check_heads(db, sealed_head, verifier)
-        if state != OPEN_STATE:
-            raise LogFrozen(f"the audit log is {state}")
+        _check_found(db, sealed_head, verifier)
     finally:
         if db is not None:
             db.close()
+
+
+def _check_postgres(place: PostgresLog, sealed_head: str | None, verifier: Verifier) -> None:
+    # Imported where it is needed: a gateway on SQLite starts without PostgreSQL's drivers.
+    from gateway.audit.postgres_schema import is_provisioned
+
+    if not is_provisioned(place):
+        _check_gone(sealed_head)
+        return
+    with snapshot(place) as db:
+        _check_found(db, sealed_head, verifier, may_be_new_here=True)
+
+
+def _check_gone(sealed_head: str | None) -> None:
+    if sealed_head is not None:
+        raise LogFrozen("the log is gone, though a head of it was sealed")
+
+
+def _check_found(
+    db: Connection, sealed_head: str | None, verifier: Verifier, *, may_be_new_here: bool = False
+) -> None:
+    origin, state = db.execute("SELECT origin, state FROM audit_head").fetchone()
+    if origin != verifier.name:
+        raise LogUnavailable(f"the audit file belongs to the log {origin}")
+    check_heads(db, sealed_head, verifier, may_be_new_here=may_be_new_here)
+    if state != OPEN_STATE:
+        raise LogFrozen(f"the audit log is {state}")
 
 
 def _is_empty(db: Connection) -> bool:

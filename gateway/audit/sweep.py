@@ -6,14 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from pysqlite3 import dbapi2 as sqlite
-
 from gateway.audit.entry import Kind, Record
-from gateway.audit.instances import instances_of, is_alive
-from gateway.audit.locks import FileLock
 from gateway.audit.log import AuditLog
-from gateway.audit.sqlite import LOCK_NAME, open_database
 from gateway.audit.store import AlreadyClosed, LogUnavailable
+from gateway.audit.upkeep import STORE_ERRORS, Connection, open_upkeep
 from gateway.clock import new_uuid7, system_time_us
 
 INTERVAL_S: Final = 2.0
@@ -31,9 +27,12 @@ class Sweeper:
     def __init__(self, log: AuditLog) -> None:
         """Sweep the log that `log` appends to."""
         self._log = log
-        self._db = open_database(log.path)
-        self._lock = FileLock(log.directory / LOCK_NAME)
+        self._upkeep = open_upkeep(log.path)
         self._next_claim = b""
+
+    @property
+    def _db(self) -> Connection:
+        return self._upkeep.db
 
     async def run(
         self, stop: asyncio.Event, report: Callable[[LogUnavailable | None], None]
@@ -49,7 +48,7 @@ class Sweeper:
                 report(None)
             except LogUnavailable as failure:
                 report(failure)
-            except (sqlite.Error, OSError) as broken:
+            except STORE_ERRORS as broken:
                 report(LogUnavailable(f"orphaned exchanges cannot be looked for: {broken}"))
             if stopping:
                 return
@@ -72,30 +71,24 @@ class Sweeper:
         return closed
 
     def close(self) -> None:
-        """Close the files."""
-        self._db.close()
-        self._lock.close()
+        """Give up the connection."""
+        self._upkeep.close()
 
     def _find_orphans(self) -> list[tuple[bytes, int, str]]:
         rows = self._db.execute(
             "SELECT exchange, intent_index, instance, started FROM audit_open"
         ).fetchall()
-        alive = {name: is_alive(self._log.directory, name) for name in {row[2] for row in rows}}
-        self._forget_instances({row[2] for row in rows})
+        needed = {row[2] for row in rows}
+        alive = self._upkeep.alive(needed)
+        self._upkeep.tidy(needed)
         oldest_us = system_time_us() - EXCHANGE_AGE_MAX_S * 1_000_000
         orphans = []
         for exchange, intent_index, instance, started_us in rows:
-            if not alive[instance]:
+            if instance not in alive:
                 orphans.append((exchange, intent_index, "INSTANCE_DIED"))
             elif started_us < oldest_us:
                 orphans.append((exchange, intent_index, "OVERDUE"))
         return orphans[:ORPHANS_PER_SWEEP_MAX]
-
-    def _forget_instances(self, needed: set[str]) -> None:
-        """Remove the files of dead instances that left nothing open."""
-        for path in instances_of(self._log.directory):
-            if path.name not in needed and not is_alive(self._log.directory, path.name):
-                path.unlink(missing_ok=True)
 
     def _forget_claims(self) -> None:
         """Delete some expired claims; they are looked for without holding up the writers."""
@@ -108,14 +101,8 @@ class Sweeper:
         expired = [(row[0], now_us) for row in rows if row[1] <= now_us]
         if not expired:
             return
-        with self._lock:
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-                self._db.executemany(_FORGET_CLAIM, expired)
-                self._db.execute("COMMIT")
-            finally:
-                if self._db.in_transaction:
-                    self._db.rollback()
+        with self._upkeep.writing() as db:
+            db.executemany(_FORGET_CLAIM, expired)
 
 
 def _indeterminate(exchange: bytes, intent_index: int, reason: str) -> Record:

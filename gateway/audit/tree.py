@@ -28,14 +28,18 @@ class StoredTree:
 
     def hashes(self, level: int, first: int, count: int) -> Sequence[bytes]:
         """Answer as `tiles.LevelHashes`; raise LogFrozen where a hash is missing."""
-        statement = (
-            "SELECT root FROM audit_tile WHERE level = ?3 - 1 AND idx >= ?1 AND idx < ?2"
-            " ORDER BY idx"
-            if level
-            else "SELECT leaf_hash FROM audit_record WHERE leaf_index >= ?1 AND leaf_index < ?2"
-            " AND ?3 = 0 ORDER BY leaf_index"
-        )
-        rows = self._db.execute(statement, (first, first + count, level)).fetchall()
+        if level:
+            statement = (
+                "SELECT root FROM audit_tile WHERE level = ? AND idx >= ? AND idx < ? ORDER BY idx"
+            )
+            values: tuple[int, ...] = (level - 1, first, first + count)
+        else:
+            statement = (
+                "SELECT leaf_hash FROM audit_record WHERE leaf_index >= ? AND leaf_index < ?"
+                " ORDER BY leaf_index"
+            )
+            values = (first, first + count)
+        rows = self._db.execute(statement, values).fetchall()
         if len(rows) != count:
             raise LogFrozen(f"hashes of level {level} from {first} on are missing from the log")
         return [row[0] for row in rows]
@@ -69,13 +73,16 @@ def write_sealed_head(directory: Path, note: str) -> None:
     sync_directory(directory)
 
 
-def check_heads(db: Connection, sealed_head: str | None, verifier: Verifier) -> None:
+def check_heads(
+    db: Connection, sealed_head: str | None, verifier: Verifier, *, may_be_new_here: bool = False
+) -> None:
     """Raise LogFrozen, with a sentence for the operator, unless the log fits every signed head.
 
     The checks are those of audit-log.md section 2.10: (1) the next index follows the last record;
     (2) the stored root and the newest checkpoint are the tree's; (3) the sealed head, which lies
     outside the database, is not ahead of it and is a prefix of it. A restored backup fails (3).
-    `sealed_head` is read before the transaction that `db` is in.
+    `sealed_head` is read before the transaction that `db` is in. `may_be_new_here` is for a log
+    that several hosts write to: one that has just joined them has no sealed head yet.
     """
     next_index = db.execute("SELECT next_index FROM audit_head").fetchone()[0]
     last = db.execute("SELECT max(leaf_index) FROM audit_record").fetchone()[0]
@@ -94,7 +101,7 @@ def check_heads(db: Connection, sealed_head: str | None, verifier: Verifier) -> 
         if newest is None and previous_head(db) == sealed_head:
             return  # the shard has just begun, and the head is that of the one before it
         _check_head(tree, size, sealed_head, verifier, name="sealed head")
-    elif published_size:
+    elif published_size and not may_be_new_here:
         raise LogFrozen("the sealed head is missing, though checkpoints were published")
 
 

@@ -22,12 +22,13 @@ from gateway.audit.access import (
 from gateway.audit.entry import Kind, Record
 from gateway.audit.keys import LogKeys
 from gateway.audit.people import PersonInvalid
+from gateway.audit.place import Place
 from gateway.audit.reader import find_log, shard_name, verify_log
 from gateway.audit.search import Filters, Page
 from gateway.audit.store import LogUnavailable
 from gateway.audit.verify import Progress, Report
 from gateway.cli.output import Exit, Stop
-from gateway.data_plane import open_audit_log, shard_origin
+from gateway.data_plane import log_home, open_audit_log, shard_origin
 from gateway.settings import Settings
 
 _INSTANCE: Final = "cli"
@@ -91,7 +92,7 @@ def verify_file(
     if settings is None:
         assert log is not None, "without a home there is a file"  # noqa: S101 - the caller's rule
         return verify_log(log, vkey=vkey, progress=progress)
-    path = log or find_log(settings.audit_directory)
+    path: Place = log or find_log(log_home(settings))
     keys = LogKeys(settings.keys_directory)
     signed_by = vkey or keys.signer(shard_origin(settings, shard_name(path))).verifier.vkey()
     return verify_log(path, vkey=signed_by, keys=keys, progress=progress)
@@ -109,10 +110,10 @@ def console_reader() -> Reader:
 
 def _open(settings: Settings) -> LogReader:
     try:
-        find_log(settings.audit_directory)
+        find_log(log_home(settings))
     except LogUnavailable as failure:
         raise Stop(str(failure), mend="run the gateway once: concordat serve") from None
-    return LogReader(directory=settings.audit_directory, keys=LogKeys(settings.keys_directory))
+    return LogReader(directory=log_home(settings), keys=LogKeys(settings.keys_directory))
 
 
 def use_of(use: str) -> Use:

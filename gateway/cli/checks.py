@@ -18,6 +18,7 @@ from gateway.audit.doubt import is_in_doubt
 from gateway.audit.freeze import frozen_reason
 from gateway.audit.keys import KeyFileUnusable, LogKeys
 from gateway.audit.note import Signer
+from gateway.audit.place import Place
 from gateway.audit.reader import find_log, shard_name, snapshot
 from gateway.audit.shards import SEALED_STATE
 from gateway.audit.store import LogFrozen, LogUnavailable
@@ -26,8 +27,9 @@ from gateway.cli.configuration import compile_faults
 from gateway.cli.finding import Finding, State, failed, ok, unknown
 from gateway.cli.neighbours import NTP, examine_neighbours
 from gateway.cli.options import INIT
+from gateway.cli.postgres_checks import examine_postgres
 from gateway.clock import monotonic_us, system_time_us
-from gateway.data_plane import log_origin
+from gateway.data_plane import log_home, log_origin
 from gateway.database import (
     DatabaseUnsuitable,
     check_sqlite_version,
@@ -73,6 +75,7 @@ def examine(
     findings = [ok("settings", f"{settings.home} for {settings.organisation}")]
     checks = (_files, _keys, _sqlite, _migrations, _log, _clock)
     findings.extend(check(settings) for check in checks)
+    findings.extend(examine_postgres(settings))
     findings.append(_disk(settings, disk_free_bytes_min))
     findings.extend(_configured(settings))
     return tuple(findings)
@@ -150,9 +153,12 @@ def _psql(settings: Settings) -> str:
 
 
 def _log(settings: Settings) -> Finding:
+    postgres = settings.audit_url is not None
     try:
-        path = find_log(settings.audit_directory)
-    except LogUnavailable:
+        path = find_log(log_home(settings))
+    except LogUnavailable as failure:
+        if postgres and read_sealed_head(settings.audit_directory) is not None:
+            return failed("audit log", str(failure), "see the finding on PostgreSQL")
         if read_sealed_head(settings.audit_directory) is None:
             return ok("audit log", "none yet: the first start makes it")
         mend = f"cp -a COPY/audit/. {settings.audit_directory}, from your newest copy"
@@ -164,7 +170,8 @@ def _log(settings: Settings) -> Finding:
         return unknown("audit log", "cannot be checked without its key", f"{mend}, once keys is ok")
     try:
         with snapshot(path) as db:
-            check_heads(db, read_sealed_head(path.parent), signer.verifier)
+            sealed_head = read_sealed_head(settings.audit_directory)
+            check_heads(db, sealed_head, signer.verifier, may_be_new_here=postgres)
             size, state = db.execute("SELECT next_index, state FROM audit_head").fetchone()
     except LogFrozen as frozen:
         return failed("audit log", str(frozen), f"{mend}, then {_WAY_OUT}")
@@ -181,7 +188,7 @@ def _log(settings: Settings) -> Finding:
     return ok("audit log", f"{size} records; it fits the sealed head{_age(path)}")
 
 
-def _age(path: Path) -> str:
+def _age(path: Place) -> str:
     """Return what is to be said of a shard that is not this year's: that is no fault."""
     year = datetime.fromtimestamp(system_time_us() / 1_000_000, UTC).year
     began = shard_name(path).partition("-")[0]
@@ -205,7 +212,7 @@ def _clock(settings: Settings) -> Finding:
     if now_us < CLOCK_US_MIN:
         return failed("clock", "is years behind", NTP)
     try:
-        with snapshot(find_log(settings.audit_directory)) as db:
+        with snapshot(find_log(log_home(settings))) as db:
             newest_us = db.execute("SELECT max(t) FROM audit_record").fetchone()[0] or 0
     except LogUnavailable:
         newest_us = 0

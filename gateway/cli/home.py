@@ -9,6 +9,7 @@ from sqlalchemy import Engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.audit.keys import LogKeys
+from gateway.audit.store import LogUnavailable
 from gateway.cli.output import Stop
 from gateway.data_plane import log_origin
 from gateway.database import DatabaseUnsuitable, open_engine, sentence_of, upgrade
@@ -47,7 +48,10 @@ def create_home(home: Path, **values: str) -> NewHome:
     settings.audit_directory.mkdir(mode=0o700, exist_ok=True)
     settings.secrets_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     # The log's signing key is made now, so that its public half can be handed out before the start.
-    LogKeys(settings.keys_directory).signer(log_origin(settings))
+    try:
+        LogKeys(settings.keys_directory).signer(log_origin(settings))
+    except LogUnavailable as failure:
+        raise Stop(str(failure), mend="set audit_url to a PostgreSQL that answers") from None
     secret = _make_registry(settings)
     lines = [f"{name}: {value}" for name, value in values.items()]
     path.write_text("# Settings of this gateway; `concordat doctor` checks them.\n")

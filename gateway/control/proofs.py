@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any, Final, ParamSpec, TypeVar
 from uuid import UUID
 
@@ -22,6 +21,7 @@ from gateway.audit.access import (
     prove_record,
 )
 from gateway.audit.entry import Kind
+from gateway.audit.place import LogHome, Place
 from gateway.audit.proofs import find_place, prove_announcement, prove_exchange, receipt_of
 from gateway.audit.published import verifier_key
 from gateway.audit.reader import find_log, find_shards, shard_name
@@ -125,7 +125,7 @@ def _is(media_type: str) -> dict[int | str, dict[str, Any]]:
 
 async def _located(
     reader: LogReader, log: AccessLog, principal: Principal, use: Use, exchange: UUID
-) -> Path:
+) -> Place:
     """Record who asks, then find the exchange's shard."""
     who = Reader(principal=principal.name, via=Via.API)
     try:
@@ -138,7 +138,7 @@ async def _located(
     return place
 
 
-def _shard(directory: Path, name: str | None) -> Path:
+def _shard(directory: LogHome, name: str | None) -> Place:
     if name is None:
         return find_log(directory)
     places = {shard_name(place): place for place in find_shards(directory)}

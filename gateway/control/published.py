@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from email.utils import formatdate
-from pathlib import Path
 from typing import Annotated, Any, Final, ParamSpec, TypeVar
 
 from fastapi import APIRouter, Depends, Response
@@ -15,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from gateway.access import Permission, Principal, SecretCheck
 from gateway.audit.access import AccessLog, LogReader, Reader, Via, mirror_record
+from gateway.audit.place import LogHome, Place
 from gateway.audit.published import published_head, read_tile, verifier_key
 from gateway.audit.reader import find_shards, shard_name
 from gateway.audit.store import LogUnavailable
@@ -131,7 +131,7 @@ class _Mirrors:
         self._recorded_s[key] = now_s
 
 
-async def _tile(place: Path, name: TileName, headers: dict[str, str]) -> Response:
+async def _tile(place: Place, name: TileName, headers: dict[str, str]) -> Response:
     content = await _read(read_tile, place, name)
     if content is None:
         raise NotFound("The published checkpoint has no such tile.")
@@ -145,14 +145,14 @@ def _tile_name(path: str) -> TileName:
     return name
 
 
-def _place(reader: LogReader, shard: str) -> Path:
+def _place(reader: LogReader, shard: str) -> Place:
     for place in find_shards(reader.directory):
         if shard_name(place) == shard:
             return place
     raise NotFound(f"There is no shard {shard}.")
 
 
-def _list(directory: Path) -> list[PublishedShard]:
+def _list(directory: LogHome) -> list[PublishedShard]:
     found = []
     for place in find_shards(directory):
         vkey, head = verifier_key(place), published_head(place)

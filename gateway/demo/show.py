@@ -18,7 +18,7 @@ from gateway.audit.keys import LogKeys
 from gateway.audit.reader import find_log, verify_log
 from gateway.audit.verify import Report
 from gateway.clock import monotonic_s
-from gateway.data_plane import log_origin
+from gateway.data_plane import log_home, log_origin
 from gateway.demo.evaluate import SUCCESS, would_permit
 from gateway.demo.judge import Result, Results, Standing
 from gateway.demo.packs import Pack
@@ -165,7 +165,7 @@ def _verify(settings: Settings) -> Report:
     """Verify the log while it is open, once a signed checkpoint covers all of it."""
     keys = LogKeys(settings.keys_directory)
     vkey = keys.signer(log_origin(settings)).verifier.vkey()
-    path = find_log(settings.audit_directory)
+    path = find_log(log_home(settings))
     deadline_s = monotonic_s() + CHECKPOINT_S_MAX
     pause = Event()
     while True:

@@ -9,11 +9,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.audit.reader import find_log
+from gateway.audit.place import Place
+from gateway.audit.reader import find_log, snapshot
 from gateway.audit.search import show
-from gateway.audit.sqlite import open_for_reading
+from gateway.data_plane import log_home
+from gateway.settings import load_settings
 from tests.issuing import METADATA_PATH, IssuerServer
-from tests.running import FIELDS, ISSUER, write_configuration
+from tests.running import FIELDS, ISSUER, PROVIDER, write_configuration
 from tests.tokens import SigningKey, make_key
 
 
@@ -79,9 +81,9 @@ async def open_stage(
         yield key
 
 
-def kinds_of(path: Path, exchange_id: str) -> tuple[str, ...]:
-    """Return the kinds of the records that the log at `path` holds of an exchange, in order."""
-    view = show(path, bytes.fromhex(exchange_id.replace("-", "")))
+def kinds_of(place: Place, exchange_id: str) -> tuple[str, ...]:
+    """Return the kinds of the records that the log holds of an exchange, in order."""
+    view = show(place, bytes.fromhex(exchange_id.replace("-", "")))
     if view is None:
         return ()
     entries = view["entries"]
@@ -91,9 +93,12 @@ def kinds_of(path: Path, exchange_id: str) -> tuple[str, ...]:
 
 def open_exchanges(home: Path) -> int:
     """Return how many intents have no terminal record yet."""
-    database = open_for_reading(find_log(home / "audit"))
-    try:
+    with snapshot(log_of(home)) as database:
         count: int = database.execute("SELECT count(*) FROM audit_open").fetchone()[0]
         return count
-    finally:
-        database.close()
+
+
+def log_of(home: Path) -> Place:
+    """Return the place of the log that a home's gateway writes."""
+    settings = load_settings(home, organisation=PROVIDER, public_base_url="http://127.0.0.1")
+    return find_log(log_home(settings))

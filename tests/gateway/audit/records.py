@@ -5,23 +5,36 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Awaitable, Callable
+import re
+import shutil
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
+import pytest
 from pysqlite3 import dbapi2 as sqlite
 
 from gateway.audit.entry import Kind, Record
 from gateway.audit.integrate import Integrator
 from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog, open_log
-from gateway.audit.sqlite import database_path
+from gateway.audit.place import LogHome, Place, PostgresHome, PostgresLog, place_of
+from gateway.audit.postgres_session import open_session, quoted
 from gateway.clock import new_uuid7, system_time_us
+from tests.postgres import new_database
 
 ORIGIN: Final = "gateway.dept-a.example/audit/2026"
 VECTORS: Final[dict[str, Any]] = json.loads(
     (Path(__file__).parents[2] / "vectors/audit-log-vectors.json").read_text("utf-8")
 )
+
+
+STORES: Final = ("sqlite", "postgres")
+"""The stores that the same tests hold to the same promises."""
+each_store = pytest.mark.usefixtures("store_of_test")
+"""Marks a test that runs once on each store; its log is in `tmp_path`, as `home_of` finds it."""
+_URL_FILE: Final = "postgres-url"
 
 
 def unhex(text: str) -> bytes:
@@ -62,9 +75,60 @@ def keys_in(directory: Path) -> LogKeys:
     return LogKeys(directory / "keys")
 
 
+@contextmanager
+def on_store(directory: Path, store: str, server: Callable[[], str]) -> Iterator[Path]:
+    """Have a test's log in one of the stores; `server` gives the URL of a PostgreSQL."""
+    if store == "sqlite":
+        yield directory
+        return
+    with new_database(server()) as url:
+        use_postgres(directory, url)
+        yield directory
+
+
+@contextmanager
+def copy_of_log(directory: Path, copy: Path) -> Iterator[Path]:
+    """Copy the log of one test's directory, which nobody uses now, into another's."""
+    shutil.copytree(directory, copy)
+    file = directory / _URL_FILE
+    if not file.exists():
+        yield copy
+        return
+    with new_database(file.read_text(), template=file.read_text()) as url:
+        use_postgres(copy, url)
+        yield copy
+
+
+def use_postgres(directory: Path, url: str) -> None:
+    """Have a test's log in a database, in other processes too."""
+    (directory / _URL_FILE).write_text(url)
+
+
+def forget_shard(directory: Path) -> None:
+    """Drop the schema of a test's log."""
+    place = place_in(directory)
+    assert isinstance(place, PostgresLog)
+    session = open_session(place)
+    session.execute(f"DROP SCHEMA IF EXISTS {quoted(place.schema)} CASCADE")
+    session.close()
+
+
+def home_of(directory: Path) -> LogHome:
+    """Return where the log of a test's directory is."""
+    file = directory / _URL_FILE
+    audit = directory / "audit"
+    return PostgresHome(file.read_text(), audit) if file.exists() else audit
+
+
+def place_in(directory: Path) -> Place:
+    """Return the place of the log in a test's directory."""
+    return place_of(home_of(directory), ORIGIN.rpartition("/")[2])
+
+
 def opened(directory: Path, instance: str = "test") -> AuditLog:
     """Open the log of a test's directory."""
-    return open_log(directory / "audit", origin=ORIGIN, instance=instance, keys=keys_in(directory))
+    home = home_of(directory)
+    return open_log(home, origin=ORIGIN, instance=instance, keys=keys_in(directory))
 
 
 def using(directory: Path, use: Callable[[AuditLog], Awaitable[None]]) -> None:
@@ -82,17 +146,17 @@ def using(directory: Path, use: Callable[[AuditLog], Awaitable[None]]) -> None:
 
 
 def provisioned(directory: Path) -> Path:
-    """Make a log that holds its first record only; return its file."""
+    """Make a log that holds its first record only; return its place."""
 
     async def nothing(log: AuditLog) -> None:
         """Leave the log as it is."""
 
     using(directory, nothing)
-    return database_path(directory / "audit", ORIGIN)
+    return _as_file(place_in(directory))
 
 
 def filled(directory: Path, exchanges: int) -> Path:
-    """Make a log with so many whole exchanges, integrated and published; return its file."""
+    """Make a log with so many whole exchanges, integrated and published; return its place."""
 
     async def use(log: AuditLog) -> None:
         ids = [new_uuid7() for _ in range(exchanges)]
@@ -104,28 +168,48 @@ def filled(directory: Path, exchanges: int) -> Path:
 
 
 def integrated(directory: Path) -> Path:
-    """Integrate and publish what the log holds; return its file."""
-    integrator = Integrator(directory / "audit", origin=ORIGIN, keys=keys_in(directory))
+    """Integrate and publish what the log holds; return its place."""
+    integrator = Integrator(home_of(directory), origin=ORIGIN, keys=keys_in(directory))
     try:
         while integrator.step():
             pass
     finally:
         integrator.close()
-    return database_path(directory / "audit", ORIGIN)
+    return _as_file(place_in(directory))
 
 
-def tampered(path: Path, statement: str, *values: object) -> None:
-    """Change the log's file behind its back."""
-    db = sqlite.connect(str(path), isolation_level=None)
+def _as_file(place: Place) -> Path:
+    """Return a place as most tests know it: what they ask of a file a schema has too."""
+    return cast("Path", place)
+
+
+def tampered(place: Place, statement: str, *values: object) -> None:
+    """Change the log behind its back."""
+    if isinstance(place, PostgresLog):
+        session = open_session(place)
+        try:
+            session.execute("SET session_replication_role = replica")  # past every trigger
+            blobs = re.sub(r"zeroblob\((\d+)\)", r"decode(repeat('00', \1), 'hex')", statement)
+            session.execute(blobs, values)
+        finally:
+            session.close()
+        return
+    db = sqlite.connect(str(place), isolation_level=None)
     try:
         db.execute(statement, values)
     finally:
         db.close()
 
 
-def selected(path: Path, statement: str, *values: object) -> list[tuple[Any, ...]]:
-    """Read from the log's file."""
-    db = sqlite.connect(str(path), isolation_level=None)
+def selected(place: Place, statement: str, *values: object) -> list[tuple[Any, ...]]:
+    """Read from the log."""
+    if isinstance(place, PostgresLog):
+        session = open_session(place)
+        try:
+            return session.execute(statement, values).fetchall()
+        finally:
+            session.close()
+    db = sqlite.connect(str(place), isolation_level=None)
     try:
         rows: list[tuple[Any, ...]] = db.execute(statement, values).fetchall()
         return rows

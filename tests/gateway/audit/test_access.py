@@ -18,7 +18,7 @@ from gateway.audit.entry import Kind, Record
 from gateway.audit.log import AuditLog
 from gateway.audit.search import Filters
 from gateway.clock import new_uuid7, uuid_text
-from tests.gateway.audit.records import intent, keys_in, provisioned, using
+from tests.gateway.audit.records import each_store, home_of, intent, keys_in, provisioned, using
 
 ANALYST = Reader(principal="an.analyst", via=Via.CONSOLE)
 
@@ -32,7 +32,7 @@ def kept(directory: Path, *records: Record) -> LogReader:
             await log.append(record)
 
     using(directory, use)
-    return LogReader(directory=directory / "audit", keys=keys_in(directory))
+    return LogReader(directory=home_of(directory), keys=keys_in(directory))
 
 
 def test_the_uses_are_those_of_the_law() -> None:
@@ -42,6 +42,7 @@ def test_the_uses_are_those_of_the_law() -> None:
     ]  # fmt: skip
 
 
+@each_store
 def test_a_search_seals_who_asked_and_for_whom(tmp_path: Path) -> None:
     """In clear stand the use and the filters' names; reader and values are sealed and readable."""
     filters = Filters(client="council-app", kind=Kind.INTENT, from_us=7)
@@ -61,6 +62,7 @@ def test_a_search_seals_who_asked_and_for_whom(tmp_path: Path) -> None:
     }
 
 
+@each_store
 def test_an_opened_exchange_is_named(tmp_path: Path) -> None:
     """Who opened which exchange can be told from the log."""
     exchange = new_uuid7()
@@ -70,6 +72,7 @@ def test_an_opened_exchange_is_named(tmp_path: Path) -> None:
     assert (reading["verb"], reading["exchange"]) == ("show", uuid_text(exchange))
 
 
+@each_store
 @pytest.mark.parametrize("filters", [Filters(), Filters(client="council-app")])
 def test_a_list_holds_no_personal_section(tmp_path: Path, filters: Filters) -> None:
     """Even the search that opens actors to find a client shows none."""

@@ -11,12 +11,12 @@ import pytest
 
 from gateway.audit.grants import GRANT_TABLES, Tagger
 from gateway.audit.log import AuditLog
-from gateway.audit.sqlite import database_path
 from gateway.audit.store import GrantExhausted, GrantUse, Position
 from tests.gateway.audit.records import (
-    ORIGIN,
+    each_store,
     intent,
     opened,
+    place_in,
     provisioned,
     selected,
     tampered,
@@ -53,6 +53,7 @@ def people(count: int) -> list[bytes]:
     return [b"person %d" % number for number in range(count)]
 
 
+@each_store
 def test_a_use_begins_a_grant_and_the_next_goes_on_with_it(tmp_path: Path) -> None:
     """The start stays where it was; the people add up, each counted once."""
 
@@ -76,6 +77,7 @@ def test_a_use_begins_a_grant_and_the_next_goes_on_with_it(tmp_path: Path) -> No
     using(tmp_path, use)
 
 
+@each_store
 def test_one_person_too_many_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     """The refused record takes no index, and nobody is counted for it."""
 
@@ -97,6 +99,7 @@ def test_one_person_too_many_is_refused_and_leaves_nothing(tmp_path: Path) -> No
     using(tmp_path, use)
 
 
+@each_store
 def test_a_new_grant_counts_anew_and_keeps_the_words_that_were_used(tmp_path: Path) -> None:
     """Once a grant has run out another may begin; what founded the first founds nothing again."""
 
@@ -118,6 +121,7 @@ def test_a_new_grant_counts_anew_and_keeps_the_words_that_were_used(tmp_path: Pa
     using(tmp_path, use)
 
 
+@each_store
 @pytest.mark.parametrize(
     ("started_us", "kept_us"), [(START_US // 2, START_US // 2), (START_US * 2, START_US)]
 )
@@ -135,6 +139,7 @@ def test_a_token_can_only_make_a_grant_older(tmp_path: Path, started_us: int, ke
     using(tmp_path, use)
 
 
+@each_store
 def test_of_two_that_would_begin_a_grant_one_does(tmp_path: Path) -> None:
     """Two workers that both saw none share one grant, and its number of people holds."""
 
@@ -165,6 +170,7 @@ def test_of_two_that_would_begin_a_grant_one_does(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+@each_store
 def test_whoever_was_slower_does_not_begin_the_grant_again(tmp_path: Path) -> None:
     """A grant that another worker renewed meanwhile keeps its start and its people."""
 
@@ -182,6 +188,7 @@ def test_whoever_was_slower_does_not_begin_the_grant_again(tmp_path: Path) -> No
     using(tmp_path, use)
 
 
+@each_store
 def test_a_restart_resets_nothing(tmp_path: Path) -> None:
     """The next process finds start, people and words as they were."""
 
@@ -212,6 +219,7 @@ def test_a_log_of_an_earlier_version_gets_its_tables(tmp_path: Path) -> None:
     assert len(GRANT_TABLES) == 3
 
 
+@each_store
 def test_nobody_stands_in_the_state_in_clear(tmp_path: Path) -> None:
     """What is stored is a keyed tag, and differs from log to log."""
     parts: Sequence[str] = ("subject", "nhs_number", "9992000066")
@@ -225,6 +233,6 @@ def test_nobody_stands_in_the_state_in_clear(tmp_path: Path) -> None:
         await log.append(intent(), counters=[use_of(log.tagger.tag(*parts))])
 
     using(tmp_path, use)
-    path = database_path(tmp_path / "audit", ORIGIN)
+    path = place_in(tmp_path)
     kept = selected(path, "SELECT subject FROM audit_grant_subject")
     assert [len(tag) for (tag,) in kept] == [16]

@@ -11,12 +11,15 @@ from gateway.audit.integrate import Integrator
 from gateway.audit.log import AuditLog
 from gateway.audit.merkle import root_of
 from gateway.audit.note import open_checkpoint
+from gateway.audit.place import directory_of
 from gateway.audit.sqlite import open_database
 from gateway.audit.store import LogFrozen, LogUnavailable
 from gateway.audit.tree import read_sealed_head
 from tests.gateway.audit.records import (
     ORIGIN,
+    each_store,
     filled,
+    home_of,
     integrated,
     intent,
     keys_in,
@@ -29,15 +32,18 @@ from tests.gateway.audit.records import (
 
 def integrator(directory: Path) -> Integrator:
     """Return an integrator of the test's log."""
-    return Integrator(directory / "audit", origin=ORIGIN, keys=keys_in(directory))
+    return Integrator(home_of(directory), origin=ORIGIN, keys=keys_in(directory))
 
 
+@each_store
 def test_a_checkpoint_signs_the_root_of_all_records(tmp_path: Path) -> None:
     """Stored root, newest checkpoint and sealed head are the records' (I5); full tiles are kept."""
     path = filled(tmp_path, 150)
-    leaves = [row[0] for row in selected(path, "SELECT leaf_hash FROM audit_record")]
+    leaves = [
+        row[0] for row in selected(path, "SELECT leaf_hash FROM audit_record ORDER BY leaf_index")
+    ]
     assert len(leaves) == 301
-    note = read_sealed_head(path.parent)
+    note = read_sealed_head(directory_of(path))
     assert note is not None
     head = open_checkpoint(note, keys_in(tmp_path).signer(ORIGIN).verifier)
     assert (head.size, head.root) == (301, root_of(leaves))
@@ -46,6 +52,7 @@ def test_a_checkpoint_signs_the_root_of_all_records(tmp_path: Path) -> None:
     assert tiles == [(0, 0, b"".join(leaves[:256]))]
 
 
+@each_store
 def test_nothing_new_is_not_signed_again(tmp_path: Path) -> None:
     """A step without new records makes no checkpoint."""
     path = filled(tmp_path, 2)
@@ -66,12 +73,13 @@ def test_only_the_leader_integrates(tmp_path: Path) -> None:
     second.close()
 
 
+@each_store
 def test_what_was_committed_is_published_by_the_next_leader(tmp_path: Path) -> None:
     """A crash between commit and publishing is made good (sign, commit, publish)."""
     path = filled(tmp_path, 2)
-    (path.parent / "sealed-head").unlink()
+    (directory_of(path) / "sealed-head").unlink()
     integrated(tmp_path)
-    assert read_sealed_head(path.parent) is not None
+    assert read_sealed_head(directory_of(path)) is not None
 
 
 def test_without_growth_the_head_is_published_again(tmp_path: Path) -> None:
@@ -92,6 +100,7 @@ def test_without_growth_the_head_is_published_again(tmp_path: Path) -> None:
     assert selected(path, "SELECT count(*) FROM audit_checkpoint") == [(1,)]
 
 
+@each_store
 def test_a_contradiction_freezes_the_log_for_every_process(tmp_path: Path) -> None:
     """A leaf changed behind the tree's back stops integration and every append (I5, I10)."""
     path = filled(tmp_path, 2)
@@ -109,6 +118,7 @@ def test_a_contradiction_freezes_the_log_for_every_process(tmp_path: Path) -> No
     using(tmp_path, use)
 
 
+@each_store
 def test_running_publishes_what_was_appended_last(tmp_path: Path) -> None:
     """Told to stop, the integrator first publishes all there is (I6)."""
 
@@ -133,6 +143,7 @@ def test_a_passing_failure_does_not_end_the_integrator(tmp_path: Path) -> None:
         growing, stop = integrator(tmp_path), asyncio.Event()
         failures: list[LogUnavailable | None] = []
         await log.append(intent())
+        assert isinstance(log.path, Path)
         other = open_database(log.path)
         other.execute("BEGIN IMMEDIATE")
         task = asyncio.create_task(growing.run(stop, failures.append))

@@ -26,7 +26,16 @@ from gateway.audit.store import (
     Position,
 )
 from gateway.clock import new_uuid7, system_time_us
-from tests.gateway.audit.records import ORIGIN, intent, keys_in, outcome, record, selected, using
+from tests.gateway.audit.records import (
+    ORIGIN,
+    each_store,
+    intent,
+    keys_in,
+    outcome,
+    record,
+    selected,
+    using,
+)
 
 
 class HeldStore:
@@ -66,6 +75,7 @@ def held(directory: Path) -> tuple[AuditLog, HeldStore]:
     return log, store
 
 
+@each_store
 def test_what_comes_while_a_commit_runs_is_one_group(tmp_path: Path) -> None:
     """Thirty-two exchanges cost a few commits, and each record has its own index (I3, I4)."""
 
@@ -80,6 +90,7 @@ def test_what_comes_while_a_commit_runs_is_one_group(tmp_path: Path) -> None:
     using(tmp_path, use)
 
 
+@each_store
 def test_a_lone_record_waits_for_nobody(tmp_path: Path) -> None:
     """One append alone is one commit, at once."""
 
@@ -90,6 +101,7 @@ def test_a_lone_record_waits_for_nobody(tmp_path: Path) -> None:
     using(tmp_path, use)
 
 
+@each_store
 def test_a_cancelled_caller_does_not_cancel_its_record(tmp_path: Path) -> None:
     """The client may go; the record stays and the log goes on (I3)."""
 
@@ -107,6 +119,7 @@ def test_a_cancelled_caller_does_not_cancel_its_record(tmp_path: Path) -> None:
     using(tmp_path, use)
 
 
+@each_store
 def test_poison_harms_no_batch_mate(tmp_path: Path) -> None:
     """A record that cannot be stored fails alone, before it is queued (F23)."""
 
@@ -214,6 +227,7 @@ def test_what_was_answered_late_is_never_stored(
     using(tmp_path, use)
 
 
+@each_store
 def test_an_outcome_that_fails_is_waited_for_by_no_commit(tmp_path: Path) -> None:
     """What is under way is what may still come: a lone record finds its company at once."""
 

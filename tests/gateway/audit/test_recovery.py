@@ -54,10 +54,10 @@ def test_a_file_that_is_being_read_stays_in_doubt(tmp_path: Path) -> None:
             await log.append(intent())
             set_doubt(log.directory)
             with pytest.raises(LogUnavailable, match="read while it must be recovered"):
-                recover(log.path, incident)
+                recover(path, incident)
             assert is_in_doubt(log.directory)
-        recover(log.path, incident)
-        recover(log.path, incident)  # another process that starts finds it done
+        recover(path, incident)
+        recover(path, incident)  # another process that starts finds it done
 
     using(tmp_path, use)
     assert not is_in_doubt(path.parent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -12,11 +13,15 @@ import pytest
 from gateway.audit import search
 from gateway.audit.entry import Kind
 from gateway.audit.log import AuditLog
+from gateway.audit.place import Place, directory_of
 from gateway.audit.search import Filters, View, find, show
 from gateway.clock import new_uuid7, uuid_text
 from tests.gateway.audit.records import (
+    STORES,
+    each_store,
     intent,
     keys_in,
+    on_store,
     outcome,
     provisioned,
     record,
@@ -34,10 +39,19 @@ def named(name: str) -> bytes:
     return new_uuid7()
 
 
-@pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A log of two whole exchanges, a refusal, an open exchange and a change."""
+@pytest.fixture(scope="module", params=STORES)
+def path(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Place]:
+    """A log of two whole exchanges, a refusal, an open exchange and a change, in each store."""
+    named.cache_clear()
     directory = tmp_path_factory.mktemp("search")
+    with on_store(directory, request.param, lambda: request.getfixturevalue("postgres_server")):
+        yield written(directory)
+
+
+def written(directory: Path) -> Place:
+    """Write the records into the log of a directory; return its place."""
     file = provisioned(directory)
 
     async def use(log: AuditLog) -> None:
@@ -62,13 +76,13 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def ids(path: Path, filters: Filters) -> list[object]:
+def ids(path: Place, filters: Filters) -> list[object]:
     """Return the exchange ids found, in order."""
-    page = find(path, filters, keys=keys_in(path.parent.parent))
+    page = find(path, filters, keys=keys_in(directory_of(path).parent))
     return [item["exchange_id"] for item in page.items]
 
 
-def test_exchanges_are_found_newest_first(path: Path) -> None:
+def test_exchanges_are_found_newest_first(path: Place) -> None:
     """Without filters all exchanges and refusals come, and nothing else."""
     newest_first = [uuid_text(named(item)) for item in (OPEN, REFUSED, HEALTH, LEEDS)]
     assert ids(path, Filters()) == newest_first
@@ -90,12 +104,12 @@ def test_exchanges_are_found_newest_first(path: Path) -> None:
         (Filters(from_us=1 << 60), []),
     ],
 )
-def test_filters_are_all_asked(path: Path, filters: Filters, expected: list[str]) -> None:
+def test_filters_are_all_asked(path: Place, filters: Filters, expected: list[str]) -> None:
     """An exchange is found by what its first or its last record says."""
     assert ids(path, filters) == [uuid_text(named(item)) for item in expected]
 
 
-def test_pages_join_without_gap_or_repeat(path: Path) -> None:
+def test_pages_join_without_gap_or_repeat(path: Place) -> None:
     """A cursor goes on behind the last item, and finds outcomes that lie before it."""
     found: list[View] = []
     cursor = None
@@ -109,9 +123,9 @@ def test_pages_join_without_gap_or_repeat(path: Path) -> None:
     assert [item.get("status") for item in found] == [None, 403, 200, 502]
 
 
-def test_an_exchange_is_shown_with_all_its_records(path: Path) -> None:
+def test_an_exchange_is_shown_with_all_its_records(path: Place) -> None:
     """Intent and outcome are one view: an alert stays, and the sections open with the keys."""
-    view = show(path, named(HEALTH), keys=keys_in(path.parent.parent))
+    view = show(path, named(HEALTH), keys=keys_in(directory_of(path).parent))
     assert view is not None
     assert view["alert"] is True
     assert view["records"] == 3
@@ -129,7 +143,7 @@ def test_an_exchange_is_shown_with_all_its_records(path: Path) -> None:
     assert "sections" not in without_keys
 
 
-def test_an_open_exchange_and_a_refusal_are_shown(path: Path) -> None:
+def test_an_open_exchange_and_a_refusal_are_shown(path: Place) -> None:
     """What has no outcome says so, and a refusal is one record."""
     still_open, refused = show(path, named(OPEN)), show(path, named(REFUSED))
     assert still_open is not None
@@ -139,15 +153,15 @@ def test_an_open_exchange_and_a_refusal_are_shown(path: Path) -> None:
     assert show(path, new_uuid7()) is None
 
 
-def test_records_of_another_kind_are_found_by_kind(path: Path) -> None:
+def test_records_of_another_kind_are_found_by_kind(path: Place) -> None:
     """Administrative changes are searched with the same call."""
     page = find(path, Filters(kind=Kind.CHANGE), keys=keys_in(path.parent.parent))
     assert [(item["exchange_id"], item["what"]) for item in page.items] == [(None, "agreement")]
 
 
-def test_a_refused_stranger_is_shown_by_the_id_of_the_answer(path: Path) -> None:
+def test_a_refused_stranger_is_shown_by_the_id_of_the_answer(path: Place) -> None:
     """The Exchange-Id of a 401 leads to its record, which a list of exchanges leaves out."""
-    view = show(path, named(STRANGER), keys=keys_in(path.parent.parent))
+    view = show(path, named(STRANGER), keys=keys_in(directory_of(path).parent))
     assert view is not None
     assert (view["kind"], view["reason"], view["status"]) == (
         "traffic.refused", "TOKEN_MISSING", 401,
@@ -157,7 +171,7 @@ def test_a_refused_stranger_is_shown_by_the_id_of_the_answer(path: Path) -> None
     assert ids(path, Filters(kind=Kind.TRAFFIC_REFUSED)) == [uuid_text(named(STRANGER))]
 
 
-def test_a_record_of_no_exchange_is_shown_by_its_own_id(path: Path) -> None:
+def test_a_record_of_no_exchange_is_shown_by_its_own_id(path: Place) -> None:
     """A list names the id of each record, and that id shows it whole."""
     (change,) = find(path, Filters(kind=Kind.CHANGE), keys=keys_in(path.parent.parent)).items
     entries = change["entries"]
@@ -167,14 +181,15 @@ def test_a_record_of_no_exchange_is_shown_by_its_own_id(path: Path) -> None:
     assert view["what"] == "agreement"
 
 
-def test_an_erased_section_is_shown_as_none(path: Path) -> None:
+def test_an_erased_section_is_shown_as_none(path: Place) -> None:
     """Once its key is gone nobody can read it (I9)."""
     tampered(path, "DELETE FROM audit_key WHERE leaf_index = 1")
-    view = show(path, named(LEEDS), keys=keys_in(path.parent.parent))
+    view = show(path, named(LEEDS), keys=keys_in(directory_of(path).parent))
     assert view is not None
     assert view["sections"] == {"actor": None}
 
 
+@each_store
 def test_a_long_exchange_is_followed_by_its_progress(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

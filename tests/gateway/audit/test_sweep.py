@@ -16,7 +16,7 @@ from gateway.audit.log import AuditLog
 from gateway.audit.store import Claim, LogUnavailable
 from gateway.audit.sweep import Sweeper
 from gateway.clock import new_uuid7, system_time_us
-from tests.gateway.audit.records import intent, outcome, provisioned, selected, using
+from tests.gateway.audit.records import each_store, intent, outcome, provisioned, selected, using
 
 
 def test_exchanges_of_a_killed_process_become_indeterminate(tmp_path: Path) -> None:
@@ -51,6 +51,7 @@ def test_exchanges_of_a_killed_process_become_indeterminate(tmp_path: Path) -> N
     using(tmp_path, use)
 
 
+@each_store
 def test_a_sweeper_that_is_stopped_sweeps_a_last_time(tmp_path: Path) -> None:
     """What the last workers left open is closed before the gateway has ended (I8)."""
     provisioned(tmp_path)
@@ -88,6 +89,7 @@ def test_a_sweeper_goes_on_after_whatever_fails(tmp_path: Path) -> None:
     using(tmp_path, use)
 
 
+@each_store
 def test_an_overdue_exchange_is_closed_though_its_process_lives(tmp_path: Path) -> None:
     """An exchange older than any may be has lost its end (I8)."""
 
@@ -105,6 +107,7 @@ def test_an_overdue_exchange_is_closed_though_its_process_lives(tmp_path: Path) 
     using(tmp_path, use)
 
 
+@each_store
 def test_expired_claims_are_forgotten_and_others_kept(tmp_path: Path) -> None:
     """The table of claims does not grow for ever."""
 

@@ -8,8 +8,17 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.log import AuditLog
+from gateway.audit.place import directory_of
 from gateway.audit.store import LogFrozen
-from tests.gateway.audit.records import filled, integrated, intent, opened, tampered, using
+from tests.gateway.audit.records import (
+    each_store,
+    filled,
+    integrated,
+    intent,
+    opened,
+    tampered,
+    using,
+)
 
 
 async def append_one(log: AuditLog) -> None:
@@ -17,6 +26,7 @@ async def append_one(log: AuditLog) -> None:
     await log.append(intent())
 
 
+@each_store
 def test_a_sound_log_opens_again(tmp_path: Path) -> None:
     """Records beyond the last checkpoint do not hinder a start."""
     filled(tmp_path, 3)
@@ -27,6 +37,7 @@ def test_a_sound_log_opens_again(tmp_path: Path) -> None:
 def test_a_restored_backup_is_frozen(tmp_path: Path) -> None:
     """A database older than the sealed head beside it is refused, in plain words (I5, F11)."""
     path = filled(tmp_path, 3)
+    assert isinstance(path, Path)
     backup = tmp_path / "backup.db"
     shutil.copy(path, backup)
     using(tmp_path, append_one)
@@ -38,6 +49,7 @@ def test_a_restored_backup_is_frozen(tmp_path: Path) -> None:
         opened(tmp_path)
 
 
+@each_store
 @pytest.mark.parametrize(
     ("statement", "says"),
     [
@@ -62,7 +74,7 @@ def test_a_sealed_head_that_is_gone_or_forged_is_frozen(tmp_path: Path) -> None:
     path = filled(tmp_path, 3)
     using(tmp_path, append_one)
     integrated(tmp_path)
-    head = path.parent / "sealed-head"
+    head = directory_of(path) / "sealed-head"
     head.write_text(head.read_text("utf-8").replace("\n8\n", "\n7\n"), "utf-8")
     with pytest.raises(LogFrozen, match="sealed head cannot be trusted"):
         opened(tmp_path)

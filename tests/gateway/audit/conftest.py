@@ -1,0 +1,30 @@
+"""The store in which a test's log is: both, for what both promise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.gateway.audit.records import STORES, forget_shard, use_postgres
+from tests.postgres import new_database
+
+
+@pytest.fixture(scope="session")
+def shared_database(postgres_server: str) -> Iterator[str]:
+    """Give the URL of a database that tests use one after the other."""
+    with new_database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture(params=STORES)
+def store_of_test(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Have the log in `tmp_path` in each of the stores; see `records.each_store`."""
+    store: str = request.param
+    if store == "sqlite":
+        yield store
+        return
+    use_postgres(tmp_path, request.getfixturevalue("shared_database"))
+    yield store
+    forget_shard(tmp_path)

@@ -1,0 +1,83 @@
+"""A wire between a gateway and its PostgreSQL that a test can cut at the worst moment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from enum import Enum, auto
+from urllib.parse import urlsplit, urlunsplit
+
+PIECE_BYTES = 65_536
+
+
+class Cut(Enum):
+    """When the wire is cut: what is next sent never arrives, or its answer never does."""
+
+    NEVER = auto()
+    BEFORE = auto()
+    AFTER = auto()
+
+
+class Wire:
+    """Connections through a port of loopback to a server; `url` goes through it."""
+
+    def __init__(self, server_url: str) -> None:
+        self._server = urlsplit(server_url)
+        self.cut = Cut.NEVER
+        self.cuts = 0
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        """Return the server's URL by way of this wire."""
+        login = self._server.netloc.rpartition("@")[0]
+        netloc = f"{login}@127.0.0.1:{self.port}"
+        return urlunsplit(self._server._replace(netloc=netloc))
+
+    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry one connection until an end closes or it is cut."""
+        host, port = self._server.hostname, self._server.port
+        server_reader, server_writer = await asyncio.open_connection(host, port)
+        waiting_for_answer = False
+
+        async def up() -> None:
+            nonlocal waiting_for_answer
+            while piece := await reader.read(PIECE_BYTES):
+                if self.cut is Cut.BEFORE:
+                    self.cut, self.cuts = Cut.NEVER, self.cuts + 1
+                    return
+                if self.cut is Cut.AFTER:
+                    self.cut, waiting_for_answer = Cut.NEVER, True
+                server_writer.write(piece)
+                await server_writer.drain()
+
+        async def down() -> None:
+            while piece := await server_reader.read(PIECE_BYTES):
+                if waiting_for_answer:
+                    self.cuts += 1
+                    return
+                writer.write(piece)
+                await writer.drain()
+
+        loop = asyncio.get_running_loop()
+        ways = [loop.create_task(up()), loop.create_task(down())]
+        with suppress(OSError):
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        for way in ways:
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
+        for end in (writer, server_writer):
+            end.transport.abort()
+
+
+@asynccontextmanager
+async def wire_to(server_url: str) -> AsyncIterator[Wire]:
+    """Open a wire to a server."""
+    wire = Wire(server_url)
+    server = await asyncio.start_server(wire.carry, "127.0.0.1", 0)
+    wire.port = server.sockets[0].getsockname()[1]
+    try:
+        yield wire
+    finally:
+        server.close()

@@ -1,0 +1,170 @@
+"""A shard's schema: made once, guarded, partitioned ahead of need, used with few rights."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+
+from gateway.audit.entry import Kind
+from gateway.audit.integrate import Integrator
+from gateway.audit.log import AuditLog, open_log
+from gateway.audit.merkle import EMPTY_ROOT
+from gateway.audit.place import PostgresFailed, PostgresHome, PostgresLog
+from gateway.audit.postgres_schema import postgres_ddl, provision, rights_for
+from gateway.audit.postgres_session import open_session
+from gateway.audit.reader import find_shards, shard_name, verify_log
+from gateway.audit.seal import Sealer
+from gateway.audit.store import Claim, CounterChange, LogUnavailable
+from gateway.audit.sweep import Sweeper
+from gateway.clock import new_uuid7
+from tests.gateway.audit.records import (
+    ORIGIN,
+    filled,
+    forget_shard,
+    home_of,
+    integrated,
+    intent,
+    keys_in,
+    outcome,
+    place_in,
+    provisioned,
+    record,
+    selected,
+    use_postgres,
+    using,
+)  # fmt: skip
+
+ROLE = "concordat_gateway_of_tests"
+
+
+@pytest.fixture
+def place(tmp_path: Path, shared_database: str) -> Iterator[PostgresLog]:
+    """A place for the log of `tmp_path`, where nothing is yet."""
+    use_postgres(tmp_path, shared_database)
+    place = place_in(tmp_path)
+    assert isinstance(place, PostgresLog)
+    yield place
+    forget_shard(tmp_path)
+
+
+def test_of_many_that_make_it_one_does(tmp_path: Path, place: PostgresLog) -> None:
+    """Processes that start together share one log with one first record (I4)."""
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: provisioned(tmp_path), range(4)))
+
+    assert selected(place, "SELECT leaf_index, kind FROM audit_record") == [(0, 9)]
+    assert [shard_name(it) for it in find_shards(home_of(tmp_path))] == ["2026"]
+
+
+def test_a_schema_of_another_log_is_not_opened(tmp_path: Path, place: PostgresLog) -> None:
+    """Two origins never share a schema."""
+    provisioned(tmp_path)
+    with pytest.raises(LogUnavailable, match="belongs to"):
+        open_log(
+            home_of(tmp_path), origin="other.example/audit/2026", instance="x",
+            keys=keys_in(tmp_path),
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE audit_record SET t = 0",
+        "DELETE FROM audit_record",
+        "TRUNCATE audit_record",
+        "UPDATE audit_tile SET root = ''",
+        "DELETE FROM audit_tile",
+        "TRUNCATE audit_tile",
+    ],
+)
+def test_what_is_stored_is_never_changed(tmp_path: Path, place: PostgresLog, change: str) -> None:
+    """Even the owner of the tables is refused, as long as the guards stand (I3)."""
+    filled(tmp_path, 130)
+    session = open_session(place)
+    with pytest.raises(PostgresFailed, match="never changed"):
+        session.execute(change)
+    session.close()
+
+
+def test_partitions_are_made_before_they_are_needed(tmp_path: Path, place: PostgresLog) -> None:
+    """Indices run on over their borders, whoever makes them, and all of it verifies (I4, I5)."""
+    opening = record(Kind.OPEN, None, core={"origin": ORIGIN})
+    first = Sealer(ORIGIN, keys_in(tmp_path)).seal(opening)
+    provision(place, ORIGIN, first, EMPTY_ROOT, partition_records=32)
+    borders = "SELECT first FROM audit_partition ORDER BY first"
+    assert selected(place, borders) == [(0,), (32,)]
+
+    async def use(log: AuditLog) -> None:
+        ids = [new_uuid7() for _ in range(40)]
+        await asyncio.gather(*[log.append(intent(item)) for item in ids])  # beyond what is there
+        places = await asyncio.gather(*[log.append(outcome(item)) for item in ids])
+        assert sorted(one.index for one in places) == list(range(41, 81))
+
+    using(tmp_path, use)
+    integrated(tmp_path)
+    assert selected(place, "SELECT max(first) >= 96 FROM audit_partition") == [(True,)]
+    assert verify_log(place, keys=keys_in(tmp_path)).ok
+
+
+def test_a_role_needs_few_rights(tmp_path: Path, place: PostgresLog) -> None:
+    """The gateway's role can append, sign, sweep and forget keys, and change nothing else (I9)."""
+    provisioned(tmp_path)
+    owner = open_session(place)
+    owner.execute(f"DROP ROLE IF EXISTS {ROLE}")
+    owner.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD 'synthetic'")
+    owner.raw.execute(rights_for(place, ROLE))
+    netloc = f"{ROLE}:synthetic@{urlsplit(place.url).netloc.rpartition('@')[2]}"
+    url = urlunsplit(urlsplit(place.url)._replace(netloc=netloc))
+    home = PostgresHome(url, place.directory)
+
+    async def use() -> None:
+        log = open_log(home, origin=ORIGIN, instance="few", keys=keys_in(tmp_path))
+        await log.start()
+        claims, counters = [Claim(b"old", 1)], [CounterChange(b"day", 1, 5)]
+        await log.append(intent(), claims=claims, counters=counters)
+        sweeper = Sweeper(log)
+        await sweeper.sweep()
+        sweeper.close()
+        await log.stop()
+
+    asyncio.run(use())
+    integrator = Integrator(home, origin=ORIGIN, keys=keys_in(tmp_path))
+    assert not integrator.step()
+    integrator.close()
+    few = open_session(PostgresLog(url, place.schema, place.directory))
+    for forbidden in (
+        "DELETE FROM audit_key", "UPDATE audit_key SET kek_id = 1", "DELETE FROM audit_checkpoint",
+        "UPDATE audit_record SET t = 0", "DELETE FROM audit_record", "TRUNCATE audit_open",
+        "DROP TABLE audit_open", "CREATE TABLE mine (n bigint)",
+    ):  # fmt: skip
+        with pytest.raises(PostgresFailed) as refused:
+            few.execute(forbidden)
+        assert refused.value.sqlstate == "42501", forbidden  # insufficient_privilege
+    assert few.execute("SELECT audit_erase(ARRAY[1], ARRAY[NULL]::bytea[])").fetchone() == (1,)
+    assert few.execute("SELECT count(*) FROM audit_key").fetchone() == (0,)
+    few.close()
+    owner.raw.execute(f"DROP OWNED BY {ROLE}; DROP ROLE {ROLE}")
+    owner.close()
+    assert verify_log(place, keys=keys_in(tmp_path)).erased == 1
+
+
+def test_a_role_has_a_name() -> None:
+    """No other SQL can be smuggled in."""
+    with pytest.raises(ValueError, match="no name"):
+        rights_for(PostgresLog("", "audit_2026", Path()), 'x"; DROP')
+
+
+def test_definitions_for_sqlite_are_translated() -> None:
+    """A new table is written once: INTEGER is int64, BLOB is bytes, TEXT sorts by its bytes."""
+    made = postgres_ddl(
+        "CREATE TABLE IF NOT EXISTS audit_x (a INTEGER PRIMARY KEY, b BLOB, c TEXT) STRICT,"
+        " WITHOUT ROWID"
+    )
+    assert made == (
+        'CREATE TABLE IF NOT EXISTS audit_x (a bigint PRIMARY KEY, b bytea, c text COLLATE "C")'
+    )
