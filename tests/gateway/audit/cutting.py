@@ -27,6 +27,7 @@ class Wire:
         self.cut = Cut.NEVER
         self.cuts = 0
         self.port = 0
+        self.carried: list[asyncio.Task[None]] = []
 
     @property
     def url(self) -> str:
@@ -37,6 +38,9 @@ class Wire:
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one connection until an end closes or it is cut."""
+        this = asyncio.current_task()
+        assert this is not None
+        self.carried.append(this)
         host, port = self._server.hostname, self._server.port
         server_reader, server_writer = await asyncio.open_connection(host, port)
         waiting_for_answer = False
@@ -62,13 +66,17 @@ class Wire:
 
         loop = asyncio.get_running_loop()
         ways = [loop.create_task(up()), loop.create_task(down())]
-        with suppress(OSError):
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        for way in ways:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
-        for end in (writer, server_writer):
-            end.transport.abort()
+        try:
+            with suppress(asyncio.CancelledError):  # the end of the wire is a cut like any other
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            for end in (writer, server_writer):
+                end.transport.abort()
+                with suppress(OSError):
+                    await end.wait_closed()
 
 
 @asynccontextmanager
@@ -81,3 +89,6 @@ async def wire_to(server_url: str) -> AsyncIterator[Wire]:
         yield wire
     finally:
         server.close()
+        for connection in wire.carried:
+            connection.cancel()
+        await asyncio.gather(*wire.carried, return_exceptions=True)

@@ -1,0 +1,59 @@
+"""Opening a log: a host that joins, and one whose head is ahead of the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.audit.log import open_log
+from gateway.audit.place import PostgresHome, PostgresLog, directory_of
+from gateway.audit.store import LogFrozen, LogUnavailable
+from gateway.audit.tree import SEALED_HEAD_NAME
+from tests.gateway.audit.records import (
+    ORIGIN,
+    each_store,
+    filled,
+    home_of,
+    keys_in,
+    opened,
+    tampered,
+)  # fmt: skip
+
+
+@each_store
+def test_a_store_that_is_behind_the_sealed_head_is_frozen(tmp_path: Path) -> None:
+    """F11: a restored backup is older than what this host has published (I5)."""
+    place = filled(tmp_path, 3)
+    for statement in (
+        "DELETE FROM audit_record WHERE leaf_index > 0", "DELETE FROM audit_checkpoint",
+        "UPDATE audit_head SET next_index = 1",
+        "UPDATE audit_tree SET size = 0, published_size = 0",
+    ):  # fmt: skip
+        tampered(place, statement)
+    with pytest.raises(LogFrozen):
+        opened(tmp_path)
+
+
+@each_store
+def test_only_a_log_of_several_hosts_is_joined(tmp_path: Path) -> None:
+    """A host without a head may be new to PostgreSQL; a file was never anywhere else."""
+    place = filled(tmp_path, 3)
+    filled(tmp_path, 1)  # what was published is known to the store a step later
+    (directory_of(place) / SEALED_HEAD_NAME).unlink()
+    if isinstance(place, PostgresLog):
+        log = opened(tmp_path)
+        log._instance.close()
+        log._store.close()
+    else:
+        with pytest.raises(LogFrozen, match="missing"):
+            opened(tmp_path)
+
+
+def test_a_server_that_is_away_is_said(tmp_path: Path) -> None:
+    """Whoever starts the gateway learns why it does not start, without a password."""
+    home = PostgresHome("postgresql://u:secret@127.0.0.1:1/none", tmp_path)
+    assert home_of(tmp_path) != home
+    with pytest.raises(LogUnavailable, match="cannot be opened") as failure:
+        open_log(home, origin=ORIGIN, instance="x", keys=keys_in(tmp_path))
+    assert "secret" not in str(failure.value)
