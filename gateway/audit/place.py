@@ -83,11 +83,20 @@ def directory_of(place: Place) -> Path:
 
 
 @overload
-def place_of(home: Path, shard: str) -> Path: ...
+def place_of(home: Path, shard: str) -> Path:
+    """Return a file."""
+
+
 @overload
-def place_of(home: PostgresHome, shard: str) -> PostgresLog: ...
+def place_of(home: PostgresHome, shard: str) -> PostgresLog:
+    """Return a schema."""
+
+
 @overload
-def place_of(home: LogHome, shard: str) -> Place: ...
+def place_of(home: LogHome, shard: str) -> Place:
+    """Return either."""
+
+
 def place_of(home: LogHome, shard: str) -> Place:
     """Return the place of a shard; ValueError if that is no name for one."""
     if SHARD_NAME.fullmatch(shard) is None:

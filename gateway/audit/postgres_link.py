@@ -131,7 +131,7 @@ def _failed(failure: Any) -> PostgresFailed:
 def _keep_alive(connection: Any) -> None:
     """Have the kernel notice a server that is gone: a commit itself is never given up."""
     # asyncpg offers no way to set options of its socket; a duplicate is the same socket.
-    transport: asyncio.Transport = connection._transport  # noqa: SLF001
+    transport: asyncio.Transport = connection._transport  # noqa: SLF001 - see above
     known = transport.get_extra_info("socket")
     if known.family not in (socket.AF_INET, socket.AF_INET6):
         return

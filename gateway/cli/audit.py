@@ -10,6 +10,7 @@ import typer
 from gateway.cli.audit_erase import erase
 from gateway.cli.audit_filters import Filtered, filtered
 from gateway.cli.audit_hold import hold
+from gateway.cli.audit_postgres import fence, prepare
 from gateway.cli.audit_prove import add_proving, add_verifying
 from gateway.cli.audit_reindex import reindex
 from gateway.cli.audit_replay import replay
@@ -32,6 +33,8 @@ audit.command("reindex")(reindex)
 audit.command("erase")(erase)
 audit.add_typer(hold, name="hold")
 audit.command("replay")(replay)
+audit.command("prepare")(prepare)
+audit.command("fence")(fence)
 
 Use = Annotated[
     str,

@@ -15,7 +15,7 @@ from gateway.audit.keys import LogKeys
 from gateway.audit.reader import find_log, verify_log
 from gateway.audit.sqlite import open_database
 from gateway.presence import Role, who_runs
-from tests.faults.journals import Journal, kinds_of, open_exchanges, open_stage
+from tests.faults.journals import Journal, kinds_of, log_of, open_exchanges, open_stage
 from tests.running import ITEM, Running, free_port, kill_all, running_gateway
 from tests.tokens import SigningKey
 
@@ -64,7 +64,7 @@ async def all_closed(home: Path) -> None:
 
 def judge(home: Path, journal: Journal) -> None:
     """Compare the journals with the log (invariants I1, I3, I4, I8)."""
-    path = find_log(home / "audit")
+    path = log_of(home)
     keys = LogKeys(home / "keys")
     report = verify_log(path, keys=keys)
     assert report.ok, report.faults

@@ -17,6 +17,8 @@ from tests.gateway.audit.records import (
     home_of,
     keys_in,
     opened,
+    place_in,
+    provisioned,
     tampered,
 )  # fmt: skip
 
@@ -38,16 +40,15 @@ def test_a_store_that_is_behind_the_sealed_head_is_frozen(tmp_path: Path) -> Non
 @each_store
 def test_only_a_log_of_several_hosts_is_joined(tmp_path: Path) -> None:
     """A host without a head may be new to PostgreSQL; a file was never anywhere else."""
-    place = filled(tmp_path, 3)
+    filled(tmp_path, 3)
     filled(tmp_path, 1)  # what was published is known to the store a step later
+    place = place_in(tmp_path)
     (directory_of(place) / SEALED_HEAD_NAME).unlink()
     if isinstance(place, PostgresLog):
-        log = opened(tmp_path)
-        log._instance.close()
-        log._store.close()
-    else:
-        with pytest.raises(LogFrozen, match="missing"):
-            opened(tmp_path)
+        provisioned(tmp_path)
+        return
+    with pytest.raises(LogFrozen, match="missing"):
+        opened(tmp_path)
 
 
 def test_a_server_that_is_away_is_said(tmp_path: Path) -> None:

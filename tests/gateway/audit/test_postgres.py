@@ -52,7 +52,8 @@ EXCHANGE = "SELECT count(*) FROM audit_record WHERE exchange = ?"
 def place(tmp_path: Path, shared_database: str) -> Iterator[PostgresLog]:
     """The place of a log in `tmp_path` that holds its first record."""
     use_postgres(tmp_path, shared_database)
-    place = provisioned(tmp_path)
+    provisioned(tmp_path)
+    place = place_in(tmp_path)
     assert isinstance(place, PostgresLog)
     yield place
     forget_shard(tmp_path)
