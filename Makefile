@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 ARGS ?=
 COOLDOWN_DAYS := 7
 
-.PHONY: help demo test lint types format bench lock clean
+.PHONY: help demo test faults lint types format bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ types: $(READY) ## Check types
 format: $(READY) ## Rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+faults: $(READY) ## Inject every fault into the audit log, and print a table of failures (needs strace)
+	$(BIN)/python -m pytest -m fault --faults --timeout=1800 $(ARGS)
 
 bench: $(READY) ## Measure CPU per exchange beside nginx (needs nginx and wrk)
 	$(BIN)/python -m tests.bench $(ARGS)

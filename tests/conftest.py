@@ -16,6 +16,8 @@ from tests.postgres import postgres, postgres_server, postgres_url
 
 __all__ = ["postgres", "postgres_server", "postgres_url"]
 
+pytest_plugins: Final = ("tests.fault_report",)
+
 # The same examples every time, however slow the machine: a run is green or red for what changed,
 # not by chance.
 # `--hypothesis-profile default` looks for new ones.
