@@ -40,8 +40,10 @@ def write_alone(db: Connection, sealed: Sealed, *, state: str = OPEN_STATE) -> i
     return index
 
 
-def recover(path: Path, incident: Sealed) -> None:
+def recover(path: Path, incident: Sealed | None) -> None:
     """Bring everything that was committed to the disk anew, and record `incident`, after a doubt.
+
+    A shard that was ended takes no record any more; its incident is told by the next one.
 
     Raises LogUnavailable where that fails: the doubt stays, and nothing is signed.
     """
@@ -55,7 +57,8 @@ def recover(path: Path, incident: Sealed) -> None:
                 busy = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
                 if busy:
                     raise LogUnavailable("the audit file is read while it must be recovered")
-                write_alone(db, incident)
+                if incident is not None:
+                    write_alone(db, incident)
             finally:
                 db.close()
             clear_doubt(path.parent)

@@ -18,9 +18,10 @@ from typing import Final
 
 from pysqlite3 import dbapi2 as sqlite
 
+from gateway.audit.doubt import is_in_doubt
 from gateway.audit.entry import Kind, Record
 from gateway.audit.freeze import thaw
-from gateway.audit.incident import opening_record
+from gateway.audit.incident import Incident, opening_record
 from gateway.audit.instances import instances_of, is_alive
 from gateway.audit.integrate import Integrator
 from gateway.audit.keys import LogKeys, sync_directory
@@ -29,12 +30,13 @@ from gateway.audit.log import open_log
 from gateway.audit.merkle import EMPTY_ROOT
 from gateway.audit.note import Checkpoint, NoteInvalid, Verifier, open_checkpoint, read_unsigned
 from gateway.audit.reader import find_shards, shard_name, snapshot
-from gateway.audit.recovery import write_alone
+from gateway.audit.recovery import recover, write_alone
 from gateway.audit.seal import Sealer
 from gateway.audit.sqlite import (
     LOCK_NAME,
     Connection,
     database_path,
+    failure_of,
     open_database,
     open_for_reading,
     provision,
@@ -127,10 +129,14 @@ async def retire(
     origin = f"{host}/audit/{name}"
     signer, path = keys.signer(origin), database_path(directory, origin)
     contradiction = _contradiction(path, sealed_head, signer.verifier)
+    incident = None
     if contradiction is None:
         thaw(directory)
         if _state(path) != SEALED_STATE:
             await _close_orphans(directory, origin=origin, keys=keys)
+        elif is_in_doubt(directory):  # an earlier call failed after this step
+            recover(path, None)
+            incident = Incident.IO_ERROR
         _seal(path, Sealer(origin, keys), reason=reason, actor=actor)
         _integrate(directory, origin=origin, keys=keys)
     head = _last_head(path, directory, signer.verifier)
@@ -139,6 +145,7 @@ async def retire(
         previous=head[0] if head else None,
         reason=reason,
         contradiction=contradiction,
+        incident=incident,
         actor=actor,
     )
     _begin(directory, following, path, keys)
@@ -158,6 +165,7 @@ class Following:
     previous: str | None
     reason: str
     contradiction: str | None
+    incident: Incident | None
     actor: Mapping[str, str]
 
     def record(self, keys: LogKeys) -> Record:
@@ -166,6 +174,7 @@ class Following:
             "previous": self.previous,
             "reason": self.reason,
             "contradiction": self.contradiction,
+            "incident": self.incident and self.incident.value,
         }
         known = {name: value for name, value in said.items() if value is not None}
         verifier = keys.signer(self.origin).verifier
@@ -230,7 +239,7 @@ def _seal(path: Path, sealer: Sealer, *, reason: str, actor: Mapping[str, str]) 
                 raise ShardBusy(f"{still_open} exchanges are still open")
             write_alone(db, sealer.seal(record), state=SEALED_STATE)
     except sqlite.Error as broken:
-        raise LogUnavailable(f"the audit store failed: {broken}") from broken
+        raise failure_of(broken, path.parent) from broken
     finally:
         db.close()
         lock.close()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.access import LogReader
+from gateway.audit.doubt import is_in_doubt, set_doubt
 from gateway.audit.entry import KIND_CODES, Kind
 from gateway.audit.freeze import frozen_reason
 from gateway.audit.log import AuditLog, open_log
@@ -184,6 +185,18 @@ def test_what_was_cut_short_is_carried_on(tmp_path: Path) -> None:
     seals = selected(old, "SELECT count(*) FROM audit_record WHERE kind = ?", KIND_CODES[Kind.SEAL])
     assert seals == [(1,)]
     assert frozen_reason(old.parent) is None
+
+
+def test_an_error_after_the_seal_is_told_by_the_next_shard(tmp_path: Path) -> None:
+    """F3: a sealed shard takes no record of its recovery; the next one's first has it (I5)."""
+    old = filled(tmp_path, 2)
+    _seal(old, Sealer(ORIGIN, keys_in(tmp_path)), reason="first", actor=ACTOR)
+    set_doubt(old.parent)
+    ended = retired(tmp_path, "second")
+    assert ended.head is not None
+    assert ended.head.size == 6
+    assert first_record(tmp_path)["incident"] == "io_error"
+    assert not is_in_doubt(old.parent)
 
 
 def test_a_frozen_log_is_left_and_the_next_shard_says_why(tmp_path: Path) -> None:
