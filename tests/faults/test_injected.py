@@ -77,13 +77,15 @@ def calls_of(what: str, base: Path, scratch: Path) -> Counter[str]:
 
 
 def injections(calls: Counter[str], *, thorough: bool) -> Iterator[Injection]:
-    """Yield every injection, or one in the midst of each kind of call that tells most."""
+    """Yield every injection, or each fault once, late in the kind of call where it tells most."""
+    sync = max(("fsync", "fdatasync"), key=calls.__getitem__)
+    telling = dict(zip(FAULTS, (sync, "pwrite64", "pwrite64"), strict=True))
     for fault in FAULTS:
+        if not thorough:
+            yield Injection(telling[fault], calls[telling[fault]] * 2 // 3, fault)
+            continue
         for call, count in sorted(calls.items()):
-            if thorough:
-                yield from (Injection(call, number, fault) for number in range(1, count + 1))
-            elif call in ("pwrite64", "fsync"):
-                yield Injection(call, count * 2 // 3, fault)
+            yield from (Injection(call, number, fault) for number in range(1, count + 1))
 
 
 def promised(said: str) -> dict[int, str]:
