@@ -6,8 +6,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from pysqlite3 import dbapi2 as sqlite
+
 from gateway.audit.entry import Kind, Record
 from gateway.audit.log import AuditLog
+from gateway.audit.sqlite import failure_of
 from gateway.audit.store import AlreadyClosed, LogUnavailable
 from gateway.audit.upkeep import STORE_ERRORS, Connection, open_upkeep
 from gateway.clock import new_uuid7, system_time_us
@@ -49,6 +52,8 @@ class Sweeper:
             except LogUnavailable as failure:
                 report(failure)
             except STORE_ERRORS as broken:
+                if isinstance(broken, sqlite.Error):
+                    failure_of(broken, self._log.directory)  # an I/O error leaves its mark
                 report(LogUnavailable(f"orphaned exchanges cannot be looked for: {broken}"))
             if stopping:
                 return
