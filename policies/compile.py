@@ -348,6 +348,7 @@ def _duties(
             or agreement.rights.subject_visibility == "restricted"
         ),
         onward_not_permitted=not agreement.onward_sharing.permitted,
+        receipt="signed_receipt" in rule.obligations,
         body_media_types=frozenset(rule.body_media_types_allowed),
     )
 

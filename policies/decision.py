@@ -250,6 +250,7 @@ class Duties:
     single_use: str | None = None
     hide_from_subject: bool = False
     onward_not_permitted: bool = False
+    receipt: bool = False
     body_media_types: frozenset[str] = frozenset()
 
 

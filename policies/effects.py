@@ -242,7 +242,8 @@ def _decided(rule: Rule) -> bool:
 
 
 def _obligations(old: tuple[str, ...], new: tuple[str, ...], sides: Sides) -> Effect:
-    shown = {"hide_from_subject_view"}  # hides it from the person, not from the receiver
+    # One hides the exchange from the person, the other tells of it: the receiver gets no less.
+    shown = {"hide_from_subject_view", "signed_receipt"}
     return _fewer(set(old) - shown, set(new) - shown, sides)
 
 

@@ -151,6 +151,8 @@ def _answer(reach: Reach) -> list[str]:
         found.append(hidden if duties.restricted.withhold else blank)
     if duties.small_number_guard:
         found.append("Answers with small counts are held back.")
+    if duties.receipt:
+        found.append("Each answer carries a signed receipt.")
     bounds = (
         (duties.records_max, "records in one answer"),
         (duties.subjects_per_day, "people a day"),

@@ -51,6 +51,7 @@ ASSURANCE_LEVELS: Final = ("AAL1", "AAL2", "AAL3")
 OBLIGATIONS: Final = (
     *("redact_restricted_address", "withhold_protected_address", "small_number_guard"),
     *("hide_from_subject_view", "single_use_decision", "fields_limited_to_decision"),
+    "signed_receipt",
 )
 CLASSIFICATIONS: Final = ("OFFICIAL", "OFFICIAL-SENSITIVE", "NOT_APPLICABLE")
 TRANSPORTS: Final = ("tls", "mtls")

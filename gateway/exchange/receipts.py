@@ -11,7 +11,7 @@ from gateway.audit.entry import Kind
 from gateway.audit.receipts import ReceiptSigner
 from gateway.audit.store import Position
 from gateway.exchange.facts import Exchange
-from gateway.exchange.messages import Response
+from gateway.exchange.messages import Headers, Response
 from gateway.exchange.records import digest_text
 
 _PREFERENCE: Final = b"exchange-receipt"
@@ -19,7 +19,13 @@ _QUOTED: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 def wants_receipt(exchange: Exchange) -> bool:
-    """Tell whether the caller asked for a receipt; this is all that it costs those who did not."""
+    """Tell whether agreement or caller ask for a receipt; this is all that it costs others."""
+    if exchange.decision.duties.receipt:
+        return True
+    return _asks(exchange)
+
+
+def _asks(exchange: Exchange) -> bool:
     for name, value in exchange.request.headers:  # noqa: SIM110 - twice as fast as any()
         if name == b"prefer" and _prefers(value):
             return True
@@ -37,8 +43,8 @@ def with_receipt(
 ) -> Response:
     """Return a response with the receipt of the record that says how its exchange ended.
 
-    `released` is what left of the service's answer. The caller learns by ``Preference-Applied``
-    (RFC 7240, section 3) that its preference was heard.
+    `released` is what left of the service's answer. A caller that asked learns by
+    ``Preference-Applied`` (RFC 7240, section 3) that its preference was heard.
     """
     receipt = signer.sign(
         exchange.id,
@@ -48,7 +54,9 @@ def with_receipt(
         response_digest=_digest(released) if released else None,
         request_digest=_digest(exchange.body) if exchange.body else None,
     )
-    fields = ((b"exchange-receipt", receipt.encode()), (b"preference-applied", _PREFERENCE))
+    fields: Headers = ((b"exchange-receipt", receipt.encode()),)
+    if _asks(exchange):
+        fields += ((b"preference-applied", _PREFERENCE),)
     return replace(response, headers=response.headers + fields)
 
 

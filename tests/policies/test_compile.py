@@ -65,6 +65,15 @@ def test_what_must_be_suppressed_is_guarded_even_without_an_obligation(pack: Any
     assert pack.compile(replace(agreement, rules=bare)).rules[0].duties.small_number_guard
 
 
+def test_a_receipt_is_given_where_the_rule_says_so(pack: Any) -> None:
+    """The obligation is the duty, and nobody else's."""
+    agreement = pack.agreements["DSA-2026-0003"]
+    asking = replace(agreement.rules[0], obligations=("signed_receipt",))
+    compiled = pack.compile(replace(agreement, rules=(asking,)))
+    assert compiled.rules[0].duties.receipt
+    assert not pack.compile(agreement).rules[0].duties.receipt
+
+
 def test_a_masked_field_does_not_leave(pack: Any) -> None:
     """A mask cannot be applied here, so the field stays behind."""
     agreement = pack.agreements["DSA-2026-0003"]

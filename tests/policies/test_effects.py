@@ -28,6 +28,7 @@ CASES = (
     ("access.break_glass.justification_min_chars", 10, 30, Effect.NARROWS),
     ("term.review_grace", Duration(), Duration(days=30), Effect.WIDENS),
     ("security.sender_constrained_tokens", True, False, Effect.WIDENS),
+    ("access.rules[].obligations", (), ("signed_receipt",), Effect.NEUTRAL),
     ("onward_sharing.permitted", False, True, Effect.WIDENS),
     ("purpose.statement", "a", "b", Effect.NEUTRAL),
 )

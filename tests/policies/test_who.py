@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -87,3 +88,14 @@ def test_the_same_as_data(reaches: tuple[Reach, ...]) -> None:
     assert told["fields"] == ["tenancy_start"]
     assert told["min_acr"] == "AAL2"
     assert told["spans"] == [["2026-09-30T23:00:00+00:00", "2027-05-01T23:00:00+00:00"]]
+
+
+def test_that_answers_carry_receipts_is_said(pack: Any) -> None:
+    """The obligation is told in words where a rule has it."""
+    agreement = pack.agreements["DSA-2026-0003"]
+    asking = tuple(replace(rule, obligations=("signed_receipt",)) for rule in agreement.rules)
+    said = [
+        [text for reach in reaches_of([pack.compile(it)], pack.law) for text in conditions(reach)]
+        for it in (agreement, replace(agreement, rules=asking))
+    ]
+    assert ["Each answer carries a signed receipt." in texts for texts in said] == [False, True]

@@ -13,12 +13,17 @@ import pytest
 from connectors.scripted import Act
 from gateway.audit.entry import Kind
 from gateway.audit.merkle import Receipt, open_receipt, read_receipt_key
+from gateway.exchange.conclude import conclude
+from gateway.exchange.facts import Ending
 from gateway.exchange.messages import Request, Response
+from gateway.exchange.receipts import wants_receipt, with_receipt
+from gateway.exchange.records import intent
 from tests.world import (
     CSV_PATH,
     ELIGIBLE,
     ORIGIN,
     World,
+    ask,
     field_of,
     freeze,
     json_answer,
@@ -130,6 +135,31 @@ def test_only_the_preference_asks(
             names = {name for name, _ in response.headers}
             assert (b"exchange-receipt" in names) == asked
             assert (b"preference-applied" in names) == asked
+
+    asyncio.run(play())
+
+
+def test_an_agreement_asks_for_those_who_do_not(tmp_path: Path) -> None:
+    """Where the rule obliges to it, the outcome's place is kept and the answer has its receipt."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            subject = (await ask(world)).exchange
+            assert not wants_receipt(subject)
+            duties = replace(subject.decision.duties, receipt=True)
+            subject = replace(subject, decision=replace(subject.decision, duties=duties))
+            position = await world.log.append(intent(subject, instance="test"))
+            ending = Ending(status=200, body=b"{}")
+            ended = await conclude(subject, ending, position, world.log, instance="test")
+
+            assert ended.recorded is not None
+            signer = world.log.receipts
+            bare = Response(status=200, headers=(), body=b"{}")
+            response = with_receipt(
+                bare, subject, Kind.OUTCOME, ended.recorded, released=b"{}", signer=signer
+            )
+            assert receipt_in(world, response).place == position.index + 1
+            assert [name for name, _ in response.headers] == [b"exchange-receipt"]
 
     asyncio.run(play())
 
