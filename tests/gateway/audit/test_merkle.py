@@ -148,3 +148,91 @@ def test_impossible_proofs_are_refused() -> None:
         inclusion_proof(3, 3, subtree_of(SMALL))
     with pytest.raises(ValueError, match="between 1"):
         consistency_proof(0, 3, subtree_of(SMALL))
+
+
+def corrupted(index: int, size: int, proof: list[bytes], root: bytes) -> dict[str, Corrupted]:
+    """Return the ways in which others' suites corrupt a proof of inclusion (transparency-dev)."""
+    other = leaf_hash(b"other")
+    cases: dict[str, Corrupted] = {
+        f"index {at}": (at, size, proof, root)
+        for at in (index - 1, index + 1, index ^ 2, -1)
+        if at != index
+    }
+    cases |= {
+        f"size {of}": (index, of, proof, root)
+        for of in (size * 2, size // 2, 0, -1)
+        if of != size and len(inclusion_hashes(index, of)) != len(proof)
+    }
+    cases |= {
+        "root": (index, size, proof, other),
+        "empty root": (index, size, proof, EMPTY_ROOT),
+        "behind": (index, size, [*proof, other], root),
+        "before": (index, size, [other, *proof], root),
+        "root behind": (index, size, [*proof, root], root),
+        "root before": (index, size, [root, *proof], root),
+    }
+    for at in range(len(proof)):
+        cases[f"changed {at}"] = (index, size, [*proof[:at], other, *proof[at + 1 :]], root)
+        cases[f"missing {at}"] = (index, size, [*proof[:at], *proof[at + 1 :]], root)
+        cases[f"between {at}"] = (index, size, [*proof[:at], other, *proof[at:]], root)
+    return cases
+
+
+Corrupted = tuple[int, int, list[bytes], bytes]
+
+
+def inclusion_hashes(index: int, size: int) -> list[bytes]:
+    """Return a proof's hashes, none where there can be no proof."""
+    if not 0 <= index < size:
+        return [b"impossible"] * 99
+    return inclusion_proof(index, size, lambda _start, _end: EMPTY_ROOT)
+
+
+def shows(leaf: bytes, index: int, size: int, proof: list[bytes], root: bytes) -> bool:
+    """Tell whether a proof leads from a leaf to a root."""
+    try:
+        return verify_inclusion(leaf, index, size, proof) == root
+    except ProofInvalid:
+        return False
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17])
+def test_every_corruption_of_an_inclusion_proof_is_refused(size: int) -> None:
+    """F20: index, size, root, and a hash changed, missing or added at any place (I6)."""
+    leaves = SMALL[:size]
+    root = naive_root(leaves)
+    for index in range(size):
+        proof = inclusion_proof(index, size, subtree_of(leaves))
+        assert shows(leaves[index], index, size, proof, root)
+        assert not shows(leaf_hash(b"other"), index, size, proof, root)
+        for name, case in corrupted(index, size, proof, root).items():
+            assert not shows(leaves[index], *case), (index, name)
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 5, 7, 8, 9, 13, 16, 17])
+def test_every_corruption_of_a_consistency_proof_is_refused(size: int) -> None:
+    """F20: sizes, roots, swapped roots, and a hash changed, missing or added anywhere (I5, I7)."""
+    other, new_root = leaf_hash(b"other"), naive_root(SMALL[:size])
+    for old in range(1, size):
+        old_root = naive_root(SMALL[:old])
+        proof = consistency_proof(old, size, subtree_of(SMALL[:size]))
+        cases = [
+            (0, size, old_root, new_root, proof),
+            (-1, size, old_root, new_root, proof),
+            (size, old, old_root, new_root, proof),
+            (old, size, other, new_root, proof),
+            (old, size, old_root, other, proof),
+            (old, size, new_root, old_root, proof),
+            (old, size, old_root, new_root, []),
+            (old, size, old_root, new_root, [*proof, other]),
+            (old, size, old_root, new_root, [other, *proof]),
+            (old, size, old_root, new_root, [*proof, new_root]),
+        ]
+        for at in range(len(proof)):
+            changed, missing = [*proof], [*proof]
+            changed[at] = other
+            del missing[at]
+            cases += [(old, size, old_root, new_root, wrong) for wrong in (changed, missing)]
+        for case in cases:
+            with pytest.raises(ProofInvalid):
+                verify_consistency(*case)
