@@ -63,10 +63,13 @@ class LogReader:
     directory: LogHome
     keys: LogKeys
 
+    def place(self) -> Path:
+        """Return the newest shard; raises LogUnavailable where there is none."""
+        return find_log(self.directory)
+
     def find(self, filters: Filters, *, cursor: int | None, limit: int) -> Page:
         """Return a page of exchanges without their personal sections: a list needs none."""
-        path = find_log(self.directory)
-        return find(path, filters, cursor=cursor, limit=limit, keys=self.keys, opened=False)
+        return find(self.place(), filters, cursor=cursor, limit=limit, keys=self.keys, opened=False)
 
     def seek(self, unverified: str) -> PersonTags:
         """Return the tags of somebody given as ``type:value``; raises PersonInvalid."""
@@ -74,8 +77,7 @@ class LogReader:
 
     def show(self, identifier: bytes) -> View | None:
         """Return one exchange with everything that was not erased, of whichever shard, or None."""
-        newest = find_log(self.directory)
-        for path in (newest, *reversed(find_shards(self.directory)[:-1])):
+        for path in (self.place(), *reversed(find_shards(self.directory)[:-1])):
             found = show(path, identifier, keys=self.keys)
             if found is not None:
                 return found

@@ -244,7 +244,7 @@ class _Batch:
         self._firsts: dict[bytes, int] = {}
         self._postings: list[tuple[int, int]] = []
         self._tags: list[tuple[bytes, int, int]] = []
-        self._words: list[tuple[int, str, str]] = []
+        self._words: list[tuple[str, str, int]] = []
         self._members: list[tuple[bytes, int]] = []
         self._rows: list[tuple[int, int]] = []
         self._figures: list[tuple[int, int, int, int, int]] = []
@@ -314,7 +314,7 @@ class _Batch:
         self._postings.append((term, first))
         if term not in self._known and name not in UNCOUNTED:
             self._known.add(term)
-            self._words.append((term, name, word))
+            self._words.append((name, word, term))
 
 
 def _without_kind(words: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:

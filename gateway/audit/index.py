@@ -41,8 +41,8 @@ TABLES: Final = (
     " octets INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS search_exchange (exchange BLOB NOT NULL,"
     " leaf_index INTEGER NOT NULL, PRIMARY KEY (exchange, leaf_index))",
-    "CREATE TABLE IF NOT EXISTS search_word (term INTEGER PRIMARY KEY, name TEXT NOT NULL,"
-    " word TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS search_word (name TEXT NOT NULL, word TEXT NOT NULL,"
+    " term INTEGER NOT NULL, PRIMARY KEY (name, word))",
     "CREATE TABLE IF NOT EXISTS search_posting (term INTEGER NOT NULL,"
     " leaf_index INTEGER NOT NULL, PRIMARY KEY (term, leaf_index))",
     "CREATE TABLE IF NOT EXISTS search_tag (tag BLOB NOT NULL, leaf_index INTEGER NOT NULL,"
@@ -188,7 +188,7 @@ def search_index(
     if high <= low or any(isinstance(one, Tagged) and not one.tags for one in conditions):
         return Hits((), None)
     positive = [one for one in conditions if not (isinstance(one, Word) and one.negated)]
-    first = min(positive, key=lambda one: _rarity(db, one, low, high))
+    first = min(positive, key=lambda one: rarity(db, one, low, high))
     others = [one for one in conditions if one is not first]
     floor = _floor(db, first, low, high)
     statement, values = intersection(first, others, within)
@@ -207,12 +207,12 @@ def intersection(
 
     After its own values it takes the range of indices, times if the range has them, and a limit.
     """
-    table, holds, values = _asked(first, "c0")
+    table, holds, values = asked(first, "c0")
     joined, where = [f"{table} AS c0"], [holds]
     given: list[object] = [*values]
     for number, other in enumerate(others, start=1):
         alias = f"c{number}"
-        table, holds, values = _asked(other, alias)
+        table, holds, values = asked(other, alias)
         met = f"{holds} AND {alias}.leaf_index = c0.leaf_index"
         if isinstance(other, Word) and other.negated:
             where.append(f"NOT EXISTS (SELECT 1 FROM {table} AS {alias} WHERE {met})")  # noqa: S608 - constants
@@ -238,8 +238,8 @@ def _times(within: Range) -> tuple[int, ...]:
     return (within.from_us or 0, INDEX_MAX if within.until_us is None else within.until_us)
 
 
-def _asked(condition: Condition, alias: str) -> tuple[str, str, tuple[object, ...]]:
-    """Return a condition's table, how it is asked under an alias, and its values."""
+def asked(condition: Condition, alias: str) -> tuple[str, str, tuple[object, ...]]:
+    """Return a condition's table, how it is asked under an alias, and its values in order."""
     if isinstance(condition, Word):
         value = term_of(condition.name, condition.value)
         return "search_posting", f"{alias}.term = ?", (value,)
@@ -249,9 +249,9 @@ def _asked(condition: Condition, alias: str) -> tuple[str, str, tuple[object, ..
     return "search_tag", f"{alias}.tag IN ({marks})", condition.tags
 
 
-def _rarity(db: Connection, condition: Condition, low: int, high: int) -> int:
+def rarity(db: Connection, condition: Condition, low: int, high: int) -> int:
     """Count a condition's entries, as far as it matters which is the rarest."""
-    table, holds, values = _asked(condition, "c0")
+    table, holds, values = asked(condition, "c0")
     counted = db.execute(
         f"SELECT count(*) FROM (SELECT 1 FROM {table} AS c0"  # noqa: S608 - constants
         f" WHERE {holds} AND c0.leaf_index < ? AND c0.leaf_index >= ? LIMIT ?) AS some",
@@ -262,7 +262,7 @@ def _rarity(db: Connection, condition: Condition, low: int, high: int) -> int:
 
 def _floor(db: Connection, first: Condition, low: int, high: int) -> int:
     """Return the index above which a search of bounded length stays."""
-    table, holds, values = _asked(first, "c0")
+    table, holds, values = asked(first, "c0")
     row = db.execute(
         f"SELECT c0.leaf_index FROM {table} AS c0"  # noqa: S608 - constants
         f" WHERE {holds} AND c0.leaf_index < ? AND c0.leaf_index >= ?"

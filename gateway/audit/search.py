@@ -7,7 +7,7 @@ from base64 import b64encode
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from gateway.audit.entry import KIND_CODES, Kind
+from gateway.audit.entry import INTEGER_MAX, KIND_CODES, Kind
 from gateway.audit.follow import catch_up
 from gateway.audit.index import (
     Condition,
@@ -72,6 +72,7 @@ class Filters:
     person: PersonTags | None = None
     agreement: str | None = None
     version: str | None = None
+    digest: str | None = None
     rule: str | None = None
     instrument: str | None = None
     instrument_ended: bool | None = None
@@ -101,7 +102,7 @@ class Filters:
 
 
 WORDS: Final = (
-    "organisation", "consumer", "provider", "agreement", "version", "rule", "instrument",
+    "organisation", "consumer", "provider", "agreement", "version", "digest", "rule", "instrument",
     "instrument_ended", "purpose", "decision", "reason", "status", "problem", "service", "dataset",
     "operation", "route", "action", "exemption", "subject_view", "opt_out", "trace", "ended",
     "alert", "break_glass", "leak", "document", "verb", "note", "about",
@@ -165,6 +166,11 @@ def _known(db: Connection, index: Connection, first: int, mark: Watermark) -> _K
     if first not in indices:
         raise LogUnavailable("the search index is of another log; it is being made anew")
     return _Known(indices, mark.next_index)
+
+
+def in_log_time(at_us: int) -> int:
+    """Return the nearest time that a record can have: what lies beyond finds the same."""
+    return min(max(at_us, 0), INTEGER_MAX)
 
 
 def range_of(filters: Filters, cursor: int | None = None) -> Range:

@@ -18,6 +18,7 @@ EXCHANGE: Final = "exchange"
 _WORDS: Final[Mapping[str, str]] = {
     "agreement": "agreement",
     "agreement_version": "version",
+    "agreement_digest": "digest",
     "rule": "rule",
     "purpose": "purpose",
     "decision": "decision",
@@ -26,7 +27,6 @@ _WORDS: Final[Mapping[str, str]] = {
     "route": "route",
     "method": "method",
     "action": "action",
-    "opt_out": "opt_out",
     "subject_view": "subject_view",
     "register": "register",
     "consumer": "consumer",
@@ -114,6 +114,8 @@ def words_of(kind: Kind, core: Mapping[str, object]) -> Iterator[tuple[str, str]
             yield name, str(value)
             if name in ("consumer", "provider"):
                 yield "organisation", str(value)
+    if isinstance(core.get("opt_out"), bool):
+        yield "opt_out", str(core["opt_out"]).lower()
     for member, name in _LISTS.items():
         yield from ((name, value) for value in _texts(core.get(member)))
     yield from _of_the_answer(kind, core)

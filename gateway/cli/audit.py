@@ -7,14 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.cli.audit_count import count, reach
+from gateway.cli.audit_due import due
 from gateway.cli.audit_erase import erase
 from gateway.cli.audit_filters import Filtered, filtered
 from gateway.cli.audit_hold import hold
+from gateway.cli.audit_member import member
+from gateway.cli.audit_note import note
+from gateway.cli.audit_outages import outages
 from gateway.cli.audit_postgres import fence, prepare
 from gateway.cli.audit_prove import add_proving, add_verifying
+from gateway.cli.audit_register import register
 from gateway.cli.audit_reindex import reindex
 from gateway.cli.audit_replay import replay
 from gateway.cli.audit_shard import shard
+from gateway.cli.audit_watch import watch
 from gateway.cli.options import Home, Json, settings_of
 from gateway.cli.output import Exit, Stop, line, show, show_json, tell
 
@@ -29,12 +36,20 @@ add_proving(audit)
 add_verifying(verification)
 audit.add_typer(shard, name="shard")
 
+audit.command("count")(count)
+audit.command("reach")(reach)
+audit.command("member")(member)
+audit.command("due")(due)
+audit.command("register")(register)
+audit.command("watch")(watch)
+audit.command("outages")(outages)
 audit.command("reindex")(reindex)
 audit.command("erase")(erase)
 audit.add_typer(hold, name="hold")
 audit.command("replay")(replay)
 audit.command("prepare")(prepare)
 audit.command("fence")(fence)
+audit.add_typer(note, name="note")
 
 Use = Annotated[
     str,
@@ -53,7 +68,8 @@ def search(
     filters: Filtered,
     limit: Annotated[int, typer.Option(min=1, max=500, help="Exchanges at most.")] = 20,
     cursor: Annotated[
-        int | None, typer.Option(help="Go on behind an earlier page.", show_default=False)
+        int | None,
+        typer.Option(min=0, max=1 << 62, help="Go on behind an earlier page.", show_default=False),
     ] = None,
     use: Use = "self_monitoring",
     home: Home = None,

@@ -34,6 +34,7 @@ _OPTIONS: Final = (
     _Option("client", "--client", str, "OAuth client."),
     _Option("agreement", "--agreement", str, "Agreement id."),
     _Option("version", "--version", str, "Version of the agreement."),
+    _Option("digest", "--digest", str, "Digest of the agreement's text."),
     _Option("rule", "--rule", str, "Rule of the agreement."),
     _Option("instrument", "--instrument", str, "Legal instrument, with or without @version."),
     _Option("purpose", "--purpose", str, "Purpose code."),
@@ -62,7 +63,7 @@ _OPTIONS: Final = (
     _Option("action", "--action", str, "What was done, such as disclosure."),
     _Option("exemption", "--exemption", str, "Exemption that the agreement relies on."),
     _Option("subject_view", "--subject-view", str, "visible or hidden to the person."),
-    _Option("opt_out", "--opt-out", str, "How the national data opt-out applies."),
+    _Option("opt_out", "--opt-out", str, "Whether national data opt-outs apply: true or false."),
     _Option("instrument_ended", "--instrument-ended", bool, "Only on law that had ended."),
     _Option("leak", "--leak", bool, "Only where a source sent what no rule allows."),
     _Option("problem", "--problem", str, "Problem code of the answer."),
@@ -105,16 +106,19 @@ def filtered(command: Callable[..., None]) -> Callable[..., None]:
 
 def microseconds(text: str) -> int:
     """Return a day (its beginning, UTC) or an instant as the log keeps time; Stop if neither."""
+    from gateway.audit.search import in_log_time
+
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
         mend = "2026-03-01, or 2026-03-01T09:30:00Z"
         raise Stop(f"{text} is neither a day nor an instant", mend=mend) from None
-    return (at.replace(tzinfo=at.tzinfo or UTC) - _EPOCH) // timedelta(microseconds=1)
+    return in_log_time((at.replace(tzinfo=at.tzinfo or UTC) - _EPOCH) // timedelta(microseconds=1))
 
 
 def _parameter(option: _Option) -> inspect.Parameter:
-    shown = typer.Option(option.flag, help=option.help, show_default=False)
+    least, most = (100, 599) if option.filter == "status" else (None, None)
+    shown = typer.Option(option.flag, help=option.help, show_default=False, min=least, max=most)
     return inspect.Parameter(
         option.filter,
         inspect.Parameter.KEYWORD_ONLY,

@@ -19,6 +19,8 @@ _WHAT_COLUMNS: Final = 36
 _OUTCOME_COLUMNS: Final = 22
 _INSTANTS: Final = frozenset(
     {"started", "finished", "decided_at", "review_due", "grant_ends", "instrument_until"}
+    | {"first_us", "last_us", "began_us", "due_us", "done_us"}
+    | {"aware_us", "report_due_us", "reported_us"}
 )
 """Members of a record that are instants, in microseconds."""
 _PIECE: Final = re.compile(r"[^/_ ]*[/_ ]?")
@@ -49,12 +51,22 @@ def exchange_table(view: Mapping[str, Any]) -> Table:
     for name, value in view.items():
         if name in ("cores", "sections", "entries"):
             continue
-        table.add_row(name, _plain(name, value))
+        table.add_row(name, fact(name, value))
     for section, facts in (view.get("sections") or {}).items():
         for name, value in (facts or {"": "erased"}).items():
-            table.add_row(f"{section}.{name}", _plain(name, value))
+            table.add_row(f"{section}.{name}", fact(name, value))
     for entry in view.get("entries", ()):
         table.add_row(f"record {entry['index']}", f"{entry['kind']} {entry['leaf_hash']}")
+    return table
+
+
+def facts_table(facts: Mapping[str, object]) -> Table:
+    """Return facts by name, one a row."""
+    table = Table(box=box.SIMPLE_HEAD, show_header=False)
+    table.add_column("Fact", no_wrap=True)
+    table.add_column("Value", overflow="fold")
+    for name, value in facts.items():
+        table.add_row(name.removesuffix("_us"), fact(name, value))
     return table
 
 
@@ -101,9 +113,10 @@ def _request(view: Mapping[str, Any]) -> str:
     return asked or str(view.get("kind", ""))
 
 
-def _plain(name: str, value: object) -> str:
+def fact(name: str, value: object) -> str:
+    """Return one fact of a record as people read it."""
     if name in _INSTANTS:
         return instant(value)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return str(value)

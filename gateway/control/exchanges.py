@@ -23,8 +23,9 @@ from gateway.audit.access import (
     show_record,
 )
 from gateway.audit.entry import Kind, Record
+from gateway.audit.index import INDEX_MAX
 from gateway.audit.people import PersonInvalid
-from gateway.audit.search import Filters
+from gateway.audit.search import Filters, in_log_time
 from gateway.audit.store import LogUnavailable
 from gateway.control.guard import Require
 from gateway.errors import AuditUnavailable, MalformedRequest, NotFound
@@ -70,13 +71,14 @@ class FindParameters(ReadParameters):
     case: Text | None = Field(default=None, description="Case reference of the caller.")
     agreement: Text | None = None
     version: Text | None = Field(default=None, description="Version of the agreement.")
+    digest: Text | None = Field(default=None, description="Digest of the agreement's text.")
     rule: Text | None = None
     instrument: Text | None = Field(default=None, description="With or without `@version`.")
     instrument_ended: bool | None = None
     purpose: Text | None = None
     decision: Text | None = None
     reason: Text | None = None
-    status: int | None = None
+    status: int | None = Field(default=None, ge=100, le=599)
     problem: Text | None = None
     service: Text | None = None
     dataset: Text | None = None
@@ -96,7 +98,7 @@ class FindParameters(ReadParameters):
     note: Text | None = None
     about: Text | None = None
     kind: Kind | None = Field(default=None, description="Records of another kind than exchanges.")
-    cursor: int | None = Field(default=None, ge=0)
+    cursor: int | None = Field(default=None, ge=0, le=INDEX_MAX)
     limit: int = Field(default=_PAGE_EXCHANGES, ge=1, le=PAGE_EXCHANGES_MAX)
 
     def filters(self, reader: LogReader) -> Filters:
@@ -192,4 +194,4 @@ def _reader(principal: Principal) -> Reader:
 
 
 def _microseconds(at: datetime | None) -> int | None:
-    return None if at is None else (at - _EPOCH) // timedelta(microseconds=1)
+    return None if at is None else in_log_time((at - _EPOCH) // timedelta(microseconds=1))

@@ -14,7 +14,7 @@ def test_the_words_of_a_decision() -> None:
         "consumer": "gss:E1", "provider": "ods:X9Z", "agreement": "DSA-1", "agreement_version": 2,
         "instrument": "COPI-2020@3", "instrument_until": ENDED, "decided_at": ENDED,
         "method": "GET", "route": "/a/{b}", "reason": "OK", "break_glass": True, "alert": False,
-        "exemptions": ["sch2-2", 7],
+        "exemptions": ["sch2-2", 7], "opt_out": False,
     }  # fmt: skip
     words = set(words_of(Kind.INTENT, core))
     assert words >= {
@@ -22,6 +22,7 @@ def test_the_words_of_a_decision() -> None:
         ("organisation", "gss:E1"), ("organisation", "ods:X9Z"), ("version", "2"),
         ("instrument", "COPI-2020@3"), ("instrument", "COPI-2020"), ("instrument_ended", "true"),
         ("operation", "GET /a/{b}"), ("break_glass", "true"), ("exemption", "sch2-2"),
+        ("opt_out", "false"),
     }  # fmt: skip
     # How it ends is not told by its beginning, and no alert is no word.
     assert not {name for name, _ in words} & {"reason", "alert", "leak", "status"}

@@ -8,6 +8,7 @@ from dataclasses import fields
 
 import pytest
 
+from gateway.audit.entry import INTEGER_MAX
 from gateway.audit.search import Filters
 from gateway.cli.audit_filters import _OPTIONS, microseconds
 from gateway.cli.home import NewHome
@@ -30,6 +31,8 @@ def test_every_filter_of_a_search_has_an_option() -> None:
         ("1970-01-02", 86_400_000_000),
         ("1970-01-01T01:00:00+01:00", 0),
         ("1970-01-01T00:00:01Z", 1_000_000),
+        ("0001-01-01", 0),
+        ("9999-01-01", INTEGER_MAX),
     ],
 )
 def test_times_are_days_or_instants(text: str, expected: int) -> None:

@@ -102,8 +102,17 @@ def test_pages_follow_each_other(control: Control) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["use=curiosity", "limit=0", "limit=201", "from=yesterday", "a=b"]
-)
+    "query",
+    [
+        "use=curiosity",
+        "limit=0",
+        "limit=201",
+        "from=yesterday",
+        "a=b",
+        "status=1000",
+        f"cursor={1 << 64}",
+    ],
+)  # fmt: skip
 def test_a_search_that_is_not_understood_is_refused_and_not_recorded(
     control: Control, query: str
 ) -> None:
@@ -155,3 +164,12 @@ def test_a_person_that_is_none_is_refused_and_not_repeated(control: Control, per
     assert answer.status_code == 400
     assert readings(control) == []
     assert f"{SUBJECT}." not in answer.json()["detail"].replace("such as nhs_number:9990000018", "")
+
+
+def test_times_beyond_the_logs_own_find_what_is_there(control: Control) -> None:
+    """However far away a time is, the search is recorded and answered."""
+    control.written.append(denial(new_uuid7()))
+    times = "from=0001-01-01T00:00:00Z&until=9999-01-01T00:00:00Z"
+    (answer,) = control.get(f"/api/v1/exchanges?{times}")
+
+    assert len(answer.json()["exchanges"]) == 1

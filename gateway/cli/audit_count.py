@@ -1,0 +1,106 @@
+"""`concordat audit count|reach`: how many, by what, and how far some exchanges reached."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli.audit_filters import Filtered, filtered
+from gateway.cli.options import Home, Json, settings_of
+from gateway.cli.output import Stop, show, show_json, tell
+
+if TYPE_CHECKING:
+    from gateway.audit.count import Count
+    from gateway.audit.index import Watermark
+
+Use = Annotated[str, typer.Option("--use", help="What you read the log for (audit search --help).")]
+
+
+@filtered
+def count(
+    *,
+    filters: Filtered,
+    by: Annotated[
+        list[str],
+        typer.Option("--by", help="What to divide by: a word, client, hour, day or week; repeat."),
+    ],
+    public: Annotated[
+        bool,
+        typer.Option("--public", help="For publication: no number of 1 to 7, others to five."),
+    ] = False,
+    use: Use = "self_monitoring",
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Count exchanges, with the records and people that they disclosed, the greatest first."""
+    from gateway.audit.count import PERIODS, publishable
+    from gateway.audit.count import count as counted
+    from gateway.cli.audit_log import recorded_search
+
+    reader, wanted = recorded_search(settings_of(home), filters, use=use, verb="count")
+    try:
+        counts = counted(reader.place(), wanted, by, keys=reader.keys)
+        counts = publishable(counts, by) if public else counts
+    except ValueError as invalid:
+        raise Stop(str(invalid), mend="concordat audit count --by purpose --by week") from None
+    if as_json:
+        rows = [
+            {"group": dict(zip(by, row.group, strict=True)), **_numbers(row)} for row in counts.rows
+        ]
+        show_json({"counts": rows, "indexed": _mark(counts.watermark)})
+        return
+    from rich import box
+    from rich.table import Table
+
+    from gateway.cli.audit_table import instant
+
+    table = Table(*by, *_numbers_of(), box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in counts.rows:
+        words = [
+            instant(int(word)) if name in PERIODS else word
+            for name, word in zip(by, row.group, strict=True)
+        ]
+        table.add_row(*words, *[_shown(number) for number in _numbers(row).values()])
+    show(table)
+    tell(f"Indexed: {counts.watermark.next_index} records.")
+
+
+@filtered
+def reach(
+    *, filters: Filtered, use: Use = "self_monitoring", home: Home = None, as_json: Json = False
+) -> None:
+    """Tell how many people and records some exchanges reached, for the report of a breach.
+
+    With --client, --token, --agreement or a range of time. People are told apart by their tags, and
+    nobody is named.
+    """
+    from gateway.audit.count import reach as reached
+    from gateway.cli.audit_log import recorded_search
+    from gateway.cli.audit_table import facts_table
+
+    reader, wanted = recorded_search(settings_of(home), filters, use=use, verb="reach")
+    found = asdict(reached(reader.place(), wanted, keys=reader.keys))
+    mark = found.pop("watermark")
+    if as_json:
+        show_json({**found, "indexed": {"next_index": mark["next_index"], "at": mark["at_us"]}})
+        return
+    show(facts_table(found))
+    tell(f"Indexed: {mark['next_index']} records.")
+
+
+def _numbers_of() -> tuple[str, ...]:
+    return ("exchanges", "records", "people", "dropped")
+
+
+def _numbers(row: Count) -> dict[str, int | None]:
+    return {name: getattr(row, name) for name in _numbers_of()}
+
+
+def _shown(number: int | None) -> str:
+    return "1 to 7" if number is None else str(number)
+
+
+def _mark(watermark: Watermark) -> dict[str, int]:
+    return {"next_index": watermark.next_index, "at": watermark.at_us}

@@ -1,0 +1,172 @@
+"""`concordat audit note`: writes down what people did about exchanges and agreements."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, TypeVar
+from uuid import UUID
+
+import typer
+
+from gateway.cli.audit_filters import microseconds
+from gateway.cli.options import Home, settings_of
+from gateway.cli.output import Exit, Stop, line
+
+if TYPE_CHECKING:
+    from enum import StrEnum
+    from pathlib import Path
+
+    from gateway.audit.notes import Note
+    from gateway.settings import Settings
+
+note = typer.Typer(
+    no_args_is_help=True,
+    help="Write down a review, an acknowledgement, a breach or a disposal, on record for ever.",
+)
+
+Text = Annotated[str, typer.Option("--text", help="Words for the record; kept sealed.")]
+Exchange = Annotated[str, typer.Argument(metavar="EXCHANGE_ID")]
+At = Annotated[
+    str | None,
+    typer.Option("--at", help="Day or instant at which it happened. Default: now."),
+]
+E = TypeVar("E", bound="StrEnum")
+
+
+@note.command("review")
+def review(
+    exchange_id: Exchange,
+    outcome: Annotated[
+        str, typer.Option("--outcome", help="justified, not_justified or follow_up.")
+    ],
+    text: Text = "",
+    home: Home = None,
+) -> None:
+    """Write down that a use of urgent access was reviewed."""
+    from gateway.audit.notes import Review, ReviewOutcome
+
+    settings = settings_of(home)
+    exchange = _exchange(settings, exchange_id, urgent=True)
+    found = _one_of(ReviewOutcome, outcome)
+    _write(settings, Review(exchange=exchange, outcome=found, text=text))
+
+
+@note.command("acknowledge")
+def acknowledge(
+    exchange_id: Exchange,
+    outcome: Annotated[str, typer.Option("--outcome", help="accepted or rejected.")],
+    text: Text = "",
+    home: Home = None,
+) -> None:
+    """Write down that the data owner acknowledged the feedback of an exchange."""
+    from gateway.audit.notes import Acknowledgement, AcknowledgementOutcome
+
+    settings = settings_of(home)
+    exchange = _exchange(settings, exchange_id, urgent=False)
+    found = _one_of(AcknowledgementOutcome, outcome)
+    _write(settings, Acknowledgement(exchange=exchange, outcome=found, text=text))
+
+
+@note.command("incident")
+def incident(
+    reference: Annotated[str, typer.Argument(metavar="REFERENCE", help="Yours: INC-2026-001.")],
+    step: Annotated[
+        str,
+        typer.Option(
+            help="aware, contained, reported, not_reportable, people_told or closed. The 72 hours "
+            "of Art 33 run from aware."
+        ),
+    ],
+    *,
+    exchange: Annotated[
+        list[str] | None, typer.Option("--exchange", help="An exchange it is about; repeat.")
+    ] = None,
+    at: At = None,
+    text: Text = "",
+    home: Home = None,
+) -> None:
+    """Write down a step in the handling of a breach."""
+    from gateway.audit.notes import Incident, IncidentStep
+    from gateway.clock import system_time_us
+
+    settings = settings_of(home)
+    exchanges = tuple(_exchange(settings, one, urgent=False) for one in exchange or ())
+    _write(
+        settings,
+        Incident(
+            reference=reference,
+            step=_one_of(IncidentStep, step),
+            at_us=system_time_us() if at is None else microseconds(at),
+            exchanges=exchanges,
+            text=text,
+        ),
+    )
+
+
+@note.command("disposal")
+def disposal(
+    agreement: Annotated[str, typer.Argument(metavar="AGREEMENT")],
+    certificate: Annotated[str, typer.Option(help="Reference of the consumer's certificate.")],
+    at: At = None,
+    text: Text = "",
+    home: Home = None,
+) -> None:
+    """Write down that the consumer certified the disposal of what it had under an agreement."""
+    from gateway.audit.notes import Disposal
+    from gateway.cli.agreements import shown
+    from gateway.clock import system_time_us
+
+    settings = settings_of(home)
+    shown(settings, agreement)
+    at_us = system_time_us() if at is None else microseconds(at)
+    _write(
+        settings,
+        Disposal(agreement=agreement, certificate=certificate, at_us=at_us, text=text),
+    )
+
+
+def _exchange(settings: Settings, identifier: str, *, urgent: bool) -> bytes:
+    """Return the exchange of an id that is in the log; raises Stop for any other."""
+    from gateway.audit.search import show
+
+    try:
+        exchange = UUID(identifier).bytes
+    except ValueError:
+        mend = "copy it from the Exchange-Id of the answer"
+        raise Stop(f"{identifier} is not an exchange id", mend=mend) from None
+    view = show(_log(settings), exchange)
+    if view is None or view.get("exchange_id") is None:
+        raise Stop(f"{identifier} is not in the log", mend="concordat audit due", code=Exit.FAILED)
+    if urgent and view.get("break_glass") is not True:
+        mend = "concordat audit due --what reviews"
+        raise Stop(f"{identifier} is no use of urgent access", mend=mend, code=Exit.FAILED)
+    return exchange
+
+
+def _log(settings: Settings) -> Path:
+    from gateway.audit.reader import find_log
+    from gateway.audit.store import LogUnavailable
+
+    try:
+        return find_log(settings.audit_directory)
+    except LogUnavailable as failure:
+        raise Stop(str(failure), mend="run the gateway once: concordat serve") from None
+
+
+def _one_of(kind: type[E], text: str) -> E:
+    try:
+        return kind(text)
+    except ValueError:
+        raise Stop(f"{text} is none of them", mend=" | ".join(kind)) from None
+
+
+def _write(settings: Settings, made: Note) -> None:
+    from gateway.audit.notes import NoteInvalid, note_record
+    from gateway.cli.audit_log import append, console_reader
+    from gateway.clock import uuid_text
+
+    try:
+        record = note_record(console_reader(), made)
+    except NoteInvalid as invalid:
+        raise Stop(str(invalid), mend="concordat audit note --help") from None
+    append(settings, record)
+    line(f"{made.kind.value} recorded as {uuid_text(record.record_id)}")
