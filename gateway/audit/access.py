@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from gateway.audit.entry import Kind, Record
 from gateway.audit.keys import LogKeys
 from gateway.audit.people import PersonTags
-from gateway.audit.place import LogHome
+from gateway.audit.place import LogHome, Place
 from gateway.audit.reader import find_log, find_shards
 from gateway.audit.search import Filters, Page, View, find, seek_person, show
 from gateway.audit.store import Position
@@ -63,7 +63,7 @@ class LogReader:
     directory: LogHome
     keys: LogKeys
 
-    def place(self) -> Path:
+    def place(self) -> Place:
         """Return the newest shard; raises LogUnavailable where there is none."""
         return find_log(self.directory)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from pysqlite3 import dbapi2 as sqlite
@@ -14,6 +14,8 @@ from gateway.audit.index import (
     FORM,
     HOUR_US,
     NAMES,
+    Range,
+    bounds,
     index_path,
     index_snapshot,
     members,
@@ -26,6 +28,7 @@ from gateway.audit.opening import COLUMNS, Found, Opener, Wrapped, found
 from gateway.audit.people import subject_tag, year_of
 from gateway.audit.place import Place, PostgresFailed
 from gateway.audit.reader import snapshot
+from gateway.audit.seal import DAY_US
 from gateway.audit.sqlite import Connection
 from gateway.audit.store import LogUnavailable
 from gateway.audit.terms import UNCOUNTED, figures_of, named_in, term_of, words_of
@@ -62,6 +65,10 @@ _HOUR: Final = (
     " THEN excluded.last_index ELSE search_hour.last_index END"
 )
 _FORGET: Final = "DELETE FROM search_tag WHERE leaf_index = ?"
+_FORGET_DAY: Final = (
+    "DELETE FROM search_tag WHERE leaf_index IN (SELECT leaf_index FROM search_row"
+    " WHERE leaf_index >= ? AND leaf_index < ? AND t >= ? AND t < ?)"
+)
 _MARK: Final = (
     "INSERT INTO search_mark VALUES (1, ?, ?, ?, ?) ON CONFLICT (one) DO UPDATE SET"
     " form = excluded.form, next_index = excluded.next_index, at_us = excluded.at_us,"
@@ -249,6 +256,7 @@ class _Batch:
         self._rows: list[tuple[int, int]] = []
         self._figures: list[tuple[int, int, int, int, int]] = []
         self._forgotten: list[int] = []
+        self._ended_days: list[int] = []
         self._hours: dict[int, tuple[int, int]] = {}
 
     def add(self, record: Found, sections: dict[str, object]) -> None:
@@ -267,7 +275,10 @@ class _Batch:
             self._figures.append((*figures_of(core), first))
         self._tags += self._tags_of(record, sections, first)
         if record.kind is Kind.ERASURE:
-            self._forgotten += _indices(core)
+            self._forgotten += _erased(core)
+            day = core.get("day")
+            if isinstance(day, int):
+                self._ended_days.append(day)
 
     def write(self) -> None:
         many = self._db.executemany
@@ -281,7 +292,14 @@ class _Batch:
         self._forget()
 
     def _forget(self) -> None:
-        """Tag exchanges anew of which something was erased, by what can still be opened."""
+        """Tag exchanges anew of which something was erased, by what can still be opened.
+
+        Of a day whose key goes nothing can be opened any more: what began in it loses its tags.
+        """
+        for day in self._ended_days:
+            times = Range(from_us=day * DAY_US, until_us=(day + 1) * DAY_US)
+            values = (*bounds(self._db, times), times.from_us, times.until_us)
+            self._db.execute(_FORGET_DAY, values)
         for index in self._forgotten:
             exchange = self.opened.exchange_of(index)
             indices = members(self._db, exchange) if exchange is not None else [index]
@@ -322,9 +340,12 @@ def _without_kind(words: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]
     return ((name, word) for name, word in words if name != "kind")
 
 
-def _indices(core: dict[str, object]) -> list[int]:
-    listed = core.get("indices")
-    return [index for index in listed if isinstance(index, int)] if isinstance(listed, list) else []
+def _erased(core: Mapping[str, object]) -> Iterator[int]:
+    """Yield the indices of a `log.erasure`, which are told as runs, by sections."""
+    groups = core.get("erased")
+    for group in groups if isinstance(groups, list) else ():
+        for first, last in group["indices"]:
+            yield from range(first, last + 1)
 
 
 def catch_up(log: Place, keys: LogKeys) -> None:

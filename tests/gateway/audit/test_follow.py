@@ -11,13 +11,17 @@ import pytest
 
 from gateway.audit import follow
 from gateway.audit.entry import Kind
+from gateway.audit.erase import Selection
 from gateway.audit.follow import Follower, catch_up
 from gateway.audit.index import NAMES, index_path, index_snapshot, watermark
 from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog
+from gateway.audit.people import Person
+from gateway.audit.seal import DAY_US
 from gateway.audit.search import Filters, find, seek_person
 from gateway.audit.store import LogUnavailable
 from gateway.clock import new_uuid7, system_time_us, uuid_text
+from tests.gateway.audit.erasing import erased
 from tests.gateway.audit.records import (
     filled,
     intent,
@@ -26,7 +30,6 @@ from tests.gateway.audit.records import (
     provisioned,
     record,
     selected,
-    tampered,
     using,
 )
 
@@ -105,20 +108,35 @@ def test_a_record_of_a_year_without_a_key_is_not_tagged(
     assert keys.subject_years() == ()
 
 
-def test_what_was_erased_leaves_the_index(tmp_path: Path) -> None:
-    """The record of an erasure takes tags away that nothing can be opened for any more (I9)."""
+@pytest.mark.parametrize("indexed", [True, False], ids=["from the index", "before it came in"])
+def test_what_was_erased_leaves_the_index(tmp_path: Path, *, indexed: bool) -> None:
+    """An erasure takes the tags away that nothing can be opened for any more, and no other (I9)."""
     path, keys = disclosed(tmp_path), keys_in(tmp_path)
-    catch_up(path, keys)
-    assert len(rows(index_path(path))["search_tag"]) == 3
-    tampered(path, "DELETE FROM audit_key WHERE leaf_index = 2")
-
-    async def use(log: AuditLog) -> None:
-        await log.append(record(Kind.ERASURE, None, core={"indices": [2], "sections": ["subject"]}))
-
-    using(tmp_path, use)
+    if indexed:
+        catch_up(path, keys)
+        assert len(rows(index_path(path))["search_tag"]) == 3
+    erased(tmp_path, Selection(person=Person("nhs_number", PEOPLE[0])))
     catch_up(path, keys)
     (client,) = rows(index_path(path))["search_tag"]
     assert client[1:] == (1, 2)
+
+
+def test_a_day_whose_key_goes_leaves_the_index(tmp_path: Path) -> None:
+    """The record comes before the key is destroyed: what it tells of is gone all the same (I9)."""
+    path, keys = disclosed(tmp_path), keys_in(tmp_path)
+    catch_up(path, keys)
+    today = system_time_us() // DAY_US
+
+    async def use(log: AuditLog) -> None:
+        for day in (today - 2, today - 1, today):
+            await log.append(record(Kind.ERASURE, None, core={"by": "day", "day": day}))
+            catch_up(path, keys)
+            left.append(len(rows(index_path(path))["search_tag"]))
+
+    left: list[int] = []
+    using(tmp_path, use)
+    assert left[0] == 3
+    assert left[2] == 0
 
 
 def test_a_log_of_another_history_is_indexed_anew(tmp_path: Path) -> None:

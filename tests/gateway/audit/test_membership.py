@@ -14,7 +14,7 @@ from gateway.exchange.records import _base64url
 def section(ids: frozenset[str], *, kept: int | None = None) -> dict[str, object]:
     """Return what a record says of an answer's people."""
     named = name_people(ids)
-    root = _base64url(named.root)
+    root = _base64url(named.root).decode()
     return {"type": "nhs_number", "ids": list(named.ids[:kept]), "root": root}
 
 
