@@ -195,8 +195,9 @@ def search_index(
     rows = db.execute(statement, (*values, high, floor, *_times(within), limit + 1)).fetchall()
     # One record may carry the tags of two years, where it began in one and ended in the next.
     found = list(dict.fromkeys(index for (index,) in rows))
-    if len(found) > limit:
-        return Hits(tuple(found[:limit]), found[limit - 1])
+    if len(rows) > limit:
+        kept = found[:limit]
+        return Hits(tuple(kept), kept[-1])
     return Hits(tuple(found), floor if floor > low else None)
 
 

@@ -105,6 +105,29 @@ def test_pages_are_stable_while_the_log_grows(tmp_path: Path) -> None:
     using(tmp_path, use)
 
 
+def test_a_record_with_two_of_the_tags_is_found_once(tmp_path: Path) -> None:
+    """As one that began in one year and ended in the next; pages join all the same."""
+    path, keys = provisioned(tmp_path), keys_in(tmp_path)
+    people: dict[str, object] = {"type": "nhs_number", "ids": ["9990000018", "9990000026"]}
+
+    async def use(log: AuditLog) -> None:
+        for _ in range(5):
+            await log.append(record(Kind.DENY, new_uuid7(), core={}, subject=people))
+
+    using(tmp_path, use)
+    catch_up(path, keys)
+    both = [seek_person(f"nhs_number:{one}", keys).tags[0] for one in ("9990000018", "9990000026")]
+    found: list[int] = []
+    within = Range()
+    while True:
+        page = hits(path, Tagged(tuple(both)), limit=2, within=within)
+        found += page.indices
+        if page.cursor is None:
+            break
+        within = Range(before=page.cursor)
+    assert found == [5, 4, 3, 2, 1]
+
+
 def test_times_are_found_by_the_hour_however_clocks_step(tmp_path: Path) -> None:
     """A record that was made earlier than those before it is found in its own hour (F14)."""
     path, keys = provisioned(tmp_path), keys_in(tmp_path)
