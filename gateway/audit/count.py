@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from gateway.audit.follow import catch_up
@@ -22,6 +21,7 @@ from gateway.audit.index import (
 )
 from gateway.audit.keys import LogKeys
 from gateway.audit.opening import COLUMNS, Opener, found
+from gateway.audit.place import Place
 from gateway.audit.reader import snapshot
 from gateway.audit.search import Filters, conditions_of, range_of
 from gateway.audit.sqlite import Connection
@@ -92,15 +92,15 @@ class Reach:
     watermark: Watermark
 
 
-def count(path: Path, filters: Filters, by: Sequence[str], *, keys: LogKeys) -> Counts:
+def count(place: Place, filters: Filters, by: Sequence[str], *, keys: LogKeys) -> Counts:
     """Count the exchanges that pass the filters, divided by words and at most one period.
 
     Raises ValueError for what is not counted by, LogUnavailable where the log cannot be read.
     """
     if len(by) > DIMENSIONS_MAX or set(by) - {*COUNTED, *PERIODS, CLIENT} or len(set(by)) < len(by):
         raise ValueError(f"count by at most {DIMENSIONS_MAX} of: {', '.join(known_dimensions())}")
-    catch_up(path, keys)
-    with index_snapshot(path) as db:
+    catch_up(place, keys)
+    with index_snapshot(place) as db:
         query = _Query(db, conditions_of(filters, keys), filters)
         for name in by:
             query.divide(name)
@@ -108,7 +108,7 @@ def count(path: Path, filters: Filters, by: Sequence[str], *, keys: LogKeys) -> 
             "count(*), coalesce(sum(r.records), 0), coalesce(sum(r.people), 0),"
             " coalesce(sum(r.dropped), 0)"
         )
-        names = _client_names(db, path, keys, rows, by) if CLIENT in by else {}
+        names = _client_names(db, place, keys, rows, by) if CLIENT in by else {}
         counted = [
             Count(
                 group=tuple(names.get(str(value), str(value)) for value in row[: len(by)]),
@@ -148,10 +148,10 @@ def publishable(counts: Counts, by: Sequence[str]) -> Counts:
     return Counts(rows=tuple(rows), watermark=counts.watermark)
 
 
-def reach(path: Path, filters: Filters, *, keys: LogKeys) -> Reach:
+def reach(place: Place, filters: Filters, *, keys: LogKeys) -> Reach:
     """Tell how far the exchanges that pass the filters reached; LogUnavailable as `count`."""
-    catch_up(path, keys)
-    with index_snapshot(path) as db:
+    catch_up(place, keys)
+    with index_snapshot(place) as db:
         conditions = conditions_of(filters, keys)
         ((exchanges, records, people, octets, first, last),) = _Query(db, conditions, filters).rows(
             "count(*), coalesce(sum(r.records), 0), coalesce(sum(r.people), 0),"
@@ -258,12 +258,12 @@ class _Query:
 
 
 def _client_names(
-    db: Connection, path: Path, keys: LogKeys, rows: Sequence[Sequence[Any]], by: Sequence[str]
+    db: Connection, place: Place, keys: LogKeys, rows: Sequence[Sequence[Any]], by: Sequence[str]
 ) -> dict[str, str]:
     """Return the names of clients by their tags as text; one that was erased keeps its tag."""
     at = list(by).index(CLIENT)
     names: dict[str, str] = {}
-    with snapshot(path) as log:
+    with snapshot(place) as log:
         opener = Opener(log, keys)
         for tag in {row[at] for row in rows}:
             (index,) = db.execute(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Final
 
 from gateway.audit.entry import Kind
 from gateway.audit.keys import LogKeys
 from gateway.audit.notes import REPORT_WITHIN_US, IncidentStep, NoteKind
+from gateway.audit.place import Place
 from gateway.audit.search import PAGE_ITEMS_MAX, Filters, View, find
 
 ITEMS_MAX: Final = 10_000
@@ -64,12 +64,12 @@ class FeedbackRule:
     within_us: int
 
 
-def everything(path: Path, filters: Filters, *, keys: LogKeys) -> Iterator[View]:
+def everything(place: Place, filters: Filters, *, keys: LogKeys) -> Iterator[View]:
     """Yield all that is found, newest first and `ITEMS_MAX` at most, without sealed sections."""
     cursor, left = None, ITEMS_MAX
     while left > 0:
         limit = min(left, PAGE_ITEMS_MAX)
-        page = find(path, filters, keys=keys, cursor=cursor, limit=limit, opened=False)
+        page = find(place, filters, keys=keys, cursor=cursor, limit=limit, opened=False)
         yield from page.items
         left -= len(page.items)
         cursor = page.cursor
@@ -77,11 +77,11 @@ def everything(path: Path, filters: Filters, *, keys: LogKeys) -> Iterator[View]
             return
 
 
-def reviews(path: Path, *, keys: LogKeys, now_us: int) -> list[Due]:
+def reviews(place: Place, *, keys: LogKeys, now_us: int) -> list[Due]:
     """Return every use of urgent access, newest first, and whether it was reviewed in time."""
-    notes = _notes(path, NoteKind.REVIEW, keys)
+    notes = _notes(place, NoteKind.REVIEW, keys)
     found = []
-    for view in everything(path, Filters(break_glass=True), keys=keys):
+    for view in everything(place, Filters(break_glass=True), keys=keys):
         decided, due = view.get("decided_at"), view.get("review_due")
         if isinstance(decided, int) and isinstance(due, int):
             found.append(_due(view, notes, within_us=due - decided, now_us=now_us))
@@ -89,42 +89,42 @@ def reviews(path: Path, *, keys: LogKeys, now_us: int) -> list[Due]:
 
 
 def feedback(
-    path: Path, rules: Mapping[str, FeedbackRule], *, keys: LogKeys, now_us: int
+    place: Place, rules: Mapping[str, FeedbackRule], *, keys: LogKeys, now_us: int
 ) -> list[Due]:
     """Return every feedback that was taken, by agreement, and whether it was acknowledged."""
-    notes = _notes(path, NoteKind.ACKNOWLEDGEMENT, keys)
+    notes = _notes(place, NoteKind.ACKNOWLEDGEMENT, keys)
     found = []
     for agreement, asked in rules.items():
         filters = Filters(agreement=agreement, rule=asked.rule, decision="permit")
-        for view in everything(path, filters, keys=keys):
+        for view in everything(place, filters, keys=keys):
             status = view.get("status")
             if isinstance(status, int) and 200 <= status < 300:
                 found.append(_due(view, notes, within_us=asked.within_us, now_us=now_us))
     return found
 
 
-def breaches(path: Path, *, keys: LogKeys, now_us: int) -> list[Breach]:
+def breaches(place: Place, *, keys: LogKeys, now_us: int) -> list[Breach]:
     """Return every incident that was noted, and its clock."""
     filters = Filters(kind=Kind.CHANGE, note=NoteKind.INCIDENT.value)
     by_reference: dict[str, list[View]] = {}
-    for view in everything(path, filters, keys=keys):
+    for view in everything(place, filters, keys=keys):
         by_reference.setdefault(str(view.get("about")), []).append(view)
     return [_breach(reference, notes, now_us) for reference, notes in by_reference.items()]
 
 
-def disposals(path: Path, *, keys: LogKeys) -> dict[str, View]:
+def disposals(place: Place, *, keys: LogKeys) -> dict[str, View]:
     """Return the newest note of a disposal for each agreement that has one."""
     filters = Filters(kind=Kind.CHANGE, note=NoteKind.DISPOSAL.value)
     found: dict[str, View] = {}
-    for view in everything(path, filters, keys=keys):
+    for view in everything(place, filters, keys=keys):
         found.setdefault(str(view.get("agreement")), view)
     return found
 
 
-def _notes(path: Path, kind: NoteKind, keys: LogKeys) -> dict[str, View]:
+def _notes(place: Place, kind: NoteKind, keys: LogKeys) -> dict[str, View]:
     """Return the first note about each exchange: when it was looked at for the first time."""
     filters = Filters(kind=Kind.CHANGE, note=kind.value)
-    return {str(view.get("about")): view for view in everything(path, filters, keys=keys)}
+    return {str(view.get("about")): view for view in everything(place, filters, keys=keys)}
 
 
 def _due(view: View, notes: Mapping[str, View], *, within_us: int, now_us: int) -> Due:
