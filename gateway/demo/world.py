@@ -35,7 +35,7 @@ from gateway.registry.configuration import read_directory
 from gateway.registry.documents import Overlay
 from gateway.settings import Settings
 
-START_S_MAX: Final = 30.0
+START_S_MAX: Final = 60.0
 """Seconds in which a process of the demo must be ready."""
 STOP_S_MAX: Final = 10.0
 """Seconds in which a process must stop when asked, before it is ended."""
