@@ -34,6 +34,7 @@ from gateway.audit.recovery import recover, write_alone
 from gateway.audit.seal import Sealer
 from gateway.audit.sqlite import (
     LOCK_NAME,
+    PRIMARY_CODE,
     Connection,
     database_path,
     failure_of,
@@ -49,6 +50,7 @@ from gateway.clock import new_uuid7, system_time_us
 SEALED_STATE: Final = "sealed"
 _FROZEN_STATE: Final = "frozen"
 _DRAFT_FOLDER: Final = "next"
+_SPOILT: Final = frozenset({sqlite.SQLITE_ERROR, sqlite.SQLITE_CORRUPT, sqlite.SQLITE_NOTADB})
 _STATE_TABLES: Final = (
     "audit_claim", "audit_counter", "audit_grant", "audit_grant_words", "audit_grant_subject",
     "audit_hold",
@@ -197,6 +199,10 @@ def _contradiction(path: Path, sealed_head: str | None, verifier: Verifier) -> s
     except LogFrozen as frozen:
         return str(frozen)
     except sqlite.Error as broken:
+        # What a disk or a lock refuses now may be there at the next try: only a file that SQLite
+        # has read, and that is no log, is given up.
+        if (getattr(broken, "sqlite_errorcode", None) or 0) & PRIMARY_CODE not in _SPOILT:
+            raise failure_of(broken, path.parent) from broken
         return f"the audit log cannot be read: {broken}"
     return "the log was frozen earlier" if state == _FROZEN_STATE else None
 

@@ -60,7 +60,7 @@ CHECKPOINT_PAGES: Final = 4_000
 LOCK_NAME: Final = "audit.lock"
 
 # The low byte of SQLite's extended error codes is the kind of error.
-_PRIMARY_CODE: Final = 0xFF
+PRIMARY_CODE: Final = 0xFF
 
 # Of the states of a shard, the only one that takes records.
 OPEN_STATE: Final = "open"
@@ -188,7 +188,7 @@ def _create(db: Connection, origin: str, first: Sealed, empty_root: bytes) -> No
 
 def failure_of(broken: sqlite.Error, directory: Path) -> LogUnavailable:
     """Return what an error of SQLite means to the log; an I/O error puts it in doubt."""
-    code = (getattr(broken, "sqlite_errorcode", None) or 0) & _PRIMARY_CODE
+    code = (getattr(broken, "sqlite_errorcode", None) or 0) & PRIMARY_CODE
     if code == sqlite.SQLITE_FULL:
         return LogFull("the disk of the audit log is full")
     if code == sqlite.SQLITE_IOERR:

@@ -168,7 +168,7 @@ def test_a_fault_at_any_call_of_a_shard_s_end_leaves_one_way_on(
         shards = find_shards(place / "audit")
         if len(shards) == 1:
             assert "retired" not in done.stdout, injection
-            retired(place)
+            assert retired(place).contradiction is None, injection
             shards = find_shards(place / "audit")
         assert len(shards) == 2, injection
         for path in shards:
