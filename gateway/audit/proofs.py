@@ -130,15 +130,23 @@ def prove_announcement(place: Place, public_text: str) -> str:
 def find_announcement(place: Place, public_text: str) -> int | None:
     """Return the index of the record that announces a receipt key, or None; see LogUnavailable."""
     with snapshot(place) as db:
-        rows = db.execute(
-            "SELECT leaf_index, sections FROM audit_record WHERE leaf_index = 0 OR kind = ?"
-            " ORDER BY leaf_index",
+        # Nearly always the first record does; only a log that is older than its key is read on.
+        first = db.execute("SELECT leaf_index, sections FROM audit_record WHERE leaf_index = 0")
+        found = _announced(first, public_text)
+        if found is not None:
+            return found
+        changes = db.execute(
+            "SELECT leaf_index, sections FROM audit_record WHERE kind = ? ORDER BY leaf_index",
             (KIND_CODES[Kind.CHANGE],),
         )
-        for index, sections in rows:
-            core = next((it.body for it in unpack_sections(sections) if it.name == "core"), b"{}")
-            if json.loads(core).get(RECEIPT_KEY) == public_text:
-                return int(index)
+        return _announced(changes, public_text)
+
+
+def _announced(rows: Iterable[tuple[int, bytes]], public_text: str) -> int | None:
+    for index, sections in rows:
+        core = next((it.body for it in unpack_sections(sections) if it.name == "core"), b"{}")
+        if json.loads(core).get(RECEIPT_KEY) == public_text:
+            return index
     return None
 
 
