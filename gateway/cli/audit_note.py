@@ -13,9 +13,9 @@ from gateway.cli.output import Exit, Stop, line
 
 if TYPE_CHECKING:
     from enum import StrEnum
-    from pathlib import Path
 
     from gateway.audit.notes import Note
+    from gateway.audit.place import Place
     from gateway.settings import Settings
 
 note = typer.Typer(
@@ -142,12 +142,13 @@ def _exchange(settings: Settings, identifier: str, *, urgent: bool) -> bytes:
     return exchange
 
 
-def _log(settings: Settings) -> Path:
+def _log(settings: Settings) -> Place:
     from gateway.audit.reader import find_log
     from gateway.audit.store import LogUnavailable
+    from gateway.data_plane import log_home
 
     try:
-        return find_log(settings.audit_directory)
+        return find_log(log_home(settings))
     except LogUnavailable as failure:
         raise Stop(str(failure), mend="run the gateway once: concordat serve") from None
 

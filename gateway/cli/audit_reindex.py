@@ -18,10 +18,11 @@ def reindex(*, home: Home = None, as_json: Json = False) -> None:
     from gateway.audit.reader import find_log
     from gateway.audit.store import LogUnavailable
     from gateway.cli.audit_table import instant
+    from gateway.data_plane import log_home
 
     settings = settings_of(home)
     try:
-        log = find_log(settings.audit_directory)
+        log = find_log(log_home(settings))
         follower = Follower(log, keys=LogKeys(settings.keys_directory))
         try:
             follower.forget_all()
