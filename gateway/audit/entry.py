@@ -239,6 +239,59 @@ def unpack_sections(block: bytes) -> tuple[StoredSection, ...]:
     return tuple(sections)
 
 
+class Row(NamedTuple):
+    """A record as it is stored, with its wrapped section keys if it has any left."""
+
+    leaf_index: int
+    record_id: bytes
+    exchange: bytes | None
+    kind: int
+    at_us: int
+    leaf_hash: bytes
+    entry: bytes
+    sections: bytes
+    day: int | None
+    wrapped_keys: bytes | None
+
+
+class Sections(NamedTuple):
+    """How many sealed sections were opened, have no key any more, and had no key to try."""
+
+    opened: int = 0
+    erased: int = 0
+    unopened: int = 0
+
+
+def check_row(row: Row, keys: Mapping[str, bytes] | None, origin: str) -> Sections:
+    """Hold a record's columns and sections against its entry; raise EntryInvalid where they differ.
+
+    `keys` are those that its sealed sections have left, by name, or None where nobody knows them.
+    """
+    entry = parse_entry(row.entry)
+    columns = (row.record_id, row.exchange, row.kind, row.at_us)
+    if columns != (entry.record_id, entry.exchange, KIND_CODES[entry.kind], entry.at_us):
+        raise EntryInvalid("a column says other than the entry")
+    sections = unpack_sections(row.sections)
+    if [section.name for section in sections] != [name for name, _ in entry.commitments]:
+        raise EntryInvalid("the sections are not those that the entry names")
+    opened = erased = unopened = 0
+    for (name, salt, body), (_, committed) in zip(sections, entry.commitments, strict=True):
+        if salt is not None:
+            opening = salt, body
+        elif keys is None:
+            unopened += 1
+            continue
+        elif name not in keys:
+            erased += 1
+            continue
+        else:
+            opened += 1
+            opening = open_section(keys[name], section_context(origin, row.record_id, name), body)
+        if commitment_text(commit(name, *opening)) != committed:
+            raise EntryInvalid(f"the section {name} does not have its commitment")
+    return Sections(opened, erased, unopened)
+
+
 def _uuid_text(identifier: bytes) -> str:
     text = identifier.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

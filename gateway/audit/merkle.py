@@ -107,14 +107,43 @@ class Frontier:
         for leaf in leaves:
             self.add(leaf)
 
-    def root(self) -> bytes:
-        """Return the root over all leaves added so far."""
-        if not self._edge:
+    def root(self, rest: Sequence[bytes] = ()) -> bytes:
+        """Return the root over all leaves added so far, and over `rest`.
+
+        Those are smaller perfect subtrees that follow the leaves, largest first.
+        """
+        edge = [*self._edge, *rest]
+        if not edge:
             return EMPTY_ROOT
-        root = self._edge[-1]
-        for left in reversed(self._edge[:-1]):
+        root = edge[-1]
+        for left in reversed(edge[:-1]):
             root = node_hash(left, root)
         return root
+
+
+def perfect_subtrees(leaves: bytes) -> list[list[bytes]]:
+    """Return the hashes of the perfect subtrees over leaf hashes, by height, leaves first."""
+    row = [leaves[at : at + HASH_BYTES] for at in range(0, len(leaves), HASH_BYTES)]
+    rows = [row]
+    sha256 = hashlib.sha256
+    while len(row) > 1:
+        pairs = iter(row)
+        row = [sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs)]  # noqa: B905 - an odd last one waits
+        rows.append(row)
+    return rows
+
+
+def edge_of(rows: Sequence[Sequence[bytes]], count: int) -> list[bytes]:
+    """Return the perfect subtrees that make up the first `count` leaves, largest first.
+
+    `rows` are those of `perfect_subtrees`, over at least as many leaves.
+    """
+    edge, at = [], 0
+    for height in range(count.bit_length() - 1, -1, -1):
+        if count >> height & 1:
+            edge.append(rows[height][at >> height])
+            at += 1 << height
+    return edge
 
 
 def inclusion_proof(index: int, size: int, subtree: SubtreeHash) -> list[bytes]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import starmap
 from pathlib import Path
 from typing import Final, overload
 
 from pysqlite3 import dbapi2 as sqlite
 
+from gateway.audit.glance import glance
 from gateway.audit.keys import LogKeys
 from gateway.audit.merkle import inclusion_proof
 from gateway.audit.note import Verifier, format_proof
@@ -22,15 +28,37 @@ from gateway.audit.place import (
     PostgresLog,
     place_of,
 )
-from gateway.audit.sqlite import Connection, open_for_reading
+from gateway.audit.sqlite import Connection, find_damage, open_for_reading
 from gateway.audit.store import LogUnavailable
+from gateway.audit.tiles import Tile
 from gateway.audit.tree import StoredTree, previous_head, read_sealed_head
-from gateway.audit.verify import Fault, LogImage, Progress, Report, Row, TileRow, verify
+from gateway.audit.verify import (
+    Fault,
+    LogImage,
+    Progress,
+    Report,
+    Span,
+    check_rows,
+    join_spans,
+    verify,
+)
+
+ROWS_PER_PART: Final = 16_384
+"""Rows that a process checks at a time: its leaf hashes take half a MiB on their way back."""
+PARTS_AHEAD: Final = 2
+"""Parts beyond one for each process that may wait for the tree to take them."""
+INDEX_MAX: Final = 2**63 - 1
 
 _ROWS: Final = """
 SELECT r.leaf_index, r.record_id, r.exchange, r.kind, r.t, r.leaf_hash, r.entry, r.sections,
        k.kek_id, k.wrapped
-FROM audit_record AS r LEFT JOIN audit_key AS k USING (leaf_index) ORDER BY r.leaf_index"""
+FROM audit_record AS r LEFT JOIN audit_key AS k USING (leaf_index)
+WHERE r.leaf_index >= ? AND r.leaf_index < ? ORDER BY r.leaf_index"""
+_ROWS_WITHOUT_KEYS: Final = """
+SELECT leaf_index, record_id, exchange, kind, t, leaf_hash, entry, sections, NULL, NULL
+FROM audit_record WHERE leaf_index >= ? AND leaf_index < ? ORDER BY leaf_index"""
+_REPEATED: Final = """
+SELECT max(leaf_index) FROM audit_record GROUP BY record_id HAVING count(*) > 1 ORDER BY 1"""
 _SHARD: Final = re.compile(r"([0-9]{4})(?:-([1-9][0-9]*))?", re.ASCII)
 _TILES: Final = "SELECT level, idx, root, hashes FROM audit_tile WHERE level = 0 ORDER BY idx"
 _UPPER_TILES: Final = (
@@ -144,12 +172,14 @@ def verify_log(
     vkey: str | None = None,
     keys: LogKeys | None = None,
     progress: Progress | None = None,
+    jobs: int = 1,
 ) -> Report:
     """Verify a log's file against itself, the sealed head beside it and, if given, its key.
 
     Without `vkey` signatures are not checked: the file alone cannot tell who signed. Without
     `keys` sealed sections are not opened, and the report counts them. A file that SQLite itself
-    cannot read through is reported as a fault too.
+    cannot read through is reported as a fault too. `jobs` is in how many processes the rows of a
+    large log are checked.
     """
     verifier = Verifier.parse(vkey) if vkey is not None else None
     # Read first: what the head covers was committed before it was written.
@@ -158,9 +188,8 @@ def verify_log(
         with snapshot(path) as db:
             if _is_of_another_shard(path, db, sealed_head):
                 sealed_head = None
-            image = _image(db, sealed_head)
-            day_key = keys.find_day_key if keys is not None else None
-            return verify(image, verifier=verifier, day_key=day_key, progress=progress)
+            image = _image(db, sealed_head, _checked(db, path, keys, jobs))
+            return verify(image, verifier=verifier, progress=progress)
     except LogUnavailable as broken:
         fault = Fault(0, str(broken))
         return Report(
@@ -179,12 +208,23 @@ def _is_of_another_shard(path: Place, db: Connection, sealed_head: str | None) -
     return unsigned and sealed_head is not None and previous_head(db) == sealed_head
 
 
-def prove(path: Place, index: int) -> str:
+def structural_faults(place: Place) -> tuple[str, ...]:
+    """Return what SQLite finds wrong with a file's own structure; none is good.
+
+    PostgreSQL looks after its own: see its `amcheck`. Raises LogUnavailable where it cannot look.
+    """
+    if isinstance(place, PostgresLog):
+        return ()
+    with snapshot(place) as db:
+        return find_damage(db)
+
+
+def prove(place: Place, index: int) -> str:
     """Return the offline proof (C2SP tlog-proof) that a record is in the newest checkpoint.
 
     Raises IndexError where no checkpoint covers the record yet.
     """
-    with snapshot(path) as db:
+    with snapshot(place) as db:
         newest = db.execute(
             "SELECT size, note FROM audit_checkpoint ORDER BY size DESC LIMIT 1"
         ).fetchone()
@@ -194,7 +234,7 @@ def prove(path: Place, index: int) -> str:
         return format_proof(index, proof, newest[1])
 
 
-def _image(db: Connection, sealed_head: str | None) -> LogImage:
+def _image(db: Connection, sealed_head: str | None, spans: Iterable[Span]) -> LogImage:
     origin, next_index = db.execute("SELECT origin, next_index FROM audit_head").fetchone()
     size, root = db.execute("SELECT size, root FROM audit_tree").fetchone()
     return LogImage(
@@ -202,9 +242,59 @@ def _image(db: Connection, sealed_head: str | None) -> LogImage:
         next_index=next_index,
         tree_size=size,
         tree_root=root,
-        rows=map(Row._make, db.execute(_ROWS)),
-        tiles=map(TileRow._make, db.execute(_TILES)),
-        upper_tiles=map(TileRow._make, db.execute(_UPPER_TILES)),
+        spans=spans,
+        tiles=starmap(Tile, db.execute(_TILES)),
+        upper_tiles=starmap(Tile, db.execute(_UPPER_TILES)),
         notes=db.execute("SELECT size, note FROM audit_checkpoint ORDER BY size"),
+        repeated=(row[0] for row in db.execute(_REPEATED)),
         sealed_head=sealed_head,
     )
+
+
+def _checked(db: Connection, place: Place, keys: LogKeys | None, jobs: int) -> Iterator[Span]:
+    """Check every row of this moment.
+
+    Of several processes each reads from a moment of its own: what is below the next index of this
+    one is the same in all of them.
+    """
+    origin, next_index = db.execute("SELECT origin, next_index FROM audit_head").fetchone()
+    yield from _check(db, keys, origin, (-INDEX_MAX, 0), next_index)
+    if jobs > 1 and next_index > ROWS_PER_PART:
+        yield from _check_in_processes(place, keys, origin, next_index, jobs)
+    else:
+        yield from _check(db, keys, origin, (0, next_index), next_index)
+    yield from _check(db, keys, origin, (next_index, INDEX_MAX), next_index)
+
+
+def _check(
+    db: Connection, keys: LogKeys | None, origin: str, within: tuple[int, int], end: int
+) -> Iterator[Span]:
+    """Check the rows with indices `within` of a log that holds those from 0 to `end`."""
+    rows = db.execute(_ROWS_WITHOUT_KEYS if keys is None else _ROWS, within)
+    day_key = keys.find_day_key if keys is not None else None
+    first, last = max(within[0], 0), min(within[1], end)
+    return check_rows(rows, first, last, origin=origin, day_key=day_key, glance=glance)
+
+
+def _check_in_processes(
+    place: Place, keys: LogKeys | None, origin: str, end: int, jobs: int
+) -> Iterator[Span]:
+    waiting: deque[Future[Span]] = deque()
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        try:
+            for first in range(0, end, ROWS_PER_PART):
+                within = (first, min(first + ROWS_PER_PART, end))
+                waiting.append(pool.submit(_check_part, place, keys, origin, within))
+                if len(waiting) > jobs + PARTS_AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool as died:
+            raise LogUnavailable("a process that verified the log died") from died
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _check_part(place: Place, keys: LogKeys | None, origin: str, within: tuple[int, int]) -> Span:
+    with snapshot(place) as db:
+        return join_spans(_check(db, keys, origin, within, within[1]))

@@ -217,6 +217,24 @@ def check_kept(receipt: Receipt, proved: Iterable[Proved]) -> Proved:
     raise ProofInvalid("the record that the receipt promises is not among those that are proved")
 
 
+def full_upper_tiles(roots: Sequence[bytes], size: int) -> dict[tuple[int, int], list[bytes]]:
+    """Return the hashes of every full tile above level 0 of a tree of `size` leaves.
+
+    They are named by level and number; `roots` are those of the full tiles of level 0.
+    """
+    rows: dict[tuple[int, int], list[bytes]] = {}
+    level, span, below = 1, TILE_WIDTH, list(roots)
+    while len(below) >= TILE_WIDTH:
+        span *= TILE_WIDTH
+        above = [
+            below[first : first + TILE_WIDTH]
+            for first in range(0, len(below) - TILE_WIDTH + 1, TILE_WIDTH)
+        ]
+        rows |= {(level, number): row for number, row in enumerate(above[: size // span])}
+        below, level = [root_of(row) for row in above], level + 1
+    return rows
+
+
 def _index_path(index: int) -> str:
     groups = [f"{index % 1000:03d}"]
     while index := index // 1000:

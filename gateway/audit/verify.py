@@ -1,83 +1,44 @@
 """Check a whole log offline: every byte against the tree, and the tree against its signed heads.
 
-Works on plain values, in one pass with flat memory, so that an auditor may bring them from
-anywhere; `reader.py` brings them from the log's file. Run as a program, it checks what a log gave
-out: proofs, receipts and checkpoints (docs/verifying-the-log.md).
+Works on plain values, in one pass with flat memory (a hash for every 256 records), so that an
+auditor may bring them from anywhere; `reader.py` brings them from the log's file. Run as a program,
+it checks what a log gave out: proofs, receipts and checkpoints (docs/verifying-the-log.md).
 """
 
 from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from operator import add
 from typing import Final, NamedTuple
 
-from gateway.audit.entry import (
-    KIND_CODES,
-    EntryInvalid,
-    StoredSection,
-    commit,
-    commitment_text,
-    open_section,
-    parse_entry,
-    section_context,
-    unpack_sections,
-    unwrap_keys,
+from gateway.audit.entry import EntryInvalid, Row, Sections, check_row, unwrap_keys
+from gateway.audit.merkle import (
+    EMPTY_ROOT,
+    HASH_BYTES,
+    Frontier,
+    edge_of,
+    perfect_subtrees,
+    root_of,
 )
-from gateway.audit.merkle import EMPTY_ROOT, Frontier, root_of
 from gateway.audit.note import Checkpoint, NoteInvalid, Verifier, open_checkpoint, read_unsigned
-from gateway.audit.tiles import TILE_WIDTH, run
+from gateway.audit.tiles import TILE_WIDTH, Tile, full_upper_tiles, run
 
 FAULTS_TOLD_MAX: Final = 1_000
-PROGRESS_EVERY: Final = 4_096
+# How many rows are looked at together: four tiles.
+SPAN_ROWS: Final = 1_024
+
+_TILE_BYTES: Final = TILE_WIDTH * HASH_BYTES
 
 Progress = Callable[[int, int], None]
 # Answers a day's key-encryption key, or None once it was destroyed.
 DayKey = Callable[[int], bytes | None]
-
-
-class Row(NamedTuple):
-    """A record as it is stored, with its wrapped section keys if it has any left."""
-
-    leaf_index: int
-    record_id: bytes
-    exchange: bytes | None
-    kind: int
-    at_us: int
-    leaf_hash: bytes
-    entry: bytes
-    sections: bytes
-    day: int | None
-    wrapped_keys: bytes | None
-
-
-class TileRow(NamedTuple):
-    """A full tile as it is stored."""
-
-    level: int
-    number: int
-    root: bytes
-    hashes: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogImage:
-    """Everything a log holds, at one moment.
-
-    `rows` come in index order, `tiles` of level 0 in order of number, and `upper_tiles` (those of
-    every other level) in order of (level, number); `notes` are the checkpoints by size.
-    """
-
-    origin: str
-    next_index: int
-    tree_size: int
-    tree_root: bytes
-    rows: Iterable[Row]
-    tiles: Iterable[TileRow]
-    upper_tiles: Iterable[TileRow]
-    notes: Iterable[tuple[int, str]]
-    sealed_head: str | None
+# Looks at whole rows from an index on: answers their leaf hashes, joined, and how many of their
+# sections are sealed, or None where it cannot tell at a glance.
+Glance = Callable[[Sequence[Row], int], tuple[bytes, int] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +47,40 @@ class Fault:
 
     at: int
     what: str
+
+
+class Span(NamedTuple):
+    """Some rows, checked: their leaf hashes, joined, and what was found wrong with them.
+
+    Of faults beyond FAULTS_TOLD_MAX there is only the count.
+    """
+
+    leaves: bytes
+    faults: tuple[Fault, ...]
+    faults_in_all: int
+    sections: Sections
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogImage:
+    """Everything a log holds, at one moment.
+
+    `spans` are its rows in index order, as `check_rows` gives them. `tiles` of level 0 come in
+    order of number, and `upper_tiles` (those of every other level) in order of (level, number);
+    `notes` are the checkpoints by size. `repeated` are the indices of records whose identifier an
+    earlier record has.
+    """
+
+    origin: str
+    next_index: int
+    tree_size: int
+    tree_root: bytes
+    spans: Iterable[Span]
+    tiles: Iterable[Tile]
+    upper_tiles: Iterable[Tile]
+    notes: Iterable[tuple[int, str]]
+    repeated: Iterable[int]
+    sealed_head: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,102 +104,122 @@ class Report:
     faults_in_all: int
 
 
-def verify(
-    image: LogImage,
+def check_rows(
+    rows: Iterable[Row],
+    first: int,
+    end: int,
     *,
-    verifier: Verifier | None = None,
+    origin: str,
     day_key: DayKey | None = None,
-    progress: Progress | None = None,
-) -> Report:
-    """Check a log, in the order of what rests on what.
+    glance: Glance | None = None,
+) -> Iterator[Span]:
+    """Check the rows that a log has for the indices from `first` up to `end`, in index order.
 
     1. Rows are numbered without gap, and each entry has its leaf hash and its columns' values.
     2. Each section, opened where `day_key` allows, has the commitment that the entry holds.
-    3. Stored tiles hold these leaf hashes and these roots.
+
+    Rows may be plain tuples. `glance` spares the full reading of what it sees to be whole. Parts of
+    a log may be checked in any order and process.
+    """
+    checks = _Rows(first, end, origin, day_key)
+    remaining = iter(rows)
+    while batch := list(islice(remaining, SPAN_ROWS)):
+        yield checks.take(batch, None if day_key else glance)
+
+
+def join_spans(spans: Iterable[Span]) -> Span:
+    """Return spans that follow one another as one."""
+    faults, sections = _Faults(), Sections()
+    leaves = []
+    for span in spans:
+        leaves.append(span.leaves)
+        faults.extend(span.faults, span.faults_in_all)
+        sections = Sections(*map(add, sections, span.sections))
+    return Span(b"".join(leaves), tuple(faults.told), faults.in_all, sections)
+
+
+def verify(
+    image: LogImage, *, verifier: Verifier | None = None, progress: Progress | None = None
+) -> Report:
+    """Check a log whose rows were checked, in the order of what rests on what.
+
+    3. Stored tiles hold the leaf hashes and their roots.
     4. Each checkpoint, signed by `verifier` if given, has the root of the leaves before it.
     5. The stored size, root and next index, and the sealed head, fit all this.
     """
-    return _Verification(image, verifier, day_key).run(progress)
+    return _Verification(image, verifier).run(progress)
 
 
-class _Verification:
-    def __init__(self, image: LogImage, verifier: Verifier | None, day_key: DayKey | None) -> None:
-        self._image = image
-        self._verifier = verifier
+class _Faults:
+    """What was found wrong, the first FAULTS_TOLD_MAX of it in words."""
+
+    def __init__(self) -> None:
+        self.told: list[Fault] = []
+        self.in_all = 0
+
+    def add(self, at: int, what: str) -> None:
+        self.in_all += 1
+        if len(self.told) < FAULTS_TOLD_MAX:
+            self.told.append(Fault(at, what))
+
+    def extend(self, told: Iterable[Fault], in_all: int) -> None:
+        self.told = [*self.told, *told][:FAULTS_TOLD_MAX]
+        self.in_all += in_all
+
+
+class _Rows:
+    """Checks rows, at a glance where that is enough."""
+
+    def __init__(self, first: int, end: int, origin: str, day_key: DayKey | None) -> None:
+        self._next, self._end = first, end
+        self._origin = origin
         self._day_key = day_key
         self._day_keys: dict[int, bytes | None] = {}
-        self._frontier = Frontier()
-        self._tiles: Iterator[TileRow] = iter(image.tiles)
-        self._next_tile = next(self._tiles, None)
-        self._tile_roots: list[bytes] = []
-        self._row_of_tile: list[bytes] = []
-        self._trusted_size = self._last_size = self._checkpoints = 0
-        self._opened = self._erased = self._unopened = 0
-        self._forked = False
-        self._faults: list[Fault] = []
-        self._faults_in_all = 0
-        self._notes = self._read_notes()
-        self._next_note = next(self._notes, None)
+        self._leaves: list[bytes] = []
+        self._faults = _Faults()
+        self._sections: list[Sections] = []
 
-    def run(self, progress: Progress | None) -> Report:
-        for row in self._image.rows:
-            self._take_row(row)
-            if progress is not None and self._frontier.size % PROGRESS_EVERY == 0:
-                progress(self._frontier.size, self._image.next_index)
-        size = self._frontier.size
-        self._check_end(size)
-        if progress is not None:
-            progress(size, size)
-        return Report(
-            ok=not self._faults_in_all,
-            size=size,
-            root=self._frontier.root(),
-            signed_size=self._trusted_size if self._verifier else 0,
-            checkpoints=self._checkpoints,
-            opened=self._opened,
-            erased=self._erased,
-            unopened=self._unopened,
-            faults=tuple(self._faults),
-            faults_in_all=self._faults_in_all,
-        )
+    def take(self, rows: Sequence[Row], glance: Glance | None) -> Span:
+        self._leaves, self._faults, self._sections = [], _Faults(), []
+        if glance is None or not self._pass(rows, glance):
+            for row in rows:
+                if glance is None or not self._pass([row], glance):
+                    self._read(Row(*row))
+        sections = Sections(*map(sum, zip(*self._sections, strict=True)))
+        told = tuple(self._faults.told)
+        return Span(b"".join(self._leaves), told, self._faults.in_all, sections)
 
-    def _fault(self, at: int, what: str) -> None:
-        self._faults_in_all += 1
-        if len(self._faults) < FAULTS_TOLD_MAX:
-            self._faults.append(Fault(at, what))
+    def _pass(self, rows: Sequence[Row], glance: Glance) -> bool:
+        seen = glance(rows, self._next) if self._next + len(rows) <= self._end else None
+        if seen is None:
+            return False
+        self._leaves.append(seen[0])
+        self._sections.append(Sections(unopened=seen[1]))
+        self._next += len(rows)
+        return True
 
-    def _take_row(self, row: Row) -> None:
-        index = self._frontier.size
-        if not index <= row.leaf_index < self._image.next_index:
-            self._fault(row.leaf_index, "a record where the log has no place for it")
+    def _read(self, row: Row) -> None:
+        index = row.leaf_index
+        if not self._next <= index < self._end:
+            self._faults.add(index, "a record where the log has no place for it")
             return
-        if row.leaf_index != index:
-            self._fault(index, f"records {index} to {row.leaf_index - 1} are missing")
+        if index != self._next:
+            self._faults.add(self._next, f"records {self._next} to {index - 1} are missing")
             # The tree goes on at the index that the row claims, so that one gap is one fault.
-            while self._frontier.size < row.leaf_index:
-                self._grow(EMPTY_ROOT)
+            self._leaves.append(EMPTY_ROOT * (index - self._next))
+        self._next = index + 1
+        if {type(row.entry), type(row.sections)} != {bytes}:  # a schema may have been changed
+            self._leaves.append(EMPTY_ROOT)
+            self._faults.add(index, "a column is not of its type")
+            return
         computed = hashlib.sha256(b"\0" + row.entry).digest()
+        self._leaves.append(computed)
         if computed != row.leaf_hash:
-            self._fault(row.leaf_index, "the entry does not have its leaf hash")
+            self._faults.add(index, "the entry does not have its leaf hash")
         try:
-            self._check_entry(row)
+            self._sections.append(check_row(row, self._keys_of(row), self._origin))
         except EntryInvalid as invalid:
-            self._fault(row.leaf_index, str(invalid))
-        self._grow(computed)
-
-    def _check_entry(self, row: Row) -> None:
-        entry = parse_entry(row.entry)
-        columns = (row.record_id, row.exchange, row.kind, row.at_us)
-        if columns != (entry.record_id, entry.exchange, KIND_CODES[entry.kind], entry.at_us):
-            raise EntryInvalid("a column says other than the entry")
-        sections = unpack_sections(row.sections)
-        if [section.name for section in sections] != [name for name, _ in entry.commitments]:
-            raise EntryInvalid("the sections are not those that the entry names")
-        keys = self._keys_of(row) if any(item.salt is None for item in sections) else None
-        for section, (name, committed) in zip(sections, entry.commitments, strict=True):
-            opened = self._open(row, section, keys)
-            if opened is not None and commitment_text(commit(name, *opened)) != committed:
-                raise EntryInvalid(f"the section {name} does not have its commitment")
+            self._faults.add(index, str(invalid))
 
     def _keys_of(self, row: Row) -> dict[str, bytes] | None:
         """Return the keys a row has left, or None where this verification cannot know them."""
@@ -217,70 +232,102 @@ class _Verification:
         kek = self._day_keys[row.day]
         if kek is None:
             return {}
-        return unwrap_keys(kek, self._image.origin, row.record_id, row.wrapped_keys)
+        return unwrap_keys(kek, self._origin, row.record_id, row.wrapped_keys)
 
-    def _open(
-        self, row: Row, section: StoredSection, keys: dict[str, bytes] | None
-    ) -> tuple[bytes, bytes] | None:
-        if section.salt is not None:
-            return section.salt, section.body
-        if keys is None:
-            self._unopened += 1
-            return None
-        key = keys.get(section.name)
-        if key is None:
-            self._erased += 1
-            return None
-        self._opened += 1
-        context = section_context(self._image.origin, row.record_id, section.name)
-        return open_section(key, context, section.body)
 
-    def _grow(self, leaf: bytes) -> None:
-        self._frontier.add(leaf)
-        self._row_of_tile.append(leaf)
-        if len(self._row_of_tile) == TILE_WIDTH:
-            self._check_tile()
-        size = self._frontier.size
-        if size == self._image.tree_size and self._frontier.root() != self._image.tree_root:
-            self._fault(size - 1, "the stored root is not that of the records")
-        while self._next_note is not None and self._next_note[0] <= size:
-            self._check_note(*self._next_note)
+class _Verification:
+    """Grows the tree over the leaves, tile by tile, and holds what the log stores against it."""
+
+    def __init__(self, image: LogImage, verifier: Verifier | None) -> None:
+        self._image = image
+        self._verifier = verifier
+        self._frontier = Frontier()  # over the roots of full tiles
+        self._tiles: Iterator[Tile] = iter(image.tiles)
+        self._next_tile = next(self._tiles, None)
+        self._tile_roots: list[bytes] = []
+        self._root = EMPTY_ROOT
+        self._size = self._trusted_size = self._last_size = self._checkpoints = 0
+        self._forked = False
+        self._faults = _Faults()
+        self._fault = self._faults.add
+        self._notes = self._read_notes()
+        self._next_note = next(self._notes, None)
+
+    def run(self, progress: Progress | None) -> Report:
+        sections, rest = Sections(), b""
+        for span in self._image.spans:
+            self._faults.extend(span.faults, span.faults_in_all)
+            sections = Sections(*map(add, sections, span.sections))
+            rest += span.leaves
+            full = len(rest) - len(rest) % _TILE_BYTES
+            for at in range(0, full, _TILE_BYTES):
+                self._take_tile(rest[at : at + _TILE_BYTES])
+            rest = rest[full:]
+            if progress is not None:
+                progress(self._size, self._image.next_index)
+        self._take_tile(rest)
+        for at in self._image.repeated:
+            self._fault(at, "an earlier record has the same identifier")
+        self._check_end(self._size)
+        if progress is not None:
+            progress(self._size, self._size)
+        return Report(
+            ok=not self._faults.in_all,
+            size=self._size,
+            root=self._root,
+            signed_size=self._trusted_size if self._verifier else 0,
+            checkpoints=self._checkpoints,
+            opened=sections.opened,
+            erased=sections.erased,
+            unopened=sections.unopened,
+            faults=tuple(self._faults.told),
+            faults_in_all=self._faults.in_all,
+        )
+
+    def _take_tile(self, leaves: bytes) -> None:
+        """Take a tile, the last one partial: its stored hashes, and the heads that end in it."""
+        subtrees = perfect_subtrees(leaves)
+        first = self._size
+        self._size += len(leaves) // HASH_BYTES
+        self._root = self._root_at(first, self._size, subtrees)
+        stored = self._image.tree_size
+        within = first < stored <= self._size
+        if within and self._root_at(first, stored, subtrees) != self._image.tree_root:
+            self._fault(stored - 1, "the stored root is not that of the records")
+        while self._next_note is not None and self._next_note[0] <= self._size:
+            self._check_note(first, subtrees, *self._next_note)
             self._next_note = next(self._notes, None)
+        if len(leaves) == _TILE_BYTES:
+            self._check_tile(first, leaves, subtrees[-1][0])
+            self._frontier.add(subtrees[-1][0])
 
-    def _check_tile(self) -> None:
-        row, self._row_of_tile = self._row_of_tile, []
+    def _root_at(self, first: int, size: int, subtrees: list[list[bytes]]) -> bytes:
+        return self._frontier.root(edge_of(subtrees, size - first))
+
+    def _check_tile(self, first: int, leaves: bytes, root: bytes) -> None:
         number = len(self._tile_roots)
-        root = root_of(row)
         self._tile_roots.append(root)
-        first = number * TILE_WIDTH
         stored = self._next_tile
-        if stored is None or stored.number != number:
+        if stored is None or stored.index != number:
             if first + TILE_WIDTH <= self._image.tree_size:
                 self._fault(first, f"tile 0/{number} is missing")
             return
         self._next_tile = next(self._tiles, None)
-        if stored.hashes != b"".join(row):
-            self._fault(first + _first_difference(stored.hashes, row), "not the leaf in its tile")
+        if stored.hashes != leaves:
+            same = [a == b for a, b in zip(leaves, stored.hashes, strict=False)]
+            self._fault(
+                first + [*same, False].index(False) // HASH_BYTES, "not the leaf in its tile"
+            )
         elif stored.root != root:
             self._fault(first, f"the root of tile 0/{number} is not that of its hashes")
 
     def _check_upper_tiles(self) -> None:
         """Check the tiles above level 0, whose hashes are the roots of the tiles below them."""
-        roots, level, span = self._tile_roots, 1, TILE_WIDTH
-        expected: dict[tuple[int, int], list[bytes]] = {}
-        while len(roots) >= TILE_WIDTH:
-            rows = [
-                roots[first : first + TILE_WIDTH]
-                for first in range(0, len(roots) - TILE_WIDTH + 1, TILE_WIDTH)
-            ]
-            span *= TILE_WIDTH
-            complete = self._image.tree_size // span
-            expected |= {(level, number): row for number, row in enumerate(rows[:complete])}
-            roots, level = [root_of(row) for row in rows], level + 1
+        expected = full_upper_tiles(self._tile_roots, self._image.tree_size)
         for tile in self._image.upper_tiles:
-            row = expected.pop((tile.level, tile.number), None)
-            first = tile.number * TILE_WIDTH ** (tile.level + 1)
-            name = f"tile {tile.level}/{tile.number}"
+            row = expected.pop((tile.level, tile.index), None)
+            first = tile.index * TILE_WIDTH ** (tile.level + 1)
+            name = f"tile {tile.level}/{tile.index}"
             if row is None:
                 self._fault(first, f"{name} is of no such tree")
             elif tile.hashes != b"".join(row) or tile.root != root_of(row):
@@ -308,7 +355,9 @@ class _Verification:
             self._fault(0, f"the sealed head cannot be trusted: {invalid}")
             return None
 
-    def _check_note(self, size: int, note: str, name: str) -> None:
+    def _check_note(
+        self, first: int, subtrees: list[list[bytes]], size: int, note: str, name: str
+    ) -> None:
         self._checkpoints += 1
         at = max(size - 1, 0)
         try:
@@ -316,9 +365,9 @@ class _Verification:
         except NoteInvalid as invalid:
             self._fault(at, f"the {name} cannot be trusted: {invalid}")
             return
-        if head.origin != self._image.origin or head.size != size:
+        if head.origin != self._image.origin or head.size != size or size < first:
             self._fault(at, f"the {name} is of another log or size")
-        elif head.root == self._frontier.root():
+        elif head.root == self._root_at(first, size, subtrees):
             self._trusted_size = size
         elif not self._forked:
             self._forked = True  # every later head differs too, and says nothing new
@@ -339,20 +388,12 @@ class _Verification:
             self._fault(size, f"the {name} covers records {size} to {at - 1}, which are missing")
             self._next_note = next(self._notes, None)
         if self._next_tile is not None:
-            self._fault(self._next_tile.number * TILE_WIDTH, "a tile is of no such tree")
+            self._fault(self._next_tile.index * TILE_WIDTH, "a tile is of no such tree")
         self._check_upper_tiles()
         if image.tree_size > size:
             self._fault(size, f"the tree holds {image.tree_size} records, the log {size}")
         elif image.tree_size != self._last_size:
             self._fault(image.tree_size, "the newest checkpoint is not that of the stored tree")
-
-
-def _first_difference(stored: bytes, row: list[bytes]) -> int:
-    """Return the position in its tile of the first leaf hash that is not as stored."""
-    for position, leaf in enumerate(row):
-        if stored[position * 32 : position * 32 + 32] != leaf:
-            return position
-    return len(row) - 1
 
 
 if __name__ == "__main__":

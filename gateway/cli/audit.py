@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -21,17 +20,14 @@ from gateway.cli.audit_register import register
 from gateway.cli.audit_reindex import reindex
 from gateway.cli.audit_replay import replay
 from gateway.cli.audit_shard import shard
+from gateway.cli.audit_verify import fsck, verification
 from gateway.cli.audit_watch import watch
 from gateway.cli.options import Home, Json, settings_of
-from gateway.cli.output import Exit, Stop, line, show, show_json, tell
-
-if TYPE_CHECKING:
-    from gateway.audit.verify import Progress, Report
-
+from gateway.cli.output import show, show_json, tell
 
 audit = typer.Typer(no_args_is_help=True, help="Search, show, prove and verify the audit log.")
-verification = typer.Typer(invoke_without_command=True)
 audit.add_typer(verification, name="verify")
+audit.command("fsck")(fsck)
 add_proving(audit)
 add_verifying(verification)
 audit.add_typer(shard, name="shard")
@@ -116,99 +112,3 @@ def show_exchange(
     from gateway.cli.audit_table import exchange_table
 
     show(exchange_table(view))
-
-
-@verification.callback()
-def verify(
-    context: typer.Context,
-    log: Annotated[
-        Path | None,
-        typer.Option(
-            "--log",
-            metavar="FILE",
-            help="Log file to verify. Default: the newest of the home; the others are told "
-            "by `audit shard list`.",
-            show_default=False,
-        ),
-    ] = None,
-    vkey: Annotated[
-        str | None,
-        typer.Option(
-            help="Public key that the checkpoints must be signed with, as the publisher gave it "
-            "to you. Default: the home's own key.",
-            show_default=False,
-        ),
-    ] = None,
-    home: Home = None,
-    as_json: Json = False,
-) -> None:
-    """Recompute the whole log and compare it with every signed checkpoint, or check one thing.
-
-    Exit 0 where everything holds, 1 where something differs (with the index of the record), 2
-    where it cannot be told. Works while the gateway runs, and changes nothing.
-    """
-    from gateway.audit.store import LogUnavailable
-    from gateway.cli.audit_log import verify_file
-
-    if context.invoked_subcommand is not None:
-        return
-    if log is not None and not log.is_file():
-        raise Stop(f"there is no audit log at {log}", mend="give the log's file: --log FILE")
-    settings = None if log is not None and vkey is not None else settings_of(home)
-    try:
-        with _progress(enabled=not as_json) as progress:
-            report = verify_file(settings, log, vkey, progress)
-    except (LogUnavailable, ValueError) as failure:
-        raise Stop(str(failure), mend="give the log with --log FILE, or its --home") from None
-    _report(report, as_json=as_json)
-    raise typer.Exit(Exit.OK if report.ok else Exit.FAILED)
-
-
-def _report(report: Report, *, as_json: bool) -> None:
-    if as_json:
-        show_json(
-            {
-                "ok": report.ok,
-                "size": report.size,
-                "root": report.root.hex(),
-                "signed_size": report.signed_size,
-                "checkpoints": report.checkpoints,
-                "sections": {
-                    "opened": report.opened,
-                    "erased": report.erased,
-                    "unopened": report.unopened,
-                },
-                "faults": [{"index": fault.at, "what": fault.what} for fault in report.faults],
-                "faults_in_all": report.faults_in_all,
-            }
-        )
-        return
-    for fault in report.faults:
-        line(f"index {fault.at}: {fault.what}")
-    line(f"{report.size} records, root {report.root.hex()}")
-    line(f"signed up to {report.signed_size} by {report.checkpoints} checkpoints")
-    line("verified" if report.ok else f"NOT VERIFIED: {report.faults_in_all} faults")
-
-
-class _progress:  # noqa: N801 - it reads as a statement: with _progress()
-    """A progress bar on standard error, on a terminal only."""
-
-    def __init__(self, *, enabled: bool) -> None:
-        from gateway.cli.output import console
-
-        self._console = console(errors=True)
-        self._enabled = enabled and self._console.is_terminal
-
-    def __enter__(self) -> Progress | None:
-        if not self._enabled:
-            return None
-        from rich.progress import Progress as Bar
-
-        self._bar = Bar(console=self._console, transient=True)
-        task = self._bar.add_task("Verifying", total=None)
-        self._bar.start()
-        return lambda done, total: self._bar.update(task, completed=done, total=total)
-
-    def __exit__(self, *_: object) -> None:
-        if self._enabled:
-            self._bar.stop()

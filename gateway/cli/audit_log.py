@@ -6,6 +6,7 @@ import asyncio
 import os
 import pwd
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -23,10 +24,10 @@ from gateway.audit.entry import Kind, Record
 from gateway.audit.keys import LogKeys
 from gateway.audit.people import PersonInvalid
 from gateway.audit.place import Place
-from gateway.audit.reader import find_log, shard_name, verify_log
+from gateway.audit.reader import find_log, shard_name, structural_faults, verify_log
 from gateway.audit.search import Filters, Page
 from gateway.audit.store import LogUnavailable
-from gateway.audit.verify import Progress, Report
+from gateway.audit.verify import Fault, Progress, Report
 from gateway.cli.output import Exit, Stop
 from gateway.data_plane import log_home, open_audit_log, shard_origin
 from gateway.settings import Settings
@@ -86,16 +87,39 @@ def show_one(settings: Settings, identifier: str, *, use: str) -> dict[str, obje
 
 
 def verify_file(
-    settings: Settings | None, log: Path | None, vkey: str | None, progress: Progress | None
+    settings: Settings | None,
+    log: Path | None,
+    vkey: str | None,
+    progress: Progress | None = None,
+    *,
+    open_sections: bool = False,
+    structure: bool = False,
+    jobs: int = 1,
 ) -> Report:
-    """Verify `log`, or the newest log of a home, with `vkey` or the home's own key."""
+    """Verify `log`, or the newest log of a home, with `vkey` or the home's own key.
+
+    Sealed sections are opened, with the home's keys, where `open_sections` asks for it; the
+    database's own structure is checked where `structure` does.
+    """
     if settings is None:
         assert log is not None, "without a home there is a file"  # noqa: S101 - the caller's rule
-        return verify_log(log, vkey=vkey, progress=progress)
+        return verify_log(log, vkey=vkey, progress=progress, jobs=jobs)
     path: Place = log or find_log(log_home(settings))
     keys = LogKeys(settings.keys_directory)
-    signed_by = vkey or keys.signer(shard_origin(settings, shard_name(path))).verifier.vkey()
-    return verify_log(path, vkey=signed_by, keys=keys, progress=progress)
+    report = verify_log(
+        path,
+        vkey=vkey or keys.signer(shard_origin(settings, shard_name(path))).verifier.vkey(),
+        keys=keys if open_sections else None,
+        progress=progress,
+        jobs=jobs,
+    )
+    broken = structural_faults(path) if structure else ()
+    return replace(
+        report,
+        ok=report.ok and not broken,
+        faults=(*report.faults, *[Fault(0, f"the file: {what}") for what in broken]),
+        faults_in_all=report.faults_in_all + len(broken),
+    )
 
 
 def console_reader() -> Reader:

@@ -15,9 +15,11 @@ from gateway.audit.merkle import (
     ProofInvalid,
     SubtreeHash,
     consistency_proof,
+    edge_of,
     inclusion_proof,
     leaf_hash,
     node_hash,
+    perfect_subtrees,
     root_of,
     verify_consistency,
     verify_inclusion,
@@ -236,3 +238,13 @@ def test_every_corruption_of_a_consistency_proof_is_refused(size: int) -> None:
         for case in cases:
             with pytest.raises(ProofInvalid):
                 verify_consistency(*case)
+
+
+def test_every_prefix_has_its_root_from_perfect_subtrees() -> None:
+    """The root of any prefix of a tile is that of the leaves themselves."""
+    leaves = [leaf_hash(bytes([at])) for at in range(256)]
+    for count in (1, 2, 3, 7, 255, 256):
+        subtrees = perfect_subtrees(b"".join(leaves[:count]))
+        assert len(subtrees[0]) == count
+        for size in range(count + 1):
+            assert Frontier().root(edge_of(subtrees, size)) == root_of(leaves[:size])

@@ -23,6 +23,7 @@ from gateway.audit.tiles import (
     completed_tiles,
     entries_path,
     entry_bundle,
+    full_upper_tiles,
     parse_tile_path,
     subtree_root,
     tile_path,
@@ -138,3 +139,11 @@ def test_a_path_names_the_tile_that_it_is_of(level: int | None, index: int, widt
 def test_what_is_no_tile_s_only_path_names_none(path: str) -> None:
     """Every other spelling is refused: C2SP tlog-tiles gives each tile one path."""
     assert parse_tile_path(path) is None
+
+
+def test_the_full_tiles_above_level_0_follow_from_the_roots_below() -> None:
+    """Of 70,000 leaves one tile of level 1 is full; of half as many, or of few, none is."""
+    roots = [leaf_hash(at.to_bytes(2, "big")) for at in range(273)]
+    assert full_upper_tiles(roots, 70_000) == {(1, 0): roots[:256]}
+    assert full_upper_tiles(roots, 65_535) == {}
+    assert full_upper_tiles(roots[:255], 65_280) == {}

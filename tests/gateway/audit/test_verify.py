@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.audit import reader
+from gateway.audit.entry import unpack_sections
+from gateway.audit.merkle import leaf_hash, root_of
 from gateway.audit.note import Checkpoint
 from gateway.audit.place import Place
 from gateway.audit.reader import verify_log
@@ -58,6 +61,9 @@ SET_COLUMN = {
     "sections": "UPDATE audit_record SET sections = ? WHERE leaf_index = ?",
     "leaf_hash": "UPDATE audit_record SET leaf_hash = ? WHERE leaf_index = ?",
 }
+
+
+LEAVES = "SELECT leaf_hash FROM audit_record ORDER BY leaf_index"
 
 
 def stored(path: Place, column: str) -> bytes:
@@ -129,6 +135,26 @@ TAMPERINGS: dict[str, tuple[str, int]] = {
     "checkpoint removed": ("DELETE FROM audit_checkpoint", 281),
     "stored root": ("UPDATE audit_tree SET root = zeroblob(32)", 280),
     "stored size": ("UPDATE audit_tree SET size = 999", 281),
+    "entry of another type": (
+        "CREATE TABLE loose AS SELECT * FROM audit_record;"
+        "UPDATE loose SET entry = CAST(entry AS TEXT) WHERE leaf_index = 77;"
+        "DROP TABLE audit_record; ALTER TABLE loose RENAME TO audit_record",
+        77,
+    ),
+    "swapped entries": (
+        "UPDATE audit_record SET (entry, leaf_hash, sections) = (SELECT entry, leaf_hash, sections"
+        " FROM audit_record AS other WHERE other.leaf_index = 155 - audit_record.leaf_index)"
+        " WHERE leaf_index IN (77, 78)",
+        77,
+    ),
+    "truncated tree": ("UPDATE audit_tree SET size = 256; DELETE FROM audit_checkpoint", 256),
+    "repeated identifier": (
+        "CREATE TABLE loose AS SELECT * FROM audit_record;"
+        "UPDATE loose SET record_id = (SELECT record_id FROM loose WHERE leaf_index = 3)"
+        " WHERE leaf_index = 77; DROP TABLE audit_record;"
+        "ALTER TABLE loose RENAME TO audit_record",
+        77,
+    ),
     "next index": ("UPDATE audit_head SET next_index = 300", 281),
 }
 
@@ -136,12 +162,50 @@ TAMPERINGS: dict[str, tuple[str, int]] = {
 @pytest.mark.parametrize("name", TAMPERINGS)
 def test_each_tampering_is_told_with_its_index(copied: Path, name: str) -> None:
     """Every table that a proof rests on is checked (F20)."""
-    statement, index = TAMPERINGS[name]
+    script, index = TAMPERINGS[name]
     path = place_in(copied)
-    tampered(path, statement)
+    for statement in script.split(";"):
+        tampered(path, statement)
     report = checked(copied)
     assert not report.ok
     assert index in {fault.at for fault in report.faults}, report.faults
+
+
+def test_repeated_identifiers_are_told(copied: Path) -> None:
+    """A record whose identifier an earlier one has is told, though everything else fits (I4)."""
+    path = next((copied / "audit").glob("audit-*.db"))
+    for statement in TAMPERINGS["repeated identifier"][0].split(";"):
+        tampered(path, statement)
+    assert "an earlier record has the same identifier" in {
+        fault.what for fault in checked(copied).faults if fault.at == 77
+    }
+
+
+@pytest.mark.parametrize("name", ["sound", "removed", "time", "entry of another type", "tile"])
+def test_several_processes_find_what_one_finds(
+    copied: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many processes check the rows, the report is the same (F20)."""
+    monkeypatch.setattr(reader, "ROWS_PER_PART", 64)
+    path = next((copied / "audit").glob("audit-*.db"))
+    for statement in TAMPERINGS.get(name, ("", 0))[0].split(";"):
+        tampered(path, statement)
+    one, several = verify_log(path), verify_log(path, jobs=2)
+    assert one == several
+    assert one.ok is (name == "sound")
+
+
+def test_without_keys_the_sealed_bytes_alone_go_unseen(copied: Path) -> None:
+    """Without keys every byte of a block is checked, but those that only a key can open (F20)."""
+    path = next((copied / "audit").glob("audit-*.db"))
+    value = stored(path, "sections")
+    sealed = next(item.body for item in unpack_sections(value) if item.salt is None)
+    start = value.index(sealed)
+    for at in range(0, len(value), 5):
+        changed = value[:at] + bytes([value[at] ^ 1]) + value[at + 1 :]
+        tampered(path, SET_COLUMN["sections"], changed, TAMPERED)
+        report = checked(copied, with_keys=False)
+        assert report.ok is (start <= at < start + len(sealed)), at
 
 
 def resign(directory: Path, path: Place) -> None:
@@ -170,8 +234,26 @@ def spoil_head(directory: Path, path: Place) -> None:
     (directory / "audit/sealed-head").write_text("nothing", "utf-8")
 
 
+def fork(directory: Path, path: Path) -> None:
+    """Rewrite a record with all that rests on it, and sign; one older head has left the house."""
+    signer = keys_in(directory).signer(ORIGIN)
+    leaves = [row[0] for row in selected(path, LEAVES)]
+    older = Checkpoint(origin=ORIGIN, size=200, root=root_of(leaves[:200]))
+    tampered(path, "INSERT INTO audit_checkpoint VALUES (200, ?, NULL, 0)", signer.sign(older))
+    entry = stored(path, "entry").replace(b"exchange.intent", b"exchange.outcome")
+    leaves[TAMPERED] = leaf_hash(entry)
+    change = "UPDATE audit_record SET entry = ?, leaf_hash = ?, kind = 2 WHERE leaf_index = ?"
+    tampered(path, change, entry, leaves[TAMPERED], TAMPERED)
+    tile = b"".join(leaves[:256])
+    tampered(path, "UPDATE audit_tile SET hashes = ?, root = ?", tile, root_of(leaves[:256]))
+    head = Checkpoint(origin=ORIGIN, size=281, root=root_of(leaves))
+    tampered(path, "UPDATE audit_tree SET root = ?", head.root)
+    tampered(path, "UPDATE audit_checkpoint SET note = ? WHERE size = 281", signer.sign(head))
+    (path.parent / "sealed-head").write_text(signer.sign(head), "utf-8")
+
+
 @pytest.mark.parametrize(
-    ("tamper", "index"), [(resign, 280), (swap, 77), (grow_head, 281), (spoil_head, 0)]
+    ("tamper", "index"), [(fork, 0), (resign, 280), (swap, 77), (grow_head, 281), (spoil_head, 0)]
 )
 def test_rewritten_history_is_told(
     copied: Path, tamper: Callable[[Path, Place], None], index: int

@@ -1,0 +1,150 @@
+"""`concordat audit verify|fsck`: the log checked against its tree and its signed heads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli.options import Home, Json, settings_of
+from gateway.cli.output import Exit, Stop, line, show_json
+from gateway.cli.progress import progress
+
+if TYPE_CHECKING:
+    from gateway.audit.verify import Report
+
+verification = typer.Typer(invoke_without_command=True)
+
+LogFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--log",
+        metavar="FILE",
+        help="Log file to verify. Default: the newest of the home; the others are told "
+        "by `audit shard list`.",
+        show_default=False,
+    ),
+]
+Vkey = Annotated[
+    str | None,
+    typer.Option(
+        help="Public key that the checkpoints must be signed with, as the publisher gave it "
+        "to you. Default: the home's own key.",
+        show_default=False,
+    ),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=256, help="Processes to use. Default: one per core.", show_default=False
+    ),
+]
+
+
+@verification.callback()
+def verify(
+    context: typer.Context,
+    *,
+    log: LogFile = None,
+    vkey: Vkey = None,
+    open_sections: Annotated[
+        bool,
+        typer.Option(
+            "--open",
+            help="Also open every sealed section with the home's keys, and check it. Takes about "
+            "eight times as long; without it sealed sections are counted, not looked into.",
+        ),
+    ] = False,
+    jobs: Jobs = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Recompute the whole log and compare it with every signed checkpoint, or check one thing.
+
+    Exit 0 where everything holds, 1 where something differs (with the index of the record), 2
+    where it cannot be told. Works while the gateway runs, and changes nothing.
+    """
+    if context.invoked_subcommand is None:
+        _verify(log, vkey, home, open_sections=open_sections, jobs=jobs, as_json=as_json)
+
+
+def fsck(
+    *,
+    log: LogFile = None,
+    vkey: Vkey = None,
+    jobs: Jobs = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Check everything that the log's database holds: `audit verify --open`, and the file itself.
+
+    Every record, every sealed section that has its key, tiles, checkpoints, the sealed head, and
+    the structure of the file. Exit codes are those of `audit verify`.
+    """
+    _verify(log, vkey, home, open_sections=True, jobs=jobs, as_json=as_json, structure=True)
+
+
+def _verify(
+    log: Path | None,
+    vkey: str | None,
+    home: Path | None,
+    *,
+    open_sections: bool,
+    jobs: int | None,
+    as_json: bool,
+    structure: bool = False,
+) -> None:
+    from gateway.audit.store import LogUnavailable
+    from gateway.cli.audit_log import verify_file
+
+    if log is not None and not log.is_file():
+        raise Stop(f"there is no audit log at {log}", mend="give the log's file: --log FILE")
+    needs_home = log is None or vkey is None or open_sections
+    settings = settings_of(home) if needs_home else None
+    try:
+        with progress("Verifying", enabled=not as_json) as told:
+            report = verify_file(
+                settings,
+                log,
+                vkey,
+                told,
+                open_sections=open_sections,
+                jobs=jobs or len(os.sched_getaffinity(0)),
+                structure=structure,
+            )
+    except (LogUnavailable, ValueError) as failure:
+        raise Stop(str(failure), mend="give the log with --log FILE, or its --home") from None
+    _show(report, as_json=as_json)
+    raise typer.Exit(Exit.OK if report.ok else Exit.FAILED)
+
+
+def _show(report: Report, *, as_json: bool) -> None:
+    if as_json:
+        show_json(
+            {
+                "ok": report.ok,
+                "size": report.size,
+                "root": report.root.hex(),
+                "signed_size": report.signed_size,
+                "checkpoints": report.checkpoints,
+                "sections": {
+                    "opened": report.opened,
+                    "erased": report.erased,
+                    "unopened": report.unopened,
+                },
+                "faults": [{"index": fault.at, "what": fault.what} for fault in report.faults],
+                "faults_in_all": report.faults_in_all,
+            }
+        )
+        return
+    for fault in report.faults:
+        line(f"index {fault.at}: {fault.what}")
+    line(f"{report.size} records, root {report.root.hex()}")
+    line(f"signed up to {report.signed_size} by {report.checkpoints} checkpoints")
+    line(
+        f"sealed sections: {report.opened} opened, {report.erased} erased,"
+        f" {report.unopened} not opened" + (" (--open opens them)" if report.unopened else "")
+    )
+    line("verified" if report.ok else f"NOT VERIFIED: {report.faults_in_all} faults")
