@@ -9,6 +9,7 @@ import typer
 from gateway.cli.audit_count import count, reach
 from gateway.cli.audit_due import due
 from gateway.cli.audit_erase import erase
+from gateway.cli.audit_export import export, verify_export
 from gateway.cli.audit_filters import Filtered, filtered
 from gateway.cli.audit_hold import hold
 from gateway.cli.audit_member import member
@@ -28,6 +29,8 @@ from gateway.cli.output import show, show_json, tell
 audit = typer.Typer(no_args_is_help=True, help="Search, show, prove and verify the audit log.")
 audit.add_typer(verification, name="verify")
 audit.command("fsck")(fsck)
+audit.command("export")(export)
+verification.command("export")(verify_export)
 add_proving(audit)
 add_verifying(verification)
 audit.add_typer(shard, name="shard")

@@ -26,7 +26,7 @@ from gateway.audit.people import PersonInvalid
 from gateway.audit.place import Place
 from gateway.audit.reader import find_log, shard_name, structural_faults, verify_log
 from gateway.audit.search import Filters, Page
-from gateway.audit.store import LogUnavailable
+from gateway.audit.store import LogUnavailable, Position
 from gateway.audit.verify import Fault, Progress, Report
 from gateway.cli.output import Exit, Stop
 from gateway.data_plane import log_home, open_audit_log, shard_origin
@@ -58,7 +58,7 @@ def recorded_search(
     declared = use_of(use)
     asked = {name: value for name, value in filters.items() if value is not None}
     if "kind" in asked:
-        asked["kind"] = _kind(asked["kind"])
+        asked["kind"] = kind_of(asked["kind"])
     reader = _open(settings)
     if "person" in asked:
         try:
@@ -148,26 +148,27 @@ def use_of(use: str) -> Use:
         raise Stop(f"{use} is no permitted use", mend=f"--use {' | '.join(Use)}") from None
 
 
-def _kind(kind: str) -> Kind:
+def kind_of(kind: str) -> Kind:
+    """Return the kind of record that was asked for; raises Stop for an unknown one."""
     try:
         return Kind(kind)
     except ValueError:
         raise Stop(f"{kind} is no kind of record", mend=f"--kind {' | '.join(Kind)}") from None
 
 
-def append(settings: Settings, record: Record) -> None:
+def append(settings: Settings, record: Record) -> Position:
     """Make the record of a reading durable; raises Stop where that cannot be."""
     try:
-        asyncio.run(_append_once(settings, record))
+        return asyncio.run(_append(settings, record))
     except LogUnavailable as failure:
         mend = "the log is only shown where the reading can be recorded; see: concordat doctor"
         raise Stop(f"the reading cannot be recorded: {failure}", mend=mend) from None
 
 
-async def _append_once(settings: Settings, record: Record) -> None:
+async def _append(settings: Settings, record: Record) -> Position:
     log = open_audit_log(settings, instance=_INSTANCE)
     await log.start()
     try:
-        await log.append(record)
+        return await log.append(record)
     finally:
         await log.stop()

@@ -11,6 +11,7 @@ from gateway import __version__
 from gateway.audit.access import AccessLog, LogReader
 from gateway.control.agreements import agreements_router
 from gateway.control.exchanges import exchanges_router
+from gateway.control.exports import exports_router
 from gateway.control.failures import answer_with_problems
 from gateway.control.headers import SecurityHeaders
 from gateway.control.health import Readiness, health_router
@@ -72,5 +73,6 @@ def create_control(
     api = APIRouter(prefix=API_PREFIX, responses=_PROBLEM_RESPONSES)
     api.include_router(agreements_router(registry))
     api.include_router(exchanges_router(reader, log, registry))
+    api.include_router(exports_router(reader, log, registry))
     app.include_router(api)
     return app

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.audit.entry import KIND_CODES, EntryInvalid, Kind, Row, check_row
@@ -70,6 +70,7 @@ def test_whole_records_pass_together(sealer: Sealer) -> None:
     assert glance([rows[1], rows[0]], 7) is None
 
 
+@settings(deadline=None)
 @given(names=st.sets(st.sampled_from(SECTIONS)), kind=st.sampled_from(list(Kind)))
 def test_every_form_of_record_passes(sealer: Sealer, names: set[str], kind: Kind) -> None:
     """No record that the log writes needs the full reading."""
@@ -121,6 +122,7 @@ def test_a_removed_or_added_byte_never_passes(sealer: Sealer, column: str) -> No
                     assert seen is None or is_whole(wrong, index), (index, at)
 
 
+@settings(deadline=None)
 @given(data=st.data())
 def test_a_rehashed_change_never_passes(sealer: Sealer, data: st.DataObject) -> None:
     """A changed entry that was hashed again passes only if the full reading passes it (F20)."""

@@ -1,0 +1,72 @@
+"""Check an export that lies in a file or a directory, offline."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from gateway.audit.export import MANIFEST_NAME, PARQUET_NAME, PROOF_NAME
+from gateway.audit.exported import Summary, Unreadable, check_lines
+from gateway.audit.note import ED25519_NOTE, Verifier
+
+
+def check_export(path: Path, vkey: str) -> Summary:
+    """Check an NDJSON export, or a directory with one in Parquet, against the log's key.
+
+    Raises Unreadable where it is no export, OSError where it cannot be read.
+    """
+    if not path.is_dir():
+        with path.open("rb") as file:
+            return check_lines(file, vkey, accepts)
+    broken = tuple((-1, what) for what in _manifest_faults(path))
+    try:
+        found = check_lines(_merged(path), vkey, accepts)
+    except (ValueError, LookupError, TypeError) as unreadable:
+        raise Unreadable(f"the Parquet export cannot be read: {unreadable}") from unreadable
+    return found._replace(faults=(*found.faults, *broken))
+
+
+def accepts(public_key: bytes, signature: bytes, message: bytes) -> bool:
+    """Tell whether a key made a signature, by the auditor's own library."""
+    verifier = Verifier(name="log", algorithm=ED25519_NOTE, public_bytes=public_key)
+    return verifier.accepts(signature, message.decode())
+
+
+def _manifest_faults(directory: Path) -> Iterator[str]:
+    manifest = orjson.loads((directory / MANIFEST_NAME).read_bytes())
+    for listed in manifest["files"]:
+        name = listed["name"]
+        if name not in (PARQUET_NAME, PROOF_NAME):
+            raise Unreadable("the manifest names a file that no export has")
+        with (directory / name).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != listed["sha256"]:
+                yield f"{name} is not the file that the manifest names"
+
+
+def _merged(directory: Path) -> Iterator[bytes]:
+    """Yield the lines that the export would have as NDJSON: each hash where it belongs."""
+    rows = _rows(directory / PARQUET_NAME)
+    row = next(rows, None)
+    with (directory / PROOF_NAME).open("rb") as proof:
+        for line in proof:
+            stands_for = orjson.loads(line)
+            # Before the hash for records from some index on come the records below that index.
+            first = stands_for.get("from", -1 if "origin" in stands_for else None)
+            while row is not None and (first is None or row["index"] < first):
+                yield orjson.dumps(row)
+                row = next(rows, None)
+            yield line
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(columns=["index", "entry", "sections"]):
+            for row in batch.to_pylist():
+                sections = orjson.loads(row["sections"])
+                yield {**row, "entry": row["entry"].decode(), "sections": sections}

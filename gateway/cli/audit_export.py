@@ -1,0 +1,148 @@
+"""`concordat audit export`, `audit verify export`: records taken elsewhere, and checked there."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from gateway.audit.export import ExportFormat
+from gateway.cli.options import Home, Json, settings_of
+from gateway.cli.output import Exit, Stop, line, show_json
+from gateway.cli.progress import progress
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+Use = Annotated[
+    str,
+    typer.Option(
+        "--use",
+        help="What the export is for; kept in the log: verify_lawfulness, self_monitoring, "
+        "integrity_and_security or criminal_proceedings (DPA 2018 s.62(4)).",
+    ),
+]
+
+
+Out = Annotated[
+    Path, typer.Option(metavar="FILE", help="New file to write; for parquet, a new directory.")
+]
+Form = Annotated[
+    ExportFormat,
+    typer.Option(
+        "--format",
+        help="ndjson and parquet carry what proves them; csv, ocsf (API Activity) and fhir "
+        "(AuditEvent) are for other programs.",
+    ),
+]
+From = Annotated[
+    str | None, typer.Option("--from", metavar="TIME", help="First time: 2026-11-01 or RFC 3339.")
+]
+Until = Annotated[str | None, typer.Option(metavar="TIME", help="Time before which it ends.")]
+Organisation = Annotated[str | None, typer.Option(help="Consumer or provider.")]
+Agreement = Annotated[str | None, typer.Option(help="Agreement id.")]
+Purpose = Annotated[str | None, typer.Option(help="Purpose code.")]
+Decision = Annotated[str | None, typer.Option(help="permit, permit_break_glass, deny.")]
+Reason = Annotated[str | None, typer.Option(help="Reason code of the first record.")]
+Service = Annotated[str | None, typer.Option(help="Connector of the service.")]
+OfKind = Annotated[str | None, typer.Option(help="Records of one kind only.")]
+Personal = Annotated[
+    bool,
+    typer.Option("--personal", help="Open personal sections: who asked, from where, about whom."),
+]
+
+
+def export(
+    *,
+    out: Out,
+    form: Form = ExportFormat.NDJSON,
+    from_: From = None,
+    until: Until = None,
+    organisation: Organisation = None,
+    agreement: Agreement = None,
+    purpose: Purpose = None,
+    decision: Decision = None,
+    reason: Reason = None,
+    service: Service = None,
+    kind: OfKind = None,
+    personal: Personal = False,
+    use: Use = "self_monitoring",
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Write records to a file. That you did is recorded in the log before the first byte leaves.
+
+    An export of ndjson or parquet ends at the newest checkpoint, and whoever has the log's public
+    key can check it offline: concordat audit verify export FILE --vkey KEY.
+    """
+    from gateway.cli.audit_exports import export_log
+
+    filters = {
+        "from_us": instant(from_),
+        "until_us": instant(until),
+        "organisation": organisation,
+        "agreement": agreement,
+        "purpose": purpose,
+        "decision": decision,
+        "reason": reason,
+        "service": service,
+        "kind": kind,
+    }
+    with progress("Exporting", enabled=not as_json) as told:
+        written = export_log(
+            settings_of(home), filters, form, out, use=use, personal=personal, told=told
+        )
+    if as_json:
+        show_json(written)
+        return
+    line(f"{out}: {written['amount']} {written['unit']}, recorded at index {written['index']}")
+    if "vkey" in written:
+        line(f"check it with: concordat audit verify export {out} --vkey {written['vkey']}")
+
+
+def verify_export(
+    file: Annotated[Path, typer.Argument(metavar="FILE|DIR", help="What `audit export` wrote.")],
+    *,
+    vkey: Annotated[
+        str, typer.Option(help="Public key of the log, as its publisher gave it to you.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Check an export offline: every record, every opening, and that a signed head covers them.
+
+    Exit 0 where everything holds, 1 where something differs (with the index of the record), 2
+    where it cannot be told.
+    """
+    from gateway.audit.export_check import check_export
+    from gateway.audit.exported import Unreadable
+
+    try:
+        found = check_export(file, vkey)
+    except (OSError, Unreadable) as failure:
+        raise Stop(f"{file}: {failure}", mend="give a file of `concordat audit export`") from None
+    if as_json:
+        faults = [{"index": at, "what": what} for at, what in found.faults]
+        show_json({**found._asdict(), "ok": found.ok, "faults": faults})
+    else:
+        for at, what in found.faults:
+            line(what if at < 0 else f"index {at}: {what}")
+        line(f"{found.records} records of {found.origin}, signed at {found.size} records")
+        line(f"sections: {found.opened} opened, {found.erased} erased, {found.closed} closed")
+        if found.complete:
+            line(f"complete from index {found.complete[0]} to {found.complete[1]}")
+        line("verified" if found.ok else f"NOT VERIFIED: {len(found.faults)} faults")
+    raise typer.Exit(Exit.OK if found.ok else Exit.FAILED)
+
+
+def instant(text: str | None) -> int | None:
+    """Return a time as microseconds; a date is its midnight in UTC. Raises Stop."""
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise Stop(f"{text} is no time", mend="write 2026-11-01 or 2026-11-01T09:30Z") from None
+    if at.tzinfo is None and len(text) > len("2026-11-01"):
+        raise Stop(f"{text} has no time zone", mend=f"write {text}Z for UTC")
+    return (at.replace(tzinfo=at.tzinfo or UTC) - _EPOCH) // timedelta(microseconds=1)

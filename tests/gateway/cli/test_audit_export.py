@@ -1,0 +1,70 @@
+"""`audit export` and `audit verify export`, as they are typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gateway.audit.integrate import Integrator
+from gateway.audit.keys import LogKeys
+from gateway.cli.audit_export import instant
+from gateway.cli.home import NewHome
+from gateway.cli.output import Stop
+from gateway.data_plane import log_origin
+from gateway.settings import Settings
+from tests.gateway.cli.conftest import Run
+from tests.gateway.cli.test_audit_log import deny_one
+
+
+def integrated(settings: Settings) -> None:
+    """Bring what the log of a home holds into its tree."""
+    integrator = Integrator(
+        settings.audit_directory,
+        origin=log_origin(settings),
+        keys=LogKeys(settings.keys_directory),
+    )
+    while integrator.step():
+        pass
+    integrator.close()
+
+
+@pytest.mark.parametrize("form", ["ndjson", "parquet"])
+def test_an_export_is_checked_with_the_line_it_tells(
+    run: Run, new_home: NewHome, tmp_path: Path, form: str
+) -> None:
+    """The command ends with the line that checks its file; a changed file does not pass (F20)."""
+    deny_one(new_home.settings)
+    integrated(new_home.settings)
+    out = tmp_path / "out"
+    words = ("--format", form, "--out", out, "--home", new_home.settings.home)
+    told = run("audit", "export", *words, "--personal").stdout.splitlines()[-1]
+    check = told.partition("concordat ")[2].split()
+    assert run(*check).stdout.endswith("verified\n")
+    report = json.loads(run(*check, "--json").stdout)
+    assert report["ok"]
+    assert report["records"] == 2
+    file = out / "proof.ndjson" if form == "parquet" else out
+    file.write_bytes(file.read_bytes().replace(b"\\n2\\n", b"\\n3\\n"))
+    changed = run(*check)
+    assert changed.exit_code == 1
+    assert "NOT VERIFIED" in changed.stdout
+
+
+def test_what_is_no_export_cannot_be_told(run: Run, tmp_path: Path) -> None:
+    """It is exit 2."""
+    (tmp_path / "file").write_bytes(b"nothing")
+    with pytest.raises(Stop, match="not JSON") as stopped:
+        run("audit", "verify", "export", tmp_path / "file", "--vkey", "x")
+    assert stopped.value.code == 2
+
+
+def test_times_are_dates_or_have_a_zone() -> None:
+    """A date is its midnight in UTC; a time without a zone is refused."""
+    assert instant(None) is None
+    assert instant("2026-11-01") == instant("2026-11-01T00:00:00Z") == 1_793_491_200_000_000
+    assert instant("2026-11-01T01:00+01:00") == instant("2026-11-01")
+    for wrong in ("yesterday", "2026-11-01T09:30"):
+        with pytest.raises(Stop):
+            instant(wrong)
