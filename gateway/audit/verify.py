@@ -1,8 +1,8 @@
 """Check a whole log offline: every byte against the tree, and the tree against its signed heads.
 
-Works on plain values, in one pass with flat memory (a hash for every 256 records), so that an
-auditor may bring them from anywhere; `reader.py` brings them from the log's file. Run as a program,
-it checks what a log gave out: proofs, receipts and checkpoints (docs/verifying-the-log.md).
+Works on plain values, in one pass with flat memory (a hash for each 256 records), so that auditors
+may bring them from anywhere; `reader.py` brings them from the log's file. Run as a program, it
+checks what a log gave out: proofs, receipts and checkpoints (docs/verifying-the-log.md).
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import typer
 from gateway.cli.audit_count import count, reach
 from gateway.cli.audit_due import due
 from gateway.cli.audit_erase import erase
+from gateway.cli.audit_evidence import evidence
 from gateway.cli.audit_export import export, verify_export
 from gateway.cli.audit_filters import Filtered, filtered
 from gateway.cli.audit_hold import hold
@@ -31,6 +32,7 @@ audit.add_typer(verification, name="verify")
 audit.command("fsck")(fsck)
 audit.command("export")(export)
 verification.command("export")(verify_export)
+audit.command("evidence")(evidence)
 add_proving(audit)
 add_verifying(verification)
 audit.add_typer(shard, name="shard")

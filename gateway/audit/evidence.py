@@ -1,0 +1,159 @@
+"""Evidence packs: exchanges in one file, with what proves them and a verifier that needs Python.
+
+A pack is a zip file that Python runs (`python3 pack.pyz`) and that anybody can open: a text in
+plain words, the records with their openings and proofs (`exported.py` tells the format), the
+log's public key, the agreements that they name, and the verifier's source.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from gateway.audit.entry import Kind
+from gateway.audit.evidence_check import KEY_NAME, RECORDS_NAME
+from gateway.audit.export import Export, ExportFormat, export_chunks
+from gateway.audit.export_events import iso_time
+from gateway.audit.keys import LogKeys
+from gateway.audit.reader import snapshot
+from gateway.audit.selection import Picked, Selection, pick
+from gateway.clock import uuid_text
+
+EXCHANGES_MAX: Final = 1_000
+README_NAME: Final = "README.txt"
+# Zip files hold times from this year on; a pack of the same records is the same file.
+_TIME: Final = (1980, 1, 1, 0, 0, 0)
+_VERIFIER: Final = ("exported.py", "ed25519.py", "evidence_check.py")
+_MAIN: Final = "import sys\n\nfrom gateway.audit.evidence_check import main\n\nsys.exit(main())\n"
+
+Agreements = Callable[[str], Mapping[str, Any] | None]
+"""Answers the document of an agreement, or None where it is not known any more."""
+
+_FACTS: Final = (
+    ("asked by", "consumer"), ("provided by", "provider"), ("service", "service"),
+    ("operation", "method"), ("path", "route"), ("agreement", "agreement"),
+    ("version of the agreement", "agreement_version"),
+    ("digest of the agreement", "agreement_digest"), ("rule", "rule"), ("purpose", "purpose"),
+    ("legal gateway", "legal_gateway"), ("legal instrument", "instrument"),
+    ("UK GDPR article 6", "article6"), ("UK GDPR article 9", "article9"),
+    ("duty of confidence", "confidentiality"), ("decision", "decision"), ("reason", "reason"),
+    ("HTTP status", "status"), ("records released", "records"), ("people", "subjects"),
+)  # fmt: skip
+
+_README: Final = """EVIDENCE FROM AN AUDIT LOG
+
+Log:        {origin}
+Public key: {vkey}
+
+What this is
+------------
+A data-exchange gateway wrote a record before it passed a request on, and a second one before the
+answer was released (or one record, where it refused). This pack holds those records as they were
+written, and what shows that they are in the log that the gateway's key signed.
+
+How to check it
+---------------
+With Python 3.9 or newer, and nothing else, on any computer, without a network:
+
+    python3 {name}
+    python3 {name} --vkey "KEY"
+
+Use the second form with the public key as you got it from the publisher by another way: what the
+pack says of its own key proves nothing. The answer is VERIFIED or NOT VERIFIED, with every record
+that differs. The program is in this file as source; open the file as a zip archive to read it.
+
+What a verified pack proves
+---------------------------
+Each record was in the log, at the index given, when the log's head was signed; not one byte of it
+was changed since. It does not prove that the gateway recorded the truth, nor that nothing else
+happened. A section that is "closed" was left out of this pack, and one that was "erased" can be
+read by nobody any more; both are still covered by the signature.
+
+The exchanges
+-------------
+{exchanges}
+"""
+
+
+def evidence_of(exchanges: tuple[bytes, ...], *, personal: bool) -> Export:
+    """Return the export that a pack of these exchanges holds."""
+    selection = Selection(exchanges=exchanges)
+    return Export(selection=selection, format=ExportFormat.NDJSON, personal=personal)
+
+
+def write_pack(
+    path: Path, export: Export, keys: LogKeys, out: Path, *, vkey: str, agreements: Agreements
+) -> int:
+    """Write a pack of the exchanges that an export selects; return how many records it holds.
+
+    Raises LookupError where an exchange has no record that a checkpoint covers, FileExistsError
+    where `out` is there; see `export_chunks`.
+    """
+    origin, records = _records(path, export, keys)
+    found = {item.exchange or item.record_id for item in records}
+    for wanted in export.selection.exchanges:
+        if wanted not in found:
+            raise LookupError(f"{uuid_text(wanted)} is not in the log, or not signed yet")
+    with out.open("xb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as pack:
+        told = "\n".join(_told(records))
+        readme = _README.format(origin=origin, vkey=vkey, name=out.name, exchanges=told)
+        _put(pack, README_NAME, readme)
+        _put(pack, KEY_NAME, f"{vkey}\n")
+        with pack.open(zipfile.ZipInfo(RECORDS_NAME, _TIME), "w") as lines:
+            for chunk in export_chunks(path, export, keys):
+                lines.write(chunk)
+        for agreement in sorted({str(item.section("core").get("agreement")) for item in records}):
+            document = agreements(agreement)
+            if document is not None:
+                text = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+                _put(pack, f"agreements/{agreement}.json", text.decode())
+        _put(pack, "__main__.py", _MAIN)
+        for package in ("gateway", "gateway/audit"):
+            _put(pack, f"{package}/__init__.py", "")
+        for name in _VERIFIER:
+            source = resources.files("gateway.audit").joinpath(name).read_text("utf-8")
+            _put(pack, f"gateway/audit/{name}", source)
+    return len(records)
+
+
+def _records(path: Path, export: Export, keys: LogKeys) -> tuple[str, list[Picked]]:
+    with snapshot(path) as db:
+        origin: str = db.execute("SELECT origin FROM audit_head").fetchone()[0]
+        end = db.execute("SELECT max(size) FROM audit_checkpoint").fetchone()[0] or 0
+        opened = keys if export.personal else None
+        return origin, list(pick(db, export.selection, end=end, keys=opened))
+
+
+def _told(records: list[Picked]) -> Iterator[str]:
+    """Tell the records in plain words, exchange by exchange."""
+    for picked in records:
+        named = uuid_text(picked.exchange or picked.record_id)
+        yield f"Record {picked.index}: {_KINDS.get(picked.kind, picked.kind.value)}"
+        yield f"    {'exchange':26}{named}"
+        yield f"    {'time (UTC)':26}{iso_time(picked.at_us)}"
+        core = picked.section("core")
+        for label, name in _FACTS:
+            value = core.get(name)
+            if value not in (None, [], ""):
+                text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+                yield f"    {label:26}{text}"
+        yield ""
+
+
+_KINDS: Final[Mapping[Kind, str]] = {
+    Kind.INTENT: "the request was permitted, and was about to be passed on",
+    Kind.OUTCOME: "the answer was about to be released",
+    Kind.DENY: "the request was refused",
+    Kind.INDETERMINATE: "how the exchange ended is not known",
+    Kind.LATE_OUTCOME: "the exchange ended after it had been closed as not known",
+    Kind.PROGRESS: "a long answer went on",
+}
+
+
+def _put(pack: zipfile.ZipFile, name: str, text: str) -> None:
+    pack.writestr(zipfile.ZipInfo(name, _TIME), text, zipfile.ZIP_DEFLATED)

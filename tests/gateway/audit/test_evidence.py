@@ -1,0 +1,134 @@
+"""Evidence packs: they prove themselves with Python alone, and every changed byte is found."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from gateway.audit.evidence import evidence_of, write_pack
+from tests.gateway.audit.exporting import AGREEMENTS, PERSON, export_log, vkey_of
+from tests.gateway.audit.records import keys_in, selected
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a log and of a pack of two exchanges, one of them refused."""
+    directory = tmp_path_factory.mktemp("log")
+    log = export_log(directory)
+    rows = selected(log, "SELECT exchange FROM audit_record WHERE leaf_index IN (2, 3)")
+    export = evidence_of(tuple(row[0] for row in rows), personal=True)
+    documents = {AGREEMENTS[0]: {"id": AGREEMENTS[0], "purpose": "SHIELDING_SUPPORT"}}
+    written = write_pack(
+        log, export, keys_in(directory), directory / "pack.pyz", vkey=vkey_of(directory),
+        agreements=documents.get,
+    )  # fmt: skip
+    assert written == 3
+    return directory
+
+
+def run_pack(pack: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a pack with Python alone: isolated, without site packages, in an empty environment."""
+    base = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
+    return subprocess.run(
+        [base if base.exists() else sys.executable, "-I", "-S", pack, *words],
+        capture_output=True, text=True, env={}, cwd=pack.parent, timeout=60,
+    )  # fmt: skip
+
+
+def test_a_pack_proves_itself_with_python_alone(home: Path) -> None:
+    """It says what was checked, and with which key; with the publisher's key as well."""
+    own = run_pack(home / "pack.pyz")
+    assert own.returncode == 0, own.stderr
+    assert "3 records are in this pack" in own.stdout
+    assert "VERIFIED: the signed log holds these records" in own.stdout
+    assert f"Compare it with the one that the publisher gives:\n  {vkey_of(home)}" in own.stdout
+    given = run_pack(home / "pack.pyz", "--vkey", vkey_of(home))
+    assert given.returncode == 0
+    assert "Checked with the key you gave." in given.stdout
+
+
+def test_a_pack_explains_itself(home: Path) -> None:
+    """A lawyer reads who asked whom for what, under which agreement, and how to check it."""
+    with zipfile.ZipFile(home / "pack.pyz") as pack:
+        text = pack.read("README.txt").decode()
+        document = json.loads(pack.read(f"agreements/{AGREEMENTS[0]}.json"))
+        records = pack.read("evidence.ndjson").decode()
+    assert "python3 pack.pyz --vkey" in text
+    assert "the request was refused" in text
+    assert "the answer was about to be released" in text
+    assert "purpose                   SHIELDING_SUPPORT" in text
+    assert PERSON not in text
+    assert PERSON in records
+    assert document["id"] == AGREEMENTS[0]
+
+
+def test_the_same_exchanges_make_the_same_pack(home: Path, tmp_path: Path) -> None:
+    """Two packs of one moment of the log are the same file."""
+    log = next((home / "audit").glob("audit-*.db"))
+    rows = selected(log, "SELECT exchange FROM audit_record WHERE leaf_index = 3")
+    packs = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        write_pack(
+            log, evidence_of((rows[0][0],), personal=False), keys_in(home),
+            tmp_path / name / "pack.zip", vkey=vkey_of(home), agreements=lambda name: None,
+        )  # fmt: skip
+        packs.append((tmp_path / name / "pack.zip").read_bytes())
+    assert packs[0] == packs[1]
+    assert PERSON.encode() not in packs[0]
+
+
+def test_an_exchange_that_is_not_there_makes_no_pack(home: Path, tmp_path: Path) -> None:
+    """Nobody gets a pack that silently lacks what was asked for."""
+    log = next((home / "audit").glob("audit-*.db"))
+    with pytest.raises(LookupError, match="not in the log"):
+        write_pack(
+            log, evidence_of((bytes(16),), personal=False), keys_in(home), tmp_path / "pack",
+            vkey=vkey_of(home), agreements=lambda name: None,
+        )  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
+
+
+def repacked(pack: Path, out: Path, name: str, old: bytes, new: bytes) -> None:
+    """Write a pack with some bytes of one of its files changed."""
+    with zipfile.ZipFile(pack) as source, zipfile.ZipFile(out, "w") as target:
+        for item in source.infolist():
+            content = source.read(item)
+            if item.filename == name:
+                assert old in content
+                content = content.replace(old, new, 1)
+            target.writestr(item, content)
+
+
+TAMPERINGS: dict[str, tuple[bytes, bytes]] = {
+    "entry": (b"exchange.intent", b"exchange.intend"),
+    "time": (b'\\"t\\":1', b'\\"t\\":2'),
+    "section": (b"SYNTHETIC-USER", b"SYNTHETIC-ELSE"),
+    "salt": (b'"salt":"', b'"salt":"AAAA'),
+    "hash": (b'"hash":"', b'"hash":"AAAA'),
+    "record removed": (b'"entry"', b'"other"'),
+    "checkpoint": (b"\\n74\\n", b"\\n75\\n"),
+    "commitment": (b'\\"actor\\":\\"', b'\\"actor\\":\\"AA'),
+}
+
+
+@pytest.mark.parametrize("name", TAMPERINGS)
+def test_every_changed_byte_class_is_found(home: Path, tmp_path: Path, name: str) -> None:
+    """Entry, section, salt, hash and checkpoint, each changed, end in exit 1 or 2 (F20)."""
+    old, new = TAMPERINGS[name]
+    repacked(home / "pack.pyz", tmp_path / "pack.pyz", "evidence.ndjson", old, new)
+    result = run_pack(tmp_path / "pack.pyz")
+    assert result.returncode in (1, 2), result.stdout
+    assert "VERIFIED: the signed" not in result.stdout
+
+
+def test_another_key_does_not_pass(home: Path, tmp_path: Path) -> None:
+    """A pack that brings a key of its own passes only as long as nobody compares it."""
+    result = run_pack(home / "pack.pyz", "--vkey", vkey_of(tmp_path))
+    assert result.returncode == 1
+    assert "the log's key did not sign it" in result.stdout
