@@ -6,10 +6,10 @@ READY := $(VENV)/.ready
 ARGS ?=
 COOLDOWN_DAYS := 7
 
-.PHONY: help demo test faults lint types format bench lock clean
+.PHONY: help demo test faults lint types format bench bench-log lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): requirements-dev.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Concordat needs Python 3.11 or newer; set PYTHON=python3.11")'
@@ -41,6 +41,9 @@ faults: $(READY) ## Inject every fault into the audit log, and print a table of 
 
 bench: $(READY) ## Measure CPU per exchange beside nginx (needs nginx and wrk)
 	$(BIN)/python -m tests.bench $(ARGS)
+
+bench-log: $(READY) ## Measure what a log of a million records costs to write, prove and verify
+	$(BIN)/python -m tests.bench_log $(ARGS)
 
 lock: $(READY) ## Pin the newest dependencies that are at least a week old
 	before=$$(date -u -d '$(COOLDOWN_DAYS) days ago' +%Y-%m-%d) && for extra in '' dev; do \

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -50,6 +53,22 @@ def test_an_export_is_checked_with_the_line_it_tells(
     changed = run(*check)
     assert changed.exit_code == 1
     assert "NOT VERIFIED" in changed.stdout
+
+
+PAGE: Final = Path(__file__).parents[3] / "docs" / "exports.md"
+LINES: Final = re.findall(r"^concordat (.*)$", PAGE.read_text("utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("typed", LINES)
+def test_the_page_s_commands_exist(run: Run, typed: str) -> None:
+    """Each command of docs/exports.md is there, with every option that the page gives it."""
+    words = shlex.split(typed)
+    command = [
+        word for word in words[:3] if word in {"audit", "export", "evidence", "verify", "fsck"}
+    ]
+    shown = run(*command, "--help")
+    assert shown.exit_code == 0
+    assert all(word in shown.stdout for word in words if word.startswith("--"))
 
 
 def test_what_is_no_export_cannot_be_told(run: Run, tmp_path: Path) -> None:
