@@ -7,10 +7,11 @@ from pathlib import Path
 import orjson
 import pytest
 
+from gateway.audit.entry import Kind
 from gateway.audit.export import ExportFormat
-from gateway.audit.reader import find_log
+from gateway.audit.reader import find_log, snapshot
+from gateway.audit.selection import Selection, pick
 from gateway.cli.audit_exports import export_log
-from gateway.cli.audit_log import find_exchanges
 from gateway.cli.home import NewHome
 from gateway.cli.output import Stop
 from tests.gateway.audit.records import tampered
@@ -28,14 +29,13 @@ def test_an_export_is_recorded_first(new_home: NewHome, tmp_path: Path) -> None:
     )  # fmt: skip
     (event,) = (tmp_path / "out").read_bytes().splitlines()
     assert orjson.loads(event)["status_code"] == "RATE_LIMITED"
-    (found,) = find_exchanges(settings, {"kind": "log.export"}, limit=5, use="self_monitoring")
-    assert found["filters"] == ["kind", "reason"]
-    assert (found["format"], found["use"], found["personal"]) == (
-        "ocsf",
-        "verify_lawfulness",
-        False,
-    )
-    assert found["entries"][0]["index"] == written["index"]  # type: ignore[index]  # a list of entries
+    with snapshot(find_log(settings.audit_directory)) as db:
+        (found,) = pick(db, Selection(kind=Kind.EXPORT), end=1_000)
+    core = found.section("core")
+    assert core["filters"] == ["kind", "reason"]
+    assert (core["format"], core["use"]) == ("ocsf", "verify_lawfulness")
+    assert core["personal"] is False
+    assert found.index == written["index"]
 
 
 def test_what_cannot_be_exported_says_why(new_home: NewHome, tmp_path: Path) -> None:
