@@ -19,6 +19,7 @@ from gateway.audit.export_ndjson import gap_lines, ndjson_lines
 from gateway.audit.export_tables import csv_lines, write_parquet
 from gateway.audit.exported import VERSION
 from gateway.audit.keys import LogKeys
+from gateway.audit.place import Place
 from gateway.audit.reader import snapshot
 from gateway.audit.selection import Picked, Selection, pick
 from gateway.audit.sqlite import Connection
@@ -94,13 +95,13 @@ def export_record(reader: Reader, use: Use, export: Export) -> Record:
 
 
 def export_chunks(
-    path: Path, export: Export, keys: LogKeys, *, told: Told | None = None
+    place: Place, export: Export, keys: LogKeys, *, told: Told | None = None
 ) -> Iterator[bytes]:
     """Yield an export piece by piece, from one moment of the log.
 
     Raises LogUnavailable where the log cannot be read, EntryInvalid where a record is damaged.
     """
-    with _moment(path, export, keys, told) as moment:
+    with _moment(place, export, keys, told) as moment:
         if export.format is ExportFormat.NDJSON:
             head = {**moment.head, "asked": export.selection.asked()}
             yield from ndjson_lines(head, moment.picks, moment.tree, moment.end, moment.note)
@@ -115,7 +116,7 @@ def export_chunks(
 
 
 def write_file(
-    path: Path, export: Export, keys: LogKeys, out: Path, *, told: Told | None = None
+    place: Place, export: Export, keys: LogKeys, out: Path, *, told: Told | None = None
 ) -> int:
     """Write an export to a file, whole or not at all; return its size in bytes.
 
@@ -124,7 +125,7 @@ def write_file(
     draft = _draft(out)
     try:
         with draft.open("xb") as file:
-            for chunk in export_chunks(path, export, keys, told=told):
+            for chunk in export_chunks(place, export, keys, told=told):
                 file.write(chunk)
             size = file.tell()
         draft.rename(out)
@@ -135,7 +136,7 @@ def write_file(
 
 
 def write_parquet_directory(
-    path: Path, export: Export, keys: LogKeys, out: Path, *, told: Told | None = None
+    place: Place, export: Export, keys: LogKeys, out: Path, *, told: Told | None = None
 ) -> int:
     """Write an export as a directory: Parquet, what proves it, and a manifest; return the rows.
 
@@ -145,7 +146,7 @@ def write_parquet_directory(
     draft = _draft(out)
     draft.mkdir()
     try:
-        with _moment(path, export, keys, told) as moment, (draft / PROOF_NAME).open("xb") as proof:
+        with _moment(place, export, keys, told) as moment, (draft / PROOF_NAME).open("xb") as proof:
             lines = gap_lines(moment.head, moment.picks, moment.tree, moment.end, moment.note)
             table = write_parquet(_writing(lines, proof.write), draft / PARQUET_NAME)
             tiles = moment.db.execute(
@@ -190,9 +191,9 @@ class _Moment:
 
 
 @contextmanager
-def _moment(path: Path, export: Export, keys: LogKeys, told: Told | None) -> Iterator[_Moment]:
+def _moment(place: Place, export: Export, keys: LogKeys, told: Told | None) -> Iterator[_Moment]:
     """Open a moment of the log; what can be proved ends at its newest checkpoint."""
-    with snapshot(path) as db:
+    with snapshot(place) as db:
         origin, end = db.execute("SELECT origin, next_index FROM audit_head").fetchone()
         note = ""
         if export.format in (ExportFormat.NDJSON, ExportFormat.PARQUET):
