@@ -34,8 +34,8 @@ from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog
 from gateway.audit.people import Person
 from gateway.audit.place import Place
-from gateway.audit.reader import snapshot
-from gateway.audit.scrub import empty_wal
+from gateway.audit.reader import shard_name, snapshot
+from gateway.audit.scrub import empty_wal, rewrite
 from gateway.audit.store import Statement
 from gateway.clock import monotonic_s, new_uuid7, system_time_us
 
@@ -115,6 +115,14 @@ class Tally:
     sections: Counter[str] = field(default_factory=Counter)
     held: Counter[HeldBy] = field(default_factory=Counter)
 
+    def __iadd__(self, other: Tally) -> Tally:
+        """Count in what was found in another shard."""
+        self.records += other.records
+        self.shared += other.shared
+        self.sections += other.sections
+        self.held += other.held
+        return self
+
     def add(self, slot: Slot) -> None:
         """Count one record that is erased."""
         self.records += 1
@@ -171,28 +179,30 @@ def slot_of(row: KeyedRow, names: Collection[str], opener: Opener) -> Slot | Non
 
     It is refused if the keys are no longer those that were read.
     """
+    kek = opener.day_key(row.day)
+    if kek is None:  # gone with its day's key
+        return None
     keep = [name for name in row.names if name not in names]
     if not keep:
         sql = "DELETE FROM audit_key WHERE leaf_index = ? AND wrapped = ?"
         return Slot(row.leaf_index, row.names, Statement(sql, (row.leaf_index, row.wrapped)))
-    kek = opener.day_key(row.day)
-    if kek is None:  # gone with its day's key
-        return None
     wrapped = rewrapped(kek, opener.origin, row, keep)
     sql = "UPDATE audit_key SET wrapped = ? WHERE leaf_index = ? AND wrapped = ?"
     gone = tuple(name for name in row.names if name in names)
     return Slot(row.leaf_index, gone, Statement(sql, (wrapped, row.leaf_index, row.wrapped)))
 
 
-def count(place: Place, keys: LogKeys, selection: Selection, agreements: Collection[str]) -> Tally:
-    """Return what a selection would erase, and what is held; nothing is changed.
+def count(
+    place: Place, keys: LogKeys, selection: Selection, holds: Holds, agreements: Collection[str]
+) -> Tally:
+    """Return what a selection would erase in a shard, and what is held; nothing is changed.
 
     `agreements` are those whose own text says that their records are on legal hold.
     """
     tally = Tally()
     with snapshot(place) as db:
         opener = Opener(db, keys)
-        guard = Guard(db, opener, read_holds(db, keys.state_key()), agreements)
+        guard = Guard(db, opener, holds, agreements)
         for _ in find_slots(db, selection, guard, opener, tally):
             pass
     return tally
@@ -205,25 +215,50 @@ async def erase(
     order: Order,
     *,
     agreements: Collection[str],
+    shard: Place | None = None,
 ) -> Tally:
     """Erase a selection, some hundred records at a time, and return how much there was.
 
-    Raises Overtaken where a hold or a key changed meanwhile: what was erased by then is on record,
-    and the rest can be erased by going on. `empty_wal_in_time` is to follow in any case.
+    `shard` is where the records lie, if not in the one that `log` appends to. Raises Overtaken
+    where a hold or a key changed meanwhile: what was erased by then is on record, and the rest can
+    be erased by going on. `empty_wal_in_time` is to follow in any case.
     """
-    tally = Tally()
-    with snapshot(log.path) as db:
+    tally, place = Tally(), shard or log.path
+    holds = await asyncio.to_thread(holds_of, log.path, keys)
+    with snapshot(place) as db:
         opener = Opener(db, keys)
-        holds = read_holds(db, keys.state_key())
 
         def prepare() -> Iterator[Slot]:
             return find_slots(db, selection, Guard(db, opener, holds, agreements), opener, tally)
 
         slots = await asyncio.to_thread(prepare)
-        while chunk := await asyncio.to_thread(_next_chunk, slots):
-            record = erasure_record(chunk, order, by=selection.by)
-            await log.append(record, counters=[holds.unchanged(), *[slot.change for slot in chunk]])
+        while chunk := await asyncio.to_thread(next_chunk, slots):
+            await carry_out(log, chunk, order, by=selection.by, holds=holds, shard=place)
     return tally
+
+
+async def carry_out(
+    log: AuditLog, slots: Sequence[Slot], order: Order, *, by: str, holds: Holds, shard: Place
+) -> None:
+    """Erase what fits one transaction, together with the record that says so.
+
+    An ended shard takes no records: there the record comes first, in the present one, and the keys
+    go right after it. Should the process die in between, the same erasure can be given again.
+    """
+    changes = [slot.change for slot in slots]
+    record = erasure_record(slots, order, by=by, shard=None if shard == log.path else shard)
+    if shard == log.path:
+        await log.append(record, counters=[holds.unchanged(), *changes])
+        return
+    await log.append(record, counters=[holds.unchanged()])
+    assert isinstance(shard, Path)  # noqa: S101 - seen to by whoever chose the shard
+    await asyncio.to_thread(rewrite, shard, changes)
+
+
+def holds_of(place: Place, keys: LogKeys) -> Holds:
+    """Return the legal holds in force, which lie in the shard that is appended to."""
+    with snapshot(place) as db:
+        return read_holds(db, keys.state_key())
 
 
 def empty_wal_in_time(place: Path) -> bool:
@@ -239,9 +274,14 @@ def empty_wal_in_time(place: Path) -> bool:
     return True
 
 
-def erasure_record(slots: Sequence[Slot], order: Order, *, by: str) -> Record:
+def erasure_record(
+    slots: Sequence[Slot], order: Order, *, by: str, shard: Place | None = None
+) -> Record:
     """Return the record of an erasure: which sections of which records, and why, and no person."""
-    return log_erasure({"by": by, "records": len(slots), "erased": _told(slots)}, order)
+    what: dict[str, object] = {"by": by, "records": len(slots), "erased": _told(slots)}
+    if shard is not None:
+        what["shard"] = shard_name(shard)
+    return log_erasure(what, order)
 
 
 def log_erasure(what: Mapping[str, object], order: Order) -> Record:
@@ -260,7 +300,8 @@ def log_erasure(what: Mapping[str, object], order: Order) -> Record:
     )
 
 
-def _next_chunk(slots: Iterator[Slot]) -> list[Slot]:
+def next_chunk(slots: Iterator[Slot]) -> list[Slot]:
+    """Return as many slots as one transaction takes; none at the end."""
     return list(islice(slots, SLOTS_PER_RECORD_MAX))
 
 

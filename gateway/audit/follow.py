@@ -341,8 +341,8 @@ def _without_kind(words: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]
 
 
 def _erased(core: Mapping[str, object]) -> Iterator[int]:
-    """Yield the indices of a `log.erasure`, which are told as runs, by sections."""
-    groups = core.get("erased")
+    """Yield the records of this shard that a `log.erasure` names: as runs, by sections."""
+    groups = core.get("erased") if "shard" not in core else None
     for group in groups if isinstance(groups, list) else ():
         for first, last in group["indices"]:
             yield from range(first, last + 1)

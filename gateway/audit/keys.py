@@ -72,6 +72,23 @@ class LogKeys:
         found = self._directory.glob(_SUBJECT.format(year="[0-9][0-9][0-9][0-9]"))
         return tuple(sorted(int(path.stem.removeprefix("log-subject-")) for path in found))
 
+    def days(self) -> tuple[int, ...]:
+        """Return the days (since 1970) that have a key-encryption key, in order."""
+        found = self._directory.glob(_KEY_ENCRYPTION.format(day="*"))
+        return tuple(sorted(int(path.stem.removeprefix("log-day-")) for path in found))
+
+    def destroy_day(self, day: int) -> None:
+        """Destroy a day's key: what that day sealed can never be opened again."""
+        self._destroy(_KEY_ENCRYPTION.format(day=day))
+
+    def destroy_year(self, year: int) -> None:
+        """Destroy the key of a year's data subjects: nobody of that year can be found by it."""
+        self._destroy(_SUBJECT.format(year=year))
+
+    def _destroy(self, name: str) -> None:
+        (self._directory / name).unlink(missing_ok=True)
+        sync_directory(self._directory)
+
     def state_key(self) -> bytes:
         """Return the key under which people and their words stand in the log's state.
 

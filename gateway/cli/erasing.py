@@ -12,12 +12,13 @@ from uuid import UUID
 
 from gateway.audit.access import look_record
 from gateway.audit.entry import CLEAR_SECTIONS, Kind, Record
-from gateway.audit.erase import Order, Selection, Tally, count, empty_wal_in_time, erase
+from gateway.audit.erase import Order, Selection, Tally, count, empty_wal_in_time, erase, holds_of
+from gateway.audit.follow import Follower
 from gateway.audit.holds import Hold, adding, new_hold, read_holds, releasing
 from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog
 from gateway.audit.people import Person, PersonInvalid, parse_person
-from gateway.audit.reader import find_log, snapshot
+from gateway.audit.reader import find_log, find_shards, snapshot
 from gateway.audit.store import LogUnavailable, Overtaken, Statement
 from gateway.cli.audit_log import console_reader
 from gateway.cli.configuration import open_registry
@@ -90,7 +91,10 @@ def would_erase(settings: Settings, selection: Selection) -> Tally:
     async def run(log: AuditLog) -> Tally:
         await log.append(look)
         keys = LogKeys(settings.keys_directory)
-        return await asyncio.to_thread(count, log.path, keys, selection, agreements)
+        holds, tally = holds_of(log.path, keys), Tally()
+        for shard in find_shards(log.directory):
+            tally += await asyncio.to_thread(count, shard, keys, selection, holds, agreements)
+        return tally
 
     return _with_log(settings, run)
 
@@ -103,18 +107,30 @@ def erase_now(
     order = Order(reason=reason, who=console_reader(), authority=authority)
 
     async def run(log: AuditLog) -> tuple[Tally, bool]:
-        keys = LogKeys(settings.keys_directory)
-        try:
-            tally = await erase(log, keys, selection, order, agreements=agreements)
-        except Overtaken:
-            mend = "run the command again: it goes on where it was; what is done is on record"
-            raise Stop(
-                "a legal hold or a key was changed meanwhile", mend=mend, code=Exit.FAILED
-            ) from None
-        assert isinstance(log.path, Path)  # noqa: S101 - seen to by `_with_log`
-        return tally, await asyncio.to_thread(empty_wal_in_time, log.path)
+        keys, tally, scrubbed = LogKeys(settings.keys_directory), Tally(), True
+        for shard in find_shards(log.directory):
+            try:
+                found = await erase(log, keys, selection, order, agreements=agreements, shard=shard)
+            except Overtaken:
+                mend = "run the command again: it goes on where it was; what is done is on record"
+                changed = "a legal hold or a key was changed meanwhile"
+                raise Stop(changed, mend=mend, code=Exit.FAILED) from None
+            tally += found
+            if found.records and shard != log.path:
+                await asyncio.to_thread(_index_anew, shard, keys)
+            scrubbed &= await asyncio.to_thread(empty_wal_in_time, shard)
+        return tally, scrubbed
 
     return _with_log(settings, run)
+
+
+def _index_anew(shard: Path, keys: LogKeys) -> None:
+    """Empty an ended shard's search index; whoever searches next has it made from what is left."""
+    follower = Follower(shard, keys=keys)
+    try:
+        follower.forget_all()
+    finally:
+        follower.close()
 
 
 def add_hold(

@@ -12,7 +12,16 @@ from typing import Final
 import pytest
 
 from gateway.audit.entry import KIND_CODES, EntryInvalid, Kind, unwrap_keys
-from gateway.audit.erase import Guard, Selection, Tally, count, erase, erasure_record, find_slots
+from gateway.audit.erase import (
+    Guard,
+    Selection,
+    Tally,
+    count,
+    erase,
+    erasure_record,
+    find_slots,
+    holds_of,
+)
 from gateway.audit.holds import adding, new_hold, read_holds
 from gateway.audit.keyed import Opener, core_of, wrapped_names
 from gateway.audit.log import AuditLog
@@ -165,7 +174,8 @@ def test_nothing_is_changed_by_counting(tmp_path: Path) -> None:
     """What an erasure would do can be told before it is done."""
     path, _ = with_exchanges(tmp_path, [ANN], [BOB])
     before = wrapped_of(path)
-    tally = count(path, keys_in(tmp_path), Selection(person=ANN), ())
+    keys = keys_in(tmp_path)
+    tally = count(path, keys, Selection(person=ANN), holds_of(path, keys), ())
     assert (tally.records, tally.shared) == (2, 0)
     assert wrapped_of(path) == before
 

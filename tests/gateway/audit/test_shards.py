@@ -11,11 +11,14 @@ import pytest
 from gateway.audit.access import LogReader
 from gateway.audit.doubt import is_in_doubt, set_doubt
 from gateway.audit.entry import KIND_CODES, Kind
+from gateway.audit.erase import Selection, erase
 from gateway.audit.freeze import frozen_reason
+from gateway.audit.holds import adding, new_hold, read_holds
+from gateway.audit.keyed import core_of
 from gateway.audit.log import AuditLog, open_log
 from gateway.audit.note import open_checkpoint
 from gateway.audit.published import published_head
-from gateway.audit.reader import find_log, find_shards, shard_name, verify_log
+from gateway.audit.reader import find_log, find_shards, shard_name, snapshot, verify_log
 from gateway.audit.seal import Sealer
 from gateway.audit.shards import Retired, ShardBusy, _next_name, _seal, list_shards, retire
 from gateway.audit.store import (
@@ -28,6 +31,7 @@ from gateway.audit.store import (
 )
 from gateway.audit.tree import read_sealed_head
 from gateway.clock import new_uuid7, system_time_us
+from tests.gateway.audit.erasing import ANN, BOB, ORDER, with_exchanges
 from tests.gateway.audit.records import (
     ORIGIN,
     filled,
@@ -35,6 +39,7 @@ from tests.gateway.audit.records import (
     intent,
     keys_in,
     opened,
+    record,
     selected,
     using,
 )
@@ -138,6 +143,41 @@ def test_a_new_shard_makes_nothing_possible_again(tmp_path: Path) -> None:
         await log.stop()
 
     asyncio.run(after())
+
+
+def test_legal_holds_and_erasure_reach_over_the_shards(tmp_path: Path) -> None:
+    """What is held stays held in a new shard; an ended one is erased from the new (I9)."""
+    ended, (about_ann, held) = with_exchanges(tmp_path, [ANN], [BOB])
+    keys, hold = keys_in(tmp_path), new_hold(held, "LITIGATION")
+
+    async def before(log: AuditLog) -> None:
+        change = adding(hold, keys.state_key())
+        await log.append(record(Kind.CHANGE, None, core={"verb": "hold"}), counters=change)
+
+    using(tmp_path, before)
+    retired(tmp_path)
+
+    async def after() -> list[int]:
+        log = newest(tmp_path)
+        await log.start()
+        try:
+            selections = [Selection(exchange=one) for one in (about_ann, held)]
+            return [
+                (await erase(log, keys, one, ORDER, agreements=(), shard=ended)).records
+                for one in selections
+            ]
+        finally:
+            await log.stop()
+
+    assert asyncio.run(after()) == [2, 0]
+    with snapshot(find_log(tmp_path / "audit")) as db:
+        assert read_holds(db, keys.state_key()).holds == (hold,)
+        rows = "SELECT sections FROM audit_record WHERE kind = ?"
+        ((told,),) = db.execute(rows, (KIND_CODES[Kind.ERASURE],)).fetchall()
+    assert core_of(told)["shard"] == shard_name(ended)
+    left = selected(ended, "SELECT leaf_index FROM audit_key ORDER BY leaf_index")
+    assert left == [(3,), (4,), (6,)]  # those of the held exchange, and of who ended the shard
+    assert verify_log(ended, keys=keys).ok
 
 
 def test_open_exchanges_are_closed_before_a_shard_ends(tmp_path: Path) -> None:
