@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +19,7 @@ from gateway.audit.log import AuditLog
 from gateway.audit.minding import Minder
 from gateway.audit.proofs import find_announcement
 from gateway.audit.receipts import announcement
+from gateway.audit.retention import Expirer
 from gateway.audit.store import LogFrozen, LogUnavailable
 from gateway.audit.sweep import Sweeper
 from gateway.clock import new_uuid7
@@ -33,6 +34,7 @@ from gateway.data_plane import (
     not_adopted,
     open_audit_log,
     open_data_plane,
+    periods_of,
     running,
 )
 from gateway.database import open_engine
@@ -43,11 +45,15 @@ from gateway.files import keep_private
 from gateway.logs import Event, event
 from gateway.refresh import SnapshotKeeper, compile_snapshot
 from gateway.registry.compiled import AgreementCompiler
+from gateway.registry.retention import agreements_on_hold
 from gateway.registry.store import Registry, RegistryUnavailable
 from gateway.settings import Settings, load_settings
 from gateway.telemetry import FRONT_REFUSALS, clear_metrics, render_metrics
 
-_FAILED: Final = {"integrator": Event.INTEGRATOR_FAILED, "sweeper": Event.SWEEPER_FAILED}
+_FAILED: Final = {
+    "integrator": Event.INTEGRATOR_FAILED,
+    "sweeper": Event.SWEEPER_FAILED,
+}
 
 REFRESH_S: Final = 1.0
 """How often one application for everything looks for a new configuration."""
@@ -133,7 +139,13 @@ async def open_control_plane(composition: Composition) -> AsyncIterator[ControlP
         stack.push_async_callback(log.stop)
         await _announce_receipt_key(log)
         troubles = Troubles()
-        await stack.enter_async_context(_keeping_the_log(settings, log, troubles))
+        expirer = Expirer(
+            log,
+            LogKeys(settings.keys_directory),
+            periods_of(settings),
+            agreements_on_hold=lambda: _on_hold(registry),
+        )
+        await stack.enter_async_context(_keeping_the_log(settings, log, troubles, expirer))
         yield ControlPlane(
             keeper=keeper,
             troubles=troubles,
@@ -209,6 +221,13 @@ async def _announce_receipt_key(log: AuditLog) -> None:
         await log.append(announcement(log.receipts))
 
 
+def _on_hold(registry: Registry) -> frozenset[str]:
+    try:
+        return agreements_on_hold(registry)
+    except RegistryUnavailable as failure:  # nothing may expire that could be on hold
+        raise LogUnavailable(f"it cannot be told what is on hold: {failure}") from failure
+
+
 def _readiness(log: AuditLog, keeper: SnapshotKeeper, troubles: Troubles) -> Readiness:
     failure, refused = log.failure, keeper.refused
     troubles.report("log", f"The audit log takes no records: {failure}." if failure else None)
@@ -223,11 +242,27 @@ def _readiness(log: AuditLog, keeper: SnapshotKeeper, troubles: Troubles) -> Rea
     return troubles.readiness()
 
 
+def _reporter(failed: Event) -> Callable[[LogUnavailable | None], None]:
+    """Return what tells of work that exchanges do not need: the gateway stays ready without it.
+
+    Every search tells the index's watermark, and what is due is erased as soon as that can be.
+    """
+    behind = False
+
+    def report(failure: LogUnavailable | None) -> None:
+        nonlocal behind
+        if failure is not None and not behind:
+            event(failed, failure=str(failure))
+        behind = failure is not None
+
+    return report
+
+
 @asynccontextmanager
 async def _keeping_the_log(
-    settings: Settings, log: AuditLog, troubles: Troubles
+    settings: Settings, log: AuditLog, troubles: Troubles, expirer: Expirer
 ) -> AsyncIterator[None]:
-    """Integrate and index the log, publish its heads and close orphans; a last time at the end."""
+    """Integrate, index, sweep and publish the log, a last time at the end; expire once a day."""
 
     def report(part: str, failure: LogUnavailable | None) -> None:
         if failure is not None and not troubles.knows(part):
@@ -237,15 +272,6 @@ async def _keeping_the_log(
     if isinstance(log.failure, LogFrozen):  # nothing may be written over what it still proves
         yield
         return
-    behind = False
-
-    def report_follower(failure: LogUnavailable | None) -> None:
-        # Exchanges need no index: the gateway stays ready, and every search tells its watermark.
-        nonlocal behind
-        if failure is not None and not behind:
-            event(Event.FOLLOWER_FAILED, failure=str(failure))
-        behind = failure is not None
-
     keys = LogKeys(settings.keys_directory)
     integrator = Integrator(log_home(settings), origin=log_origin(settings), keys=keys)
     sweeper, follower = Sweeper(log), Follower(log.path, keys=keys)
@@ -253,14 +279,15 @@ async def _keeping_the_log(
     stop_sweeping, stop_reading = asyncio.Event(), asyncio.Event()
     sweeping = loop.create_task(sweeper.run(stop_sweeping, partial(report, "sweeper")))
     integrating = loop.create_task(integrator.run(stop_reading, partial(report, "integrator")))
-    following = loop.create_task(follower.run(stop_reading, report_follower))
+    following = loop.create_task(follower.run(stop_reading, _reporter(Event.FOLLOWER_FAILED)))
+    expiring = loop.create_task(expirer.run(stop_sweeping, _reporter(Event.RETENTION_FAILED)))
     try:
         async with running(Minder(log).run()):
             yield
     finally:
         # In this order, so that head and index cover what the last sweep has closed.
         stop_sweeping.set()
-        await asyncio.gather(sweeping, return_exceptions=True)
+        await asyncio.gather(sweeping, expiring, return_exceptions=True)
         stop_reading.set()
         await asyncio.gather(integrating, following, return_exceptions=True)
         follower.close()

@@ -20,6 +20,7 @@ from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog
 from gateway.audit.place import LogHome, PostgresHome
 from gateway.audit.reader import find_shards, shard_name
+from gateway.audit.retention import Periods
 from gateway.audit.store import LogUnavailable
 from gateway.clock import DecisionClock, SystemClock, system_time_us
 from gateway.database import open_engine
@@ -41,6 +42,7 @@ from gateway.telemetry import (
     Telemetry,
     otlp_exporter,
 )
+from policies.times import Duration
 
 RETIRE_GRACE_S: Final = 2.0
 """Time for what was decided before a change to call its service: until its intent is durable."""
@@ -270,6 +272,13 @@ def log_host(settings: Settings) -> str:
 def shard_origin(settings: Settings, name: str) -> str:
     """Return the origin of the shard of this name."""
     return f"{log_host(settings)}/audit/{name}"
+
+
+def periods_of(settings: Settings) -> Periods:
+    """Return how long this gateway's settings have personal sections kept."""
+    return Periods(
+        net=Duration.parse(settings.keep_net_for), records=Duration.parse(settings.keep_records_for)
+    )
 
 
 @asynccontextmanager

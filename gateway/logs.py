@@ -32,6 +32,7 @@ class Event(StrEnum):
     INTEGRATOR_FAILED = "integrator.failed"
     SWEEPER_FAILED = "sweeper.failed"
     FOLLOWER_FAILED = "follower.failed"
+    RETENTION_FAILED = "retention.failed"
 
 
 FACTS: Final = frozenset(
@@ -75,6 +76,7 @@ _TROUBLES: Final = frozenset(
         Event.INTEGRATOR_FAILED,
         Event.SWEEPER_FAILED,
         Event.FOLLOWER_FAILED,
+        Event.RETENTION_FAILED,
     }
 )
 

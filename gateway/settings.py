@@ -22,6 +22,7 @@ from pydantic_settings import (
 )
 
 from connectors.secrets import ENVIRONMENT_PREFIX, SecretStore
+from policies.times import Duration
 
 FILE_NAME: Final = "concordat.yaml"
 """The settings file, inside the home directory."""
@@ -88,6 +89,14 @@ def _check_audit_url(url: SecretStr | None) -> SecretStr | None:
     return url
 
 
+def _check_duration(value: str) -> str:
+    """Accept a calendar duration of at least a day."""
+    duration = Duration.parse(value)
+    if not (duration.months or duration.days):
+        raise ValueError("write it as P1Y, P18M or P90D; it is at least a day")
+    return value
+
+
 def _absolute(path: Path | None) -> Path | None:
     return path.absolute() if path is not None else None
 
@@ -145,6 +154,15 @@ class Settings(BaseSettings):
         description="Traces URL of an OpenTelemetry collector; no span is made unless it is set.",
     )
 
+    keep_net_for: Annotated[str, AfterValidator(_check_duration)] = Field(
+        default="P1Y",
+        description="How long the log keeps addresses at most, as an ISO 8601 duration.",
+    )
+    keep_records_for: Annotated[str, AfterValidator(_check_duration)] = Field(
+        default="P6Y",
+        description="How long the log keeps personal sections of records under no agreement; those "
+        "under one are kept as long as it says.",
+    )
     secrets_path: Annotated[Path | None, AfterValidator(_absolute)] = Field(
         default=None,
         description="Directory of the secrets for services, named as file:NAME in services.yaml; "

@@ -13,6 +13,7 @@ from gateway.cli.audit_evidence import evidence
 from gateway.cli.audit_export import export, verify_export
 from gateway.cli.audit_filters import Filtered, filtered
 from gateway.cli.audit_hold import hold
+from gateway.cli.audit_keys import keys, retention
 from gateway.cli.audit_member import member
 from gateway.cli.audit_note import note
 from gateway.cli.audit_outages import outages
@@ -47,6 +48,8 @@ audit.command("outages")(outages)
 audit.command("reindex")(reindex)
 audit.command("erase")(erase)
 audit.add_typer(hold, name="hold")
+audit.add_typer(retention, name="retention")
+audit.add_typer(keys, name="keys")
 audit.command("replay")(replay)
 audit.command("prepare")(prepare)
 audit.command("fence")(fence)
