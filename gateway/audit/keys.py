@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gateway.audit.day_keys import DayKeys
 from gateway.audit.entry import KEY_BYTES
+from gateway.audit.key_files import (
+    KeyFileUnusable,
+    create_key_file,
+    read_key_file,
+    remove_key_files,
+    sync_directory,
+)
 from gateway.audit.note import Signer
 from gateway.audit.receipts import ReceiptSigner
-from gateway.clock import new_uuid7, random_bytes
+from gateway.clock import random_bytes
+
+__all__ = ["KeyFileUnusable", "LogKeys", "sync_directory"]
 
 _SIGNING: Final = "log-signing.key"
-_KEY_ENCRYPTION: Final = "log-day-{day}.key"
 _SUBJECT: Final = "log-subject-{year}.key"
 _STATE: Final = "log-state.key"
 _RECEIPT: Final = "log-receipt.key"
-
-
-class KeyFileUnusable(Exception):
-    """A key file is readable by others, or has not the length of a key."""
 
 
 class LogKeys:
@@ -35,6 +39,7 @@ class LogKeys:
         """Use the key files in `directory`, which is made, readable by its owner alone."""
         self._directory = directory
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._days = DayKeys(directory)
 
     def signer(self, origin: str) -> Signer:
         """Return the key that signs this log's checkpoints, made at the first call."""
@@ -51,13 +56,27 @@ class LogKeys:
         seed = self._read_or_create(_RECEIPT)
         return ReceiptSigner(origin, Ed25519PrivateKey.from_private_bytes(seed))
 
+    def prepare(self) -> None:
+        """Have the keys to seal with at hand, now and in good time; see `DayKeys.prepare`."""
+        self._days.prepare()
+
     def day_key(self, day: int) -> bytes:
-        """Return the key-encryption key of a day (days since 1970), made at the first call."""
-        return self._read_or_create(_KEY_ENCRYPTION.format(day=day))
+        """Return the key-encryption key of a day (days since 1970), made at the first call.
+
+        Raises KeysUnavailable where another keeper of keys would have to be waited for.
+        """
+        return self._days.get(day)
 
     def find_day_key(self, day: int) -> bytes | None:
-        """Return the key-encryption key of a day, or None once it was destroyed."""
-        return self._read(self._directory / _KEY_ENCRYPTION.format(day=day))
+        """Return the key-encryption key of a day, or None once it was destroyed.
+
+        Raises KeysUnavailable where another keeper of keys does not answer.
+        """
+        return self._days.find(day)
+
+    def wrap_days(self, program: Path) -> int:
+        """Have a program wrap the day keys from now on; see `DayKeys.wrap_all`."""
+        return self._days.wrap_all(program)
 
     def subject_key(self, year: int) -> bytes:
         """Return the key under which the data subjects of a year are found."""
@@ -74,20 +93,15 @@ class LogKeys:
 
     def days(self) -> tuple[int, ...]:
         """Return the days (since 1970) that have a key-encryption key, in order."""
-        found = self._directory.glob(_KEY_ENCRYPTION.format(day="*"))
-        return tuple(sorted(int(path.stem.removeprefix("log-day-")) for path in found))
+        return self._days.days()
 
     def destroy_day(self, day: int) -> None:
         """Destroy a day's key: what that day sealed can never be opened again."""
-        self._destroy(_KEY_ENCRYPTION.format(day=day))
+        self._days.destroy(day)
 
     def destroy_year(self, year: int) -> None:
         """Destroy the key of a year's data subjects: nobody of that year can be found by it."""
-        self._destroy(_SUBJECT.format(year=year))
-
-    def _destroy(self, name: str) -> None:
-        (self._directory / name).unlink(missing_ok=True)
-        sync_directory(self._directory)
+        remove_key_files(self._directory / _SUBJECT.format(year=year))
 
     def state_key(self) -> bytes:
         """Return the key under which people and their words stand in the log's state.
@@ -102,47 +116,14 @@ class LogKeys:
         return found if found is not None else self._create(path)
 
     def _read(self, path: Path) -> bytes | None:
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            return None
-        with open(descriptor, "rb") as file:  # noqa: PTH123 - Path.open cannot refuse a symlink
-            if os.fstat(descriptor).st_mode & 0o077:
-                raise KeyFileUnusable(f"{path.name} can be read by others; chmod 600 it")
-            key = file.read(KEY_BYTES + 1)
-        if len(key) != KEY_BYTES:
+        key = read_key_file(path, KEY_BYTES)
+        if key is not None and len(key) != KEY_BYTES:
             raise KeyFileUnusable(f"{path.name} does not hold a key of {KEY_BYTES} bytes")
         return key
 
     def _create(self, path: Path) -> bytes:
-        """Make a key durable before it is used; of two processes at once, the first one's stands.
-
-        What is sealed under a key that a crash then loses could never be read again.
-        """
-        draft = path.with_name(f".{new_uuid7().hex()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(descriptor, random_bytes(KEY_BYTES))
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-        sync_directory(path.parent)
+        create_key_file(path, random_bytes(KEY_BYTES))
         created = self._read(path)
         if created is None:
             raise KeyFileUnusable(f"{path.name} vanished while it was made")
         return created
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

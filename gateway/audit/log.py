@@ -36,6 +36,7 @@ from gateway.audit.store import (
     LogStore,
     LogUnavailable,
     Position,
+    not_sealed,
 )
 from gateway.clock import monotonic_s, new_uuid7, system_time_us
 
@@ -267,7 +268,7 @@ class AuditLog:
             try:
                 sealed = self._sealer.seal(waiting.record)
             except Exception as fault:  # noqa: BLE001 - whatever it is, it is this record's alone
-                self._answer([waiting], [fault])
+                self._answer([waiting], [not_sealed(fault)])
                 continue
             room -= sealed.stored_bytes
             group.append(waiting)

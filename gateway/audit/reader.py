@@ -42,6 +42,7 @@ from gateway.audit.verify import (
     join_spans,
     verify,
 )
+from gateway.audit.wrapping import KeysUnavailable
 
 ROWS_PER_PART: Final = 16_384
 """Rows that a process checks at a time: its leaf hashes take half a MiB on their way back."""
@@ -146,7 +147,7 @@ def snapshot(place: Place) -> Iterator[Connection]:
             yield db
         finally:
             db.close()
-    except sqlite.Error as broken:
+    except (sqlite.Error, KeysUnavailable) as broken:
         raise LogUnavailable(f"the audit log cannot be read: {broken}") from broken
 
 
@@ -162,7 +163,7 @@ def _postgres_snapshot(place: PostgresLog) -> Iterator[Connection]:
             yield session
         finally:
             session.close()
-    except PostgresFailed as broken:
+    except (PostgresFailed, KeysUnavailable) as broken:
         raise LogUnavailable(f"the audit log cannot be read: {broken}") from broken
 
 

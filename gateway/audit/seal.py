@@ -162,6 +162,7 @@ class Sealer:
         """Seal for the log named `origin`, with the keys of the day each record is made."""
         self._origin_line = origin.encode() + b"\n"
         self._keys = keys
+        keys.prepare()
         self._day_ciphers: dict[int, AESGCM] = {}
 
     def seal(self, record: Record) -> Sealed:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import ClassVar, NamedTuple, Protocol
 
 from gateway.audit.seal import Sealed
+from gateway.audit.wrapping import KeysUnavailable
 from policies.hot import hot_value
 
 
@@ -14,6 +15,11 @@ class LogUnavailable(Exception):
     """Nothing can be recorded, so nothing may be done (invariant I10)."""
 
     code: ClassVar[str] = "audit-unavailable"
+
+
+def not_sealed(fault: Exception) -> Exception:
+    """Return why a record was not sealed: without the day's key nothing can be recorded (I10)."""
+    return LogUnavailable(str(fault)) if isinstance(fault, KeysUnavailable) else fault
 
 
 class LogBusy(LogUnavailable):

@@ -1,0 +1,81 @@
+"""Day keys that another keeper of keys wraps: a program that speaks to a KMS, an HSM or a vault.
+
+A key is made here, wrapped there, and lies in the key directory as what came back. It is unwrapped
+once a day by each process, in good time before the day begins, and never while an exchange waits.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import subprocess
+from pathlib import Path
+from typing import Final, Protocol
+
+from gateway.audit.entry import KEY_BYTES
+
+COMMAND_TIMEOUT_S: Final = 10.0
+"""How long a program may take to wrap or unwrap one key."""
+WRAPPED_BYTES_MAX: Final = 8 * 1024
+"""The longest wrapped key; a KMS returns some hundred bytes."""
+
+
+class KeysUnavailable(Exception):
+    """A key cannot be wrapped or unwrapped now, so that nothing can be sealed or opened with it."""
+
+
+class KeyWrapper(Protocol):
+    """What wraps day keys; `name` says which one, so that none can be passed off as another."""
+
+    def wrap(self, name: str, key: bytes) -> bytes:
+        """Return a key of 32 bytes wrapped, as printable ASCII; raises KeysUnavailable."""
+
+    def unwrap(self, name: str, wrapped: bytes) -> bytes:
+        """Return the key of what `wrap` returned for this name; raises KeysUnavailable."""
+
+
+class CommandWrapper:
+    """Wraps by a program of the operator's: ``PROGRAM wrap|unwrap NAME``.
+
+    On its standard input it gets the key in base64, or what it had returned for it; on its
+    standard output it returns the other of the two. It has the gateway's own environment.
+    """
+
+    def __init__(self, program: Path) -> None:
+        """Use the program at this path."""
+        self._program = program
+
+    def wrap(self, name: str, key: bytes) -> bytes:
+        """Have the program wrap a key; see KeyWrapper."""
+        return self._run("wrap", name, base64.b64encode(key))
+
+    def unwrap(self, name: str, wrapped: bytes) -> bytes:
+        """Have the program unwrap a key; see KeyWrapper."""
+        try:
+            key = base64.b64decode(self._run("unwrap", name, wrapped), validate=True)
+        except binascii.Error:
+            key = b""
+        if len(key) != KEY_BYTES:
+            raise KeysUnavailable(f"{self._program.name} did not return the key of {name}")
+        return key
+
+    def _run(self, verb: str, name: str, given: bytes) -> bytes:
+        """Run the program; nothing that it writes is repeated, for it could be a key."""
+        try:
+            done = subprocess.run(  # noqa: S603 - the operator's own program, by its full path
+                [self._program, verb, name],
+                input=given + b"\n",
+                capture_output=True,
+                timeout=COMMAND_TIMEOUT_S,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as failure:
+            failed = f"{self._program.name} {verb} {name} failed: {type(failure).__name__}"
+            raise KeysUnavailable(failed) from None
+        answer = done.stdout.strip()
+        if done.returncode != 0:
+            failed = f"{self._program.name} {verb} {name} ended with exit code {done.returncode}"
+            raise KeysUnavailable(failed)
+        if not 0 < len(answer) <= WRAPPED_BYTES_MAX or not answer.isascii():
+            raise KeysUnavailable(f"{self._program.name} {verb} {name} returned no key")
+        return answer
