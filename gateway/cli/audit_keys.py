@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -47,6 +48,29 @@ def list_keys(home: Home = None, as_json: Json = False) -> None:
     days = found["days"]
     line(f"days that can be opened: {len(days)}{f', from {days[0]} to {days[-1]}' if days else ''}")
     line(f"years in which people can be found: {', '.join(map(str, found['years'])) or 'none'}")
+
+
+@keys.command("wrap")
+def wrap(
+    program: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PROGRAM",
+            exists=True,
+            dir_okay=False,
+            help="Called as PROGRAM wrap|unwrap NAME; docs/privacy-of-the-log.md has an example.",
+        ),
+    ],
+    home: Home = None,
+) -> None:
+    """Have a program wrap the day keys from now on, by a KMS, an HSM or a vault.
+
+    It is tried with a key of no worth first. End the gateway before, and start it afterwards.
+    """
+    from gateway.cli.keeping import wrap_keys
+
+    count = wrap_keys(settings_of(home), program)
+    line(f"{count} day keys are wrapped by {program.name}, and so is every one to come.")
 
 
 @keys.command("destroy-year")

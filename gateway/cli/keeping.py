@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
+from gateway.audit.entry import Kind as EntryKind
+from gateway.audit.entry import Record
 from gateway.audit.keys import LogKeys
 from gateway.audit.people import year_of
 from gateway.audit.retention import year_destroyed
 from gateway.audit.store import LogUnavailable
+from gateway.audit.wrapping import KeysUnavailable
 from gateway.cli.audit_log import console_reader
 from gateway.cli.configuration import open_registry
 from gateway.cli.output import Exit, Stop
-from gateway.clock import system_time_us
+from gateway.clock import new_uuid7, system_time_us
 from gateway.data_plane import open_audit_log
+from gateway.presence import who_runs
 from gateway.registry.documents import Kind
 from gateway.registry.retention import agreements_on_hold, kept_for
 from gateway.settings import Settings
@@ -62,6 +67,37 @@ def keys_of(settings: Settings) -> Mapping[str, Any]:
     }
 
 
+def wrap_keys(settings: Settings, program: Path) -> int:
+    """Have a program wrap the day keys, those there are and all to come; return how many there are.
+
+    Raises Stop where it cannot be trusted with them, or a gateway runs that would not know.
+    """
+    running = who_runs(settings.run_directory)
+    if running:
+        pids = ", ".join(str(one.pid) for one in running)
+        raise Stop(f"this home's gateway runs (pids {pids})", mend="end it, then start it again")
+    who = console_reader()
+    record = Record(
+        record_id=new_uuid7(),
+        kind=EntryKind.CHANGE,
+        exchange=None,
+        at_us=system_time_us(),
+        sections={
+            "core": {"verb": "wrap-keys", "what": "day-keys", "program": program.name},
+            "actor": {"principal": who.principal, "via": who.via.value},
+        },
+    )
+    try:
+        asyncio.run(_append(settings, record))
+        return LogKeys(settings.keys_directory).wrap_days(program.absolute())
+    except LogUnavailable as failure:
+        unchanged = f"nothing was changed: {failure}"
+        raise Stop(unchanged, mend="concordat doctor", code=Exit.FAILED) from None
+    except KeysUnavailable as failure:
+        mend = f"{program} wrap NAME gets a key in base64 on its standard input; see its messages"
+        raise Stop(str(failure), mend=mend, code=Exit.FAILED) from None
+
+
 def destroy_year(settings: Settings, year: int, *, reason: str, authority: str) -> None:
     """Destroy the key by which people of a past year are found; that it goes is recorded first.
 
@@ -79,20 +115,21 @@ def destroy_year(settings: Settings, year: int, *, reason: str, authority: str) 
         "payload": {"authority": authority},
     }
 
-    async def record() -> None:
-        log = open_audit_log(settings, instance="cli")
-        await log.start()
-        try:
-            await log.append(year_destroyed(sealed, year, reason=reason))
-        finally:
-            await log.stop()
-
     try:
-        asyncio.run(record())
+        asyncio.run(_append(settings, year_destroyed(sealed, year, reason=reason)))
     except LogUnavailable as failure:
         unchanged = f"nothing was destroyed: {failure}"
         raise Stop(unchanged, mend="concordat doctor", code=Exit.FAILED) from None
     keys.destroy_year(year)
+
+
+async def _append(settings: Settings, record: Record) -> None:
+    log = open_audit_log(settings, instance="cli")
+    await log.start()
+    try:
+        await log.append(record)
+    finally:
+        await log.stop()
 
 
 def _date(day: int) -> str:
