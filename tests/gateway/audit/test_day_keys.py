@@ -30,6 +30,19 @@ def of_day(days_on: int) -> Record:
     return replace(intent(), at_us=system_time_us() + days_on * DAY_US)
 
 
+async def until_recorded(log: AuditLog, record: Record) -> None:
+    """Append a record as soon as the key of its day has been fetched."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        try:
+            await log.append(record)
+        except LogUnavailable:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
+        else:
+            return
+
+
 def kept_elsewhere(directory: Path) -> Keeper:
     """Make a log's directory whose day keys another keeper wraps."""
     keeper = Keeper(directory)
@@ -47,10 +60,7 @@ def test_an_outage_is_felt_only_by_a_day_whose_key_is_not_here(
     today = system_time_us() // DAY_US
 
     async def use(log: AuditLog) -> None:
-        deadline = time.monotonic() + WAIT_S
-        while f"unwrap log-day-{today + 1}" not in keeper.calls():
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.05)
+        await until_recorded(log, of_day(1))
         keeper.go_down()
         asked = len(keeper.calls())
         await log.append(of_day(0))
