@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,9 @@ DEMO_S_MAX: Final = 100
 
 @cache
 def _played() -> Path:
-    home = Path(mkdtemp(prefix="concordat-played-")) / "home"
+    directory = mkdtemp(prefix="concordat-played-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    home = Path(directory) / "home"
     command = [sys.executable, "-m", "gateway", "demo", "--exit", "--home", str(home)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=DEMO_S_MAX)
     assert done.returncode == 0, done.stderr
