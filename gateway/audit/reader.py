@@ -15,6 +15,7 @@ from typing import Final, overload
 
 from pysqlite3 import dbapi2 as sqlite
 
+from gateway.audit.damage import find_damage
 from gateway.audit.glance import glance
 from gateway.audit.keys import LogKeys
 from gateway.audit.merkle import inclusion_proof
@@ -28,7 +29,7 @@ from gateway.audit.place import (
     PostgresLog,
     place_of,
 )
-from gateway.audit.sqlite import Connection, find_damage, open_for_reading
+from gateway.audit.sqlite import Connection, open_for_reading
 from gateway.audit.store import LogUnavailable
 from gateway.audit.tiles import Tile
 from gateway.audit.tree import StoredTree, previous_head, read_sealed_head

@@ -57,8 +57,6 @@ CACHE_KIB: Final = 16_384
 # The log's writers alone move pages from the WAL into the file, about every 16 MiB.
 CHECKPOINT_PAGES: Final = 4_000
 
-DAMAGE_TOLD_MAX: Final = 100
-
 LOCK_NAME: Final = "audit.lock"
 
 # The low byte of SQLite's extended error codes is the kind of error.
@@ -144,12 +142,6 @@ def open_for_reading(path: Path) -> Connection:
     check_sqlite_version(sqlite.sqlite_version_info)
     uri = f"{path.absolute().as_uri()}?mode=ro"
     return sqlite.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-
-
-def find_damage(db: Connection) -> tuple[str, ...]:
-    """Return what SQLite itself finds wrong with the file: its pages, and each index."""
-    found = [row[0] for row in db.execute(f"PRAGMA integrity_check({DAMAGE_TOLD_MAX})")]
-    return tuple(what for what in found if what != "ok")
 
 
 def provision(directory: Path, origin: str, first: Sealed, empty_root: bytes) -> Path:
