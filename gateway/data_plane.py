@@ -15,9 +15,9 @@ from connectors.base import Connector
 from connectors.discovery import open_connector
 from connectors.guard import GuardedConnector
 from connectors.secrets import SecretStore
-from gateway.audit.frozen_log import open_even_frozen
 from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog
+from gateway.audit.opened import open_even_frozen
 from gateway.audit.place import LogHome, PostgresHome
 from gateway.audit.reader import find_shards, shard_name
 from gateway.audit.retention import Periods

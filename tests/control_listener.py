@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from gateway.audit.access import AccessLog, LogReader
 from gateway.audit.entry import Record
 from gateway.audit.keys import LogKeys
-from gateway.audit.log import open_log
+from gateway.audit.opened import open_log
 from gateway.audit.store import LogUnavailable, Position
 from gateway.control.app import create_control
 from gateway.control.health import Readiness

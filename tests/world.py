@@ -14,7 +14,8 @@ from connectors.discovery import open_connector
 from connectors.http import HttpSettings
 from connectors.scripted import Script, ScriptedService, open_scripted
 from gateway.audit.keys import LogKeys
-from gateway.audit.log import AuditLog, open_log
+from gateway.audit.log import AuditLog
+from gateway.audit.opened import open_log
 from gateway.audit.reader import find_log
 from gateway.audit.search import show
 from gateway.audit.sqlite import open_database

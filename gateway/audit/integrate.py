@@ -36,7 +36,7 @@ class Integrator:
     def __init__(
         self, home: LogHome, *, origin: str, keys: LogKeys, heartbeat_s: float = HEARTBEAT_S
     ) -> None:
-        """Work on the log of this origin, which must be provisioned (`log.open_log`).
+        """Work on the log of this origin, which must be provisioned (`opened.open_log`).
 
         A head that has not grown for `heartbeat_s` is published again.
         """

@@ -11,18 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gateway.audit.attach import Present, open_store
+from gateway.audit.attach import Present
 from gateway.audit.doubt import is_in_doubt
 from gateway.audit.entry import Kind, Record
 from gateway.audit.freeze import frozen_reason
 from gateway.audit.grants import Tagger
-from gateway.audit.incident import opening_record
-from gateway.audit.keys import LogKeys
-from gateway.audit.place import LogHome, Place, directory_of, place_of
+from gateway.audit.place import Place, directory_of
 from gateway.audit.receipts import ReceiptSigner
 from gateway.audit.room import ESSENTIAL, Limits, Room
 from gateway.audit.seal import Sealer
-from gateway.audit.start import check_start
 from gateway.audit.store import (
     Append,
     AppendRefused,
@@ -401,30 +398,3 @@ _NOT_ATTEMPTED: Final = {
     "problem": "audit-unavailable",
     "origin": "gateway",
 }
-
-
-def open_log(
-    home: LogHome, *, origin: str, instance: str, keys: LogKeys, limits: Limits | None = None
-) -> AuditLog:
-    """Open the log of `origin` in its home, made with its first record if it is not there.
-
-    Every process opens its own. `instance` says which one in what operators read. Raises
-    LogFrozen where the log contradicts a signed head, which freezes it for all other processes too,
-    and LogUnavailable where it cannot be opened.
-    """
-    verifier, receipts = keys.signer(origin).verifier, keys.receipt_signer(origin)
-    place = place_of(home, origin.rpartition("/")[2])
-    directory_of(place).mkdir(mode=0o700, parents=True, exist_ok=True)
-    check_start(place, verifier)
-    sealer = Sealer(origin, keys)
-    opening = sealer.seal(opening_record(verifier, receipts))
-    store, present = open_store(place, origin, opening, sealer, label=instance)
-    return AuditLog(
-        store,
-        sealer,
-        path=place,
-        instance=present,
-        tagger=Tagger(keys.state_key()),
-        receipts=receipts,
-        limits=limits or Limits(),
-    )

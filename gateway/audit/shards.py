@@ -26,9 +26,9 @@ from gateway.audit.instances import instances_of, is_alive
 from gateway.audit.integrate import Integrator
 from gateway.audit.keys import LogKeys, sync_directory
 from gateway.audit.locks import FileLock
-from gateway.audit.log import open_log
 from gateway.audit.merkle import EMPTY_ROOT
 from gateway.audit.note import Checkpoint, NoteInvalid, Verifier, open_checkpoint, read_unsigned
+from gateway.audit.opened import open_log
 from gateway.audit.reader import find_shards, shard_name, snapshot
 from gateway.audit.recovery import recover, write_alone
 from gateway.audit.seal import Sealer

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.audit.log import open_log
+from gateway.audit.opened import open_log
 from gateway.audit.place import PostgresHome, PostgresLog, directory_of
 from gateway.audit.store import LogFrozen, LogUnavailable
 from gateway.audit.tree import SEALED_HEAD_NAME

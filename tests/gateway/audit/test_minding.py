@@ -7,8 +7,9 @@ from pathlib import Path
 
 from gateway.audit.clock_watch import ClockWatch
 from gateway.audit.entry import KIND_CODES, Kind
-from gateway.audit.log import AuditLog, open_log
+from gateway.audit.log import AuditLog
 from gateway.audit.minding import Minder
+from gateway.audit.opened import open_log
 from gateway.audit.opening import COLUMNS, found
 from gateway.audit.reader import find_log, snapshot, verify_log
 from gateway.audit.room import RESERVE_BYTES, RESERVE_NAME, Limits

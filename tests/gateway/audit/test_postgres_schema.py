@@ -12,8 +12,9 @@ import pytest
 
 from gateway.audit.entry import Kind
 from gateway.audit.integrate import Integrator
-from gateway.audit.log import AuditLog, open_log
+from gateway.audit.log import AuditLog
 from gateway.audit.merkle import EMPTY_ROOT
+from gateway.audit.opened import open_log
 from gateway.audit.place import PostgresFailed, PostgresHome, PostgresLog
 from gateway.audit.postgres_schema import postgres_ddl, provision, rights_for
 from gateway.audit.postgres_session import open_session

@@ -12,7 +12,8 @@ import pytest
 
 from gateway.audit.entry import Kind
 from gateway.audit.incident import Incident, incident_record
-from gateway.audit.log import AuditLog, open_log
+from gateway.audit.log import AuditLog
+from gateway.audit.opened import open_log
 from gateway.audit.reader import verify_log
 from gateway.audit.room import RESERVE_NAME, Limits, Room
 from gateway.audit.store import LogBusy, LogFull, Position

@@ -15,8 +15,9 @@ from gateway.audit.erase import Selection, erase
 from gateway.audit.freeze import frozen_reason
 from gateway.audit.holds import adding, new_hold, read_holds
 from gateway.audit.keyed import core_of
-from gateway.audit.log import AuditLog, open_log
+from gateway.audit.log import AuditLog
 from gateway.audit.note import open_checkpoint
+from gateway.audit.opened import open_log
 from gateway.audit.published import published_head
 from gateway.audit.reader import find_log, find_shards, shard_name, snapshot, verify_log
 from gateway.audit.seal import Sealer

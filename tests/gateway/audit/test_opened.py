@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.audit.frozen_log import open_even_frozen
+from gateway.audit.opened import open_even_frozen
 from gateway.audit.store import LogFrozen
 from tests.gateway.audit.records import ORIGIN, filled, intent, keys_in
 
