@@ -16,7 +16,7 @@ from gateway.audit.place import Place
 from gateway.audit.reader import snapshot
 from gateway.audit.sqlite import Connection
 from gateway.audit.tiles import TILE_BITS, TileName, entry_bundle
-from gateway.audit.tree import StoredTree, read_sealed_head
+from gateway.audit.tree import StoredTree, previous_head, read_sealed_head
 
 
 class Head(NamedTuple):
@@ -75,6 +75,8 @@ def _head(db: Connection, sealed_head: str | None) -> Head | None:
     at_us: int = db.execute("SELECT published_at FROM audit_tree").fetchone()[0]
     if sealed_head is not None and sealed_head.startswith(f"{origin}\n"):
         return Head(sealed_head, read_unsigned(sealed_head).size, at_us)
+    if sealed_head is not None and sealed_head == previous_head(db):
+        return None  # whatever this shard has signed, nothing of it was published yet
     newest = db.execute(
         "SELECT note, size FROM audit_checkpoint ORDER BY size DESC LIMIT 1"
     ).fetchone()

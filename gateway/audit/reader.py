@@ -206,8 +206,8 @@ def _is_of_another_shard(path: Place, db: Connection, sealed_head: str | None) -
     if path in find_shards(home)[:-1]:
         origin = db.execute("SELECT origin FROM audit_head").fetchone()[0]
         return sealed_head is not None and not sealed_head.startswith(f"{origin}\n")
-    unsigned = db.execute("SELECT count(*) FROM audit_checkpoint").fetchone()[0] == 0
-    return unsigned and sealed_head is not None and previous_head(db) == sealed_head
+    unpublished = not db.execute("SELECT published_size FROM audit_tree").fetchone()[0]
+    return unpublished and sealed_head is not None and previous_head(db) == sealed_head
 
 
 def structural_faults(place: Place) -> tuple[str, ...]:

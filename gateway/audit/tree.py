@@ -98,7 +98,7 @@ def check_heads(
     if newest is not None:
         _check_head(tree, size, newest[0], verifier, name="newest checkpoint")
     if sealed_head is not None:
-        if newest is None and previous_head(db) == sealed_head:
+        if not published_size and previous_head(db) == sealed_head:
             return  # the shard has just begun, and the head is that of the one before it
         _check_head(tree, size, sealed_head, verifier, name="sealed head")
     elif published_size and not may_be_new_here:

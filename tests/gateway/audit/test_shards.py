@@ -14,6 +14,7 @@ from gateway.audit.entry import KIND_CODES, Kind
 from gateway.audit.erase import Selection, erase
 from gateway.audit.freeze import frozen_reason
 from gateway.audit.holds import adding, new_hold, read_holds
+from gateway.audit.integrate import Integrator
 from gateway.audit.keyed import core_of
 from gateway.audit.log import AuditLog
 from gateway.audit.note import open_checkpoint
@@ -30,7 +31,7 @@ from gateway.audit.store import (
     LogFrozen,
     LogUnavailable,
 )
-from gateway.audit.tree import read_sealed_head
+from gateway.audit.tree import read_sealed_head, write_sealed_head
 from gateway.clock import new_uuid7, system_time_us
 from tests.gateway.audit.erasing import ANN, BOB, ORDER, with_exchanges
 from tests.gateway.audit.records import (
@@ -90,6 +91,33 @@ def test_a_shard_ends_sealed_and_the_next_begins_with_its_checkpoint(tmp_path: P
     assert opening["reason"] == "the year has ended"
     assert opening["sections"] == {"actor": ACTOR}
     assert not (tmp_path / "audit" / "next").exists()
+
+
+def test_a_death_before_the_first_head_of_a_shard_is_made_good(tmp_path: Path) -> None:
+    """F18: signed and stored, but not published: the next start goes on, and publishes it (I5)."""
+    filled(tmp_path, 3)
+    ended = retired(tmp_path)
+    audit, path = tmp_path / "audit", find_log(tmp_path / "audit")
+    head_before = read_sealed_head(audit)
+    assert head_before is not None
+    grow(tmp_path, ended.next_origin)
+    write_sealed_head(audit, head_before)  # as whoever dies after the commit leaves it
+
+    assert published_head(path) is None
+    vkey = keys_in(tmp_path).signer(ended.next_origin).verifier.vkey()
+    assert verify_log(path, vkey=vkey).ok
+    asyncio.run(newest(tmp_path).stop())
+    grow(tmp_path, ended.next_origin)
+    assert published_head(path) is not None
+    assert (read_sealed_head(audit) or "").startswith(f"{ended.next_origin}\n")
+
+
+def grow(directory: Path, origin: str) -> None:
+    """Integrate and publish what a shard holds."""
+    integrator = Integrator(directory / "audit", origin=origin, keys=keys_in(directory))
+    while integrator.step():
+        pass
+    integrator.close()
 
 
 def test_both_shards_verify_and_each_has_its_published_head(tmp_path: Path) -> None:
