@@ -201,7 +201,7 @@ async def open_mortals(directory: Path) -> AsyncIterator[Mortals]:
 
 
 def test_fifty_deaths_at_every_step_lose_nothing(tmp_path: Path) -> None:
-    """F1, F2: each step in turn, alone and in company, on one log that grows throughout."""
+    """F1, F2: each step in turn, alone and in company, on one log that grows (I1, I3, I4, I8)."""
 
     async def play() -> None:
         async with open_mortals(tmp_path) as mortals:

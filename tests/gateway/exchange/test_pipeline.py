@@ -306,7 +306,7 @@ class FreezingConnector:
 
 
 def test_an_answer_whose_outcome_cannot_be_recorded_is_not_released(tmp_path: Path) -> None:
-    """The consumer never has an answer that the log does not know of (I2)."""
+    """F17: the consumer never has an answer that the log does not know of (I2)."""
 
     async def play() -> None:
         async with open_world(tmp_path, [ONE_MATCH]) as world:

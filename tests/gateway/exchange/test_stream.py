@@ -222,7 +222,7 @@ def test_what_is_stopped_meanwhile_cuts_the_answer(
 
 
 def test_a_log_that_fails_cuts_the_answer(tmp_path: Path) -> None:
-    """I2: no consumer has a complete answer whose outcome is not durable."""
+    """F17: no consumer has a complete answer whose outcome is not durable (I2)."""
 
     async def use(world: World) -> None:
         response = await begin(world)
@@ -236,7 +236,7 @@ def test_a_log_that_fails_cuts_the_answer(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("begun", [True, False])
 def test_a_caller_who_goes_leaves_an_outcome(tmp_path: Path, begun: bool) -> None:
-    """N-05: the front closes the body of a caller who has gone, asked for or not."""
+    """F16, N-05: the front closes the body of a caller who has gone, asked for or not (I2)."""
 
     async def use(world: World) -> None:
         caller = Caller()
@@ -253,7 +253,7 @@ def test_a_caller_who_goes_leaves_an_outcome(tmp_path: Path, begun: bool) -> Non
 
 
 def test_a_caller_who_goes_while_the_service_is_slow_ends_the_call(tmp_path: Path) -> None:
-    """N-05: nobody waits for the service's next piece on behalf of nobody."""
+    """F16, N-05: nobody waits for the service's next piece on behalf of nobody."""
 
     async def use(world: World) -> None:
         caller = Caller()

@@ -115,7 +115,7 @@ def test_a_handler_that_is_slow_to_read_is_not_the_callers_fault() -> None:
 
 
 def test_n_03_a_caller_who_does_not_read_is_cut_off() -> None:
-    """An answer is produced as fast as it is read, and a stalled reader loses the connection."""
+    """F16: an answer is made as fast as it is read, and a stalled reader loses the connection."""
     produced_bytes = 0
     ended: list[bool] = []
 

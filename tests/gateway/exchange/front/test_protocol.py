@@ -107,7 +107,7 @@ def test_a_refusal_of_head_has_no_content() -> None:
 
 @pytest.mark.parametrize("pause", [False, True], ids=["H-01-one-segment", "H-03-later"])
 def test_trailers_never_become_header_fields(*, pause: bool) -> None:
-    """The handler sees the fields of the head only, when it starts and after the body."""
+    """F16: the handler sees the fields of the head only, when it starts and after the body."""
     seen = []
 
     async def handler(request: Request) -> Response:

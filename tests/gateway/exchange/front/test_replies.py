@@ -50,7 +50,7 @@ def test_a_whole_reply_is_one_piece() -> None:
 def test_f_21_some_replies_have_no_content(
     status: int, method: str, length: bytes, content: bytes
 ) -> None:
-    """HEAD, 204 and 304 never carry content (RFC 9110, section 6.4.1)."""
+    """F16: HEAD, 204 and 304 never carry content (RFC 9110, section 6.4.1)."""
     head, _, body = _whole(status, method, b"hello").partition(b"\r\n\r\n")
     assert body == content
     assert (length.strip() in head.split(b"\r\n")) == bool(length)
