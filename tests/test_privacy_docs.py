@@ -7,6 +7,7 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner, Result
 
 from gateway.cli import app
@@ -33,9 +34,14 @@ def record_one(settings: Settings) -> None:
     asyncio.run(append())
 
 
-def test_the_page_s_commands_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+def test_the_page_s_commands_run(
+    tmp_path: Path, store: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each does what the page says; the example of a keeper of keys has the form that is asked."""
     keep_private()
+    if store == "postgres":
+        monkeypatch.setenv("CONCORDAT_AUDIT_URL", request.getfixturevalue("postgres_url"))
     home = create_home(
         tmp_path / "home", organisation="ods:X9Z", public_base_url="http://127.0.0.1:8080"
     )

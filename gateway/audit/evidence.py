@@ -20,6 +20,7 @@ from gateway.audit.evidence_check import KEY_NAME, RECORDS_NAME
 from gateway.audit.export import Export, ExportFormat, export_chunks
 from gateway.audit.export_events import iso_time
 from gateway.audit.keys import LogKeys
+from gateway.audit.place import Place
 from gateway.audit.reader import snapshot
 from gateway.audit.selection import Picked, Selection, pick
 from gateway.clock import uuid_text
@@ -87,7 +88,7 @@ def evidence_of(exchanges: tuple[bytes, ...], *, personal: bool) -> Export:
 
 
 def write_pack(
-    path: Path, export: Export, keys: LogKeys, out: Path, *, vkey: str, agreements: Agreements
+    path: Place, export: Export, keys: LogKeys, out: Path, *, vkey: str, agreements: Agreements
 ) -> int:
     """Write a pack of the exchanges that an export selects; return how many records it holds.
 
@@ -121,7 +122,7 @@ def write_pack(
     return len(records)
 
 
-def _records(path: Path, export: Export, keys: LogKeys) -> tuple[str, list[Picked]]:
+def _records(path: Place, export: Export, keys: LogKeys) -> tuple[str, list[Picked]]:
     with snapshot(path) as db:
         origin: str = db.execute("SELECT origin FROM audit_head").fetchone()[0]
         end = db.execute("SELECT max(size) FROM audit_checkpoint").fetchone()[0] or 0

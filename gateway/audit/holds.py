@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gateway.audit.people import Person
-from gateway.audit.store import LogUnavailable, Statement
+from gateway.audit.store import HoldAdded, HoldReleased, HoldsUnchanged, LogUnavailable
 from gateway.clock import new_uuid7, random_bytes, system_time_us
 
 Connection = Any
@@ -30,7 +30,6 @@ HOLD_TABLES: Final = (
 )
 
 _NONCE_BYTES: Final = 12
-_STEP: Final = "UPDATE audit_hold_version SET version = version + 1"
 
 
 class HoldKind(StrEnum):
@@ -68,11 +67,9 @@ class Holds:
     version: int
     holds: tuple[Hold, ...]
 
-    def unchanged(self) -> Statement:
+    def unchanged(self) -> HoldsUnchanged:
         """Return what refuses a change if a hold was added or released since."""
-        return Statement(
-            "UPDATE audit_hold_version SET version = version WHERE version = ?", (self.version,)
-        )
+        return HoldsUnchanged(self.version)
 
     @property
     def exchanges(self) -> frozenset[bytes]:
@@ -102,7 +99,7 @@ def new_hold(target: bytes | str | Person, reason: str) -> Hold:
     return Hold(id=new_uuid7(), target=target, reason=reason, since_us=system_time_us())
 
 
-def adding(hold: Hold, state_key: bytes) -> tuple[Statement, ...]:
+def adding(hold: Hold, state_key: bytes) -> tuple[HoldAdded]:
     """Return what puts a hold in force; a person is sealed with a key of the log's own."""
     target = hold.target
     if isinstance(target, Person):
@@ -111,14 +108,12 @@ def adding(hold: Hold, state_key: bytes) -> tuple[Statement, ...]:
         stored = nonce + _cipher(state_key).encrypt(nonce, named, hold.id)
     else:
         stored = target if isinstance(target, bytes) else target.encode()
-    values = (hold.id, hold.kind.value, stored, hold.reason, hold.since_us)
-    return Statement("INSERT INTO audit_hold VALUES (?, ?, ?, ?, ?)", values), Statement(_STEP, ())
+    return (HoldAdded(hold.id, hold.kind.value, stored, hold.reason, hold.since_us),)
 
 
-def releasing(hold: Hold) -> tuple[Statement, ...]:
+def releasing(hold: Hold) -> tuple[HoldReleased]:
     """Return what ends a hold; refused where somebody else has ended it."""
-    ended = Statement("DELETE FROM audit_hold WHERE hold = ?", (hold.id,))
-    return ended, Statement(_STEP, ())
+    return (HoldReleased(hold.id),)
 
 
 def _read(row: tuple[bytes, str, bytes, str, int], state_key: bytes) -> Hold:

@@ -82,6 +82,13 @@ def directory_of(place: Place) -> Path:
     return place.directory if isinstance(place, PostgresLog) else place.parent
 
 
+def home_of(place: Place) -> LogHome:
+    """Return where a shard's log is, the other shards of it too."""
+    if isinstance(place, PostgresLog):
+        return PostgresHome(place.url, place.directory)
+    return place.parent
+
+
 @overload
 def place_of(home: Path, shard: str) -> Path:
     """Return a file."""

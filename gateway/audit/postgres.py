@@ -20,18 +20,22 @@ from gateway.audit.store import (
     Answer,
     Append,
     AppendRefused,
+    Beside,
     ClaimTaken,
     CounterChange,
     CounterExceeded,
     Grant,
     GrantExhausted,
     GrantUse,
+    HoldAdded,
+    HoldsUnchanged,
+    KeyChange,
     LogBusy,
     LogFrozen,
     LogUnavailable,
+    Overtaken,
     Position,
     RecordRepeated,
-    Statement,
 )
 from gateway.clock import monotonic_s
 
@@ -80,6 +84,7 @@ _REFUSALS: Final[dict[str, Callable[[bytes], AppendRefused | LogBusy]]] = {
     "closed": lambda _: AlreadyClosed("the exchange has its terminal record"),
     "repeated": lambda _: RecordRepeated("the record or its open exchange is already in the log"),
     "late": lambda _: _late(),
+    "overtaken": lambda _: Overtaken("what was to be changed has changed meanwhile"),
 }
 
 
@@ -136,9 +141,6 @@ class PostgresStore:
                 link.close()
 
     async def _append(self, batch: Sequence[Append]) -> Sequence[Answer]:
-        if any(isinstance(change, Statement) for item in batch for change in item.counters):
-            refused = AppendRefused("PostgreSQL changes keys and holds through `audit_erase` alone")
-            return [refused] * len(batch)
         answers = await self._store(batch)
         late = [
             at
@@ -363,4 +365,18 @@ def _changes(item: Append) -> list[_Step]:
             steps.append(("h", change.holder, None, change.subjects_max, None))
         elif isinstance(change, CounterChange):
             steps.append(("n", change.key, None, change.add, change.maximum))
+        else:
+            steps.append(_beside(change))
     return steps
+
+
+def _beside(change: Beside) -> _Step:
+    """Return a change of keys or holds as `audit_settle` takes it."""
+    if isinstance(change, KeyChange):
+        return ("k", change.wrapped, change.anew, change.leaf_index, None)
+    if isinstance(change, HoldsUnchanged):
+        return ("u", b"", None, change.version, None)
+    if isinstance(change, HoldAdded):
+        verb = f"hold {change.kind} {change.reason}"
+        return (verb, change.hold, change.target, change.since_us, None)
+    return ("e", change.hold, None, None, None)

@@ -6,47 +6,49 @@
 
 -- Text sorts by its bytes, as in SQLite. Heads are rewritten at every append, so that their pages
 -- keep room for it.
-CREATE TABLE audit_head (
+CREATE TABLE IF NOT EXISTS audit_head (
     one bigint PRIMARY KEY CHECK (one = 1), origin text NOT NULL, epoch bigint NOT NULL,
     state text NOT NULL, next_index bigint NOT NULL) WITH (fillfactor = 10);
-CREATE TABLE audit_schema (
+CREATE TABLE IF NOT EXISTS audit_schema (
     one bigint PRIMARY KEY CHECK (one = 1), version bigint NOT NULL);
-CREATE TABLE audit_record (
+CREATE TABLE IF NOT EXISTS audit_record (
     leaf_index bigint PRIMARY KEY, record_id bytea NOT NULL, exchange bytea,
     kind bigint NOT NULL, t bigint NOT NULL, leaf_hash bytea NOT NULL,
     entry bytea NOT NULL, sections bytea NOT NULL)
     PARTITION BY RANGE (leaf_index);
-CREATE INDEX audit_record_id ON audit_record (record_id);
-CREATE TABLE audit_key (
+CREATE INDEX IF NOT EXISTS audit_record_id ON audit_record (record_id);
+CREATE TABLE IF NOT EXISTS audit_key (
     leaf_index bigint PRIMARY KEY, kek_id bigint NOT NULL,
     wrapped bytea NOT NULL) PARTITION BY RANGE (leaf_index);
 -- Hashes and ciphertext do not get smaller: to try costs time.
 ALTER TABLE audit_record ALTER entry SET STORAGE EXTERNAL, ALTER sections SET STORAGE EXTERNAL;
-CREATE TABLE audit_partition (first bigint PRIMARY KEY);
-CREATE TABLE audit_recent (
+CREATE TABLE IF NOT EXISTS audit_partition (first bigint PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS audit_recent (
     record_id bytea PRIMARY KEY, leaf_index bigint NOT NULL);
-CREATE TABLE audit_open (
+CREATE TABLE IF NOT EXISTS audit_open (
     exchange bytea PRIMARY KEY, intent_index bigint NOT NULL, instance text COLLATE "C" NOT NULL,
     started bigint NOT NULL);
-CREATE TABLE audit_claim (key bytea PRIMARY KEY, expires bigint NOT NULL);
-CREATE TABLE audit_counter (
+CREATE TABLE IF NOT EXISTS audit_claim (key bytea PRIMARY KEY, expires bigint NOT NULL);
+CREATE TABLE IF NOT EXISTS audit_counter (
     key bytea PRIMARY KEY, value bigint NOT NULL) WITH (fillfactor = 50);
-CREATE TABLE audit_tree (
+CREATE TABLE IF NOT EXISTS audit_tree (
     one bigint PRIMARY KEY CHECK (one = 1), size bigint NOT NULL, root bytea NOT NULL,
     published_size bigint NOT NULL, published_at bigint NOT NULL) WITH (fillfactor = 10);
-CREATE TABLE audit_tile (
+CREATE TABLE IF NOT EXISTS audit_tile (
     level bigint NOT NULL, idx bigint NOT NULL, root bytea NOT NULL,
     hashes bytea NOT NULL, PRIMARY KEY (level, idx));
-CREATE TABLE audit_checkpoint (
+CREATE TABLE IF NOT EXISTS audit_checkpoint (
     size bigint PRIMARY KEY, note text NOT NULL, cosigned text, made_at bigint NOT NULL);
-CREATE TABLE audit_instance (
+CREATE TABLE IF NOT EXISTS audit_instance (
     name text COLLATE "C" PRIMARY KEY, beat bigint NOT NULL) WITH (fillfactor = 50);
-CREATE TABLE audit_barrier (
+CREATE TABLE IF NOT EXISTS audit_barrier (
     instance text COLLATE "C" PRIMARY KEY, n bigint NOT NULL);
+-- The hosts that have sealed a head of this log: one of them without its head is not new here.
+CREATE TABLE IF NOT EXISTS audit_host (name text COLLATE "C" PRIMARY KEY);
 
 -- The head's row stays locked from here to the commit, so that indices follow one another without
 -- a gap, and whoever reads sees a prefix of the log.
-CREATE FUNCTION audit_begin(p_epoch bigint, p_count bigint) RETURNS bigint
+CREATE OR REPLACE FUNCTION audit_begin(p_epoch bigint, p_count bigint) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE base bigint; found_epoch bigint; found_state text;
 BEGIN
@@ -61,7 +63,7 @@ BEGIN
 END $$;
 
 -- Does what a record, or all of a batch, does to the log's state; the first refusal ends it.
-CREATE FUNCTION audit_settle(
+CREATE OR REPLACE FUNCTION audit_settle(
     p_only bigint, p_of bigint[], p_verbs text[], p_keys bytea[], p_others bytea[], p_a bigint[],
     p_b bigint[], OUT refusal text, OUT culprit bytea)
 LANGUAGE plpgsql AS $$
@@ -103,6 +105,21 @@ BEGIN
             IF (SELECT count(*) FROM audit_grant_subject WHERE holder = op.key) > op.a THEN
                 refusal := 'grant';
             END IF;
+        WHEN 'k' THEN
+            IF audit_erase(ARRAY[op.a], ARRAY[op.other], ARRAY[op.key]) <> 1 THEN
+                refusal := 'overtaken';
+            END IF;
+        WHEN 'u' THEN
+            PERFORM FROM audit_hold_version WHERE version = op.a;
+            IF NOT FOUND THEN refusal := 'overtaken'; END IF;
+        WHEN 'e' THEN
+            DELETE FROM audit_hold WHERE hold = op.key;
+            IF NOT FOUND THEN refusal := 'overtaken'; END IF;
+            UPDATE audit_hold_version SET version = version + 1;
+        ELSE  -- 'hold', its kind and its reason
+            INSERT INTO audit_hold VALUES (
+                op.key, split_part(op.verb, ' ', 2), op.other, split_part(op.verb, ' ', 3), op.a);
+            UPDATE audit_hold_version SET version = version + 1;
         END CASE;
         IF refusal IS NOT NULL THEN
             culprit := op.key;
@@ -113,7 +130,7 @@ END $$;
 
 -- Stores a whole batch, or raises CA000 if one of its records cannot be stored.
 -- The open row is the arbiter: whoever deletes it writes the one terminal record (I4).
-CREATE FUNCTION audit_append(
+CREATE OR REPLACE FUNCTION audit_append(
     p_epoch bigint, p_instance text, p_ids bytea[], p_exchanges bytea[], p_kinds bigint[],
     p_times bigint[], p_hashes bytea[], p_entries bytea[], p_sections bytea[], p_days bigint[],
     p_wrapped bytea[], p_left bigint[], p_of bigint[], p_verbs text[], p_keys bytea[],
@@ -156,7 +173,7 @@ BEGIN
 END $$;
 
 -- Stores what can be stored of a batch; what is refused takes no index.
-CREATE FUNCTION audit_append_singly(
+CREATE OR REPLACE FUNCTION audit_append_singly(
     p_epoch bigint, p_instance text, p_ids bytea[], p_exchanges bytea[], p_kinds bigint[],
     p_times bigint[], p_hashes bytea[], p_entries bytea[], p_sections bytea[], p_days bigint[],
     p_wrapped bytea[], p_left bigint[], p_of bigint[], p_verbs text[], p_keys bytea[],
@@ -212,7 +229,7 @@ END $$;
 
 -- Makes the partitions that are needed soon, and tells how many. A table is attached after it was
 -- made: that waits for no reader, and no append waits for it.
-CREATE FUNCTION audit_extend() RETURNS bigint
+CREATE OR REPLACE FUNCTION audit_extend() RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = @schema@, pg_temp AS $$
 DECLARE
     last bigint := (SELECT next_index FROM audit_head);
@@ -237,28 +254,32 @@ BEGIN
     RETURN made;
 END $$;
 
--- Forgets keys of sections for good: a record's all (NULL), or all but those wrapped anew.
-CREATE FUNCTION audit_erase(p_indices bigint[], p_wrapped bytea[]) RETURNS bigint
+-- Forgets keys of sections for good: a record's all (NULL), or all but those wrapped anew. Keys
+-- that are not as they were read (`p_read`, where it is given) stay; returns how many rows changed.
+DROP FUNCTION IF EXISTS audit_erase(bigint[], bytea[]);
+CREATE OR REPLACE FUNCTION audit_erase(
+    p_indices bigint[], p_wrapped bytea[], p_read bytea[] DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = @schema@, pg_temp AS $$
 DECLARE erased bigint; kept bigint;
 BEGIN
-    DELETE FROM audit_key USING unnest(p_indices, p_wrapped) AS e(i, w)
-    WHERE audit_key.leaf_index = e.i AND e.w IS NULL;
+    DELETE FROM audit_key USING unnest(p_indices, p_wrapped, p_read) AS e(i, w, r)
+    WHERE audit_key.leaf_index = e.i AND e.w IS NULL AND (e.r IS NULL OR audit_key.wrapped = e.r);
     GET DIAGNOSTICS erased = ROW_COUNT;
-    UPDATE audit_key SET wrapped = e.w FROM unnest(p_indices, p_wrapped) AS e(i, w)
-    WHERE audit_key.leaf_index = e.i AND e.w IS NOT NULL;
+    UPDATE audit_key SET wrapped = e.w FROM unnest(p_indices, p_wrapped, p_read) AS e(i, w, r)
+    WHERE audit_key.leaf_index = e.i AND e.w IS NOT NULL
+    AND (e.r IS NULL OR audit_key.wrapped = e.r);
     GET DIAGNOSTICS kept = ROW_COUNT;
     RETURN erased + kept;
 END $$;
 
 -- A first defence only; the tree is the real one.
-CREATE FUNCTION audit_refuse() RETURNS trigger
+CREATE OR REPLACE FUNCTION audit_refuse() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'what the audit log holds is never changed' USING ERRCODE = '55000';
 END $$;
 
-CREATE TRIGGER unchanged BEFORE UPDATE OR DELETE ON audit_record FOR EACH ROW EXECUTE FUNCTION audit_refuse();
-CREATE TRIGGER untruncated BEFORE TRUNCATE ON audit_record FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
-CREATE TRIGGER unchanged BEFORE UPDATE OR DELETE ON audit_tile FOR EACH ROW EXECUTE FUNCTION audit_refuse();
-CREATE TRIGGER untruncated BEFORE TRUNCATE ON audit_tile FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
+CREATE OR REPLACE TRIGGER unchanged BEFORE UPDATE OR DELETE ON audit_record FOR EACH ROW EXECUTE FUNCTION audit_refuse();
+CREATE OR REPLACE TRIGGER untruncated BEFORE TRUNCATE ON audit_record FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();
+CREATE OR REPLACE TRIGGER unchanged BEFORE UPDATE OR DELETE ON audit_tile FOR EACH ROW EXECUTE FUNCTION audit_refuse();
+CREATE OR REPLACE TRIGGER untruncated BEFORE TRUNCATE ON audit_tile FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse();

@@ -9,6 +9,7 @@ from typing import Final
 
 from gateway.audit.entry import KIND_CODES, Kind
 from gateway.audit.grants import GRANT_TABLES
+from gateway.audit.holds import HOLD_TABLES
 from gateway.audit.place import PostgresFailed, PostgresLog
 from gateway.audit.postgres_session import PostgresSession, open_session, quoted
 from gateway.audit.seal import Sealed
@@ -20,7 +21,7 @@ PARTITION_RECORDS: Final = 4_194_304
 PROVISION_MS_MAX: Final = 60_000
 """How long a process waits while another makes the schema."""
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Counts the changes of what is below; a log of an older version is brought up to date."""
 
 # One process makes a schema while the others wait: the number is ours alone.
@@ -44,7 +45,8 @@ _RIGHTS: Final = (
         "INSERT, UPDATE, DELETE",
         "{schema}.audit_open, {schema}.audit_claim, {schema}.audit_counter, {schema}.audit_recent,"
         " {schema}.audit_instance, {schema}.audit_barrier, {schema}.audit_grant,"
-        " {schema}.audit_grant_words, {schema}.audit_grant_subject",
+        " {schema}.audit_grant_words, {schema}.audit_grant_subject, {schema}.audit_hold,"
+        " {schema}.audit_hold_version, {schema}.audit_host",
     ),
     ("EXECUTE", "ALL FUNCTIONS IN SCHEMA {schema}"),
 )
@@ -130,23 +132,20 @@ def _make(
     session.execute("BEGIN")
     session.execute(f"SET LOCAL lock_timeout = {PROVISION_MS_MAX}")
     session.execute("SELECT pg_advisory_xact_lock(?)", (_PROVISIONING,))
-    if _version(session, place) is None:  # else another process has made it meanwhile
+    version = _version(session, place)
+    if version is None:
         session.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(place.schema)}")
         create(partition_records)
+    elif version < SCHEMA_VERSION:  # else another process has done it meanwhile
+        _define(session, partition_records)
+        session.execute("UPDATE audit_schema SET version = ?", (SCHEMA_VERSION,))
     session.execute("COMMIT")
 
 
 def _create(
     session: PostgresSession, origin: str, first: Sealed, empty_root: bytes, partition_records: int
 ) -> None:
-    for statement in GRANT_TABLES:
-        session.execute(postgres_ddl(statement))
-    schema = quoted(session.execute("SELECT current_schema()").fetchone()[0])
-    known = {kind.name.lower(): str(KIND_CODES[kind]) for kind in Kind}
-    known |= {"step": str(partition_records), "schema": schema}
-    definitions = _DEFINITIONS.read_text("utf-8")
-    session.execute(_PLACEHOLDER.sub(lambda found: known[found.group(1)], definitions))
-    session.execute(f"REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {schema} FROM PUBLIC")
+    _define(session, partition_records)
     session.execute("INSERT INTO audit_head VALUES (1, ?, 1, 'open', 1)", (origin,))
     session.execute("INSERT INTO audit_tree VALUES (1, 0, ?, 0, 0)", (empty_root,))
     session.execute("INSERT INTO audit_schema VALUES (1, ?)", (SCHEMA_VERSION,))
@@ -157,3 +156,15 @@ def _create(
     )  # fmt: skip
     session.execute("INSERT INTO audit_record VALUES (0, ?, ?, ?, ?, ?, ?, ?)", values)
     session.execute("INSERT INTO audit_recent VALUES (?, 0)", (first.record_id,))
+
+
+def _define(session: PostgresSession, partition_records: int) -> None:
+    """Make the tables, functions and guards that are not there yet, or not as they are now."""
+    for statement in (*GRANT_TABLES, *HOLD_TABLES):
+        session.execute(postgres_ddl(statement))
+    schema = quoted(session.execute("SELECT current_schema()").fetchone()[0])
+    known = {kind.name.lower(): str(KIND_CODES[kind]) for kind in Kind}
+    known |= {"step": str(partition_records), "schema": schema}
+    definitions = _DEFINITIONS.read_text("utf-8")
+    session.execute(_PLACEHOLDER.sub(lambda found: known[found.group(1)], definitions))
+    session.execute(f"REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {schema} FROM PUBLIC")

@@ -27,6 +27,7 @@ from gateway.audit.place import (
     PostgresFailed,
     PostgresHome,
     PostgresLog,
+    home_of,
     place_of,
 )
 from gateway.audit.sqlite import Connection, open_for_reading
@@ -202,8 +203,7 @@ def verify_log(
 
 def _is_of_another_shard(path: Place, db: Connection, sealed_head: str | None) -> bool:
     """Tell whether the sealed head is rightly that of a newer shard, or of the one before."""
-    home = PostgresHome(path.url, path.parent) if isinstance(path, PostgresLog) else path.parent
-    if path in find_shards(home)[:-1]:
+    if path in find_shards(home_of(path))[:-1]:
         origin = db.execute("SELECT origin FROM audit_head").fetchone()[0]
         return sealed_head is not None and not sealed_head.startswith(f"{origin}\n")
     unpublished = not db.execute("SELECT published_size FROM audit_tree").fetchone()[0]

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 from gateway.audit.entry import Kind, Record
@@ -36,6 +35,7 @@ from gateway.audit.keyed import (
 from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog
 from gateway.audit.people import year_of
+from gateway.audit.place import Place, home_of
 from gateway.audit.reader import find_shards, snapshot
 from gateway.audit.seal import DAY_US
 from gateway.audit.store import LogUnavailable, Overtaken
@@ -144,7 +144,7 @@ class Expirer:
         """
         agreements = frozenset(await asyncio.to_thread(self._agreements_on_hold))
         holds = await asyncio.to_thread(holds_of, self._log.path, self._keys)
-        gone, shards = 0, set[Path]()
+        gone, shards = 0, set[Place]()
         for day in self._keys.days():
             if (day + 1) * DAY_US > now_us or self._next_us.get(day, 0) > now_us:
                 continue
@@ -173,10 +173,10 @@ class Expirer:
         draft.replace(self._memory)
 
     async def _expire_day(
-        self, day: int, now_us: int, holds: Holds, agreements: Collection[str], changed: set[Path]
+        self, day: int, now_us: int, holds: Holds, agreements: Collection[str], changed: set[Place]
     ) -> int:
         found = Day()
-        shards = await asyncio.to_thread(find_shards, self._log.directory)
+        shards = await asyncio.to_thread(find_shards, home_of(self._log.path))
         for shard in shards:
             found_here = await asyncio.to_thread(self._look, shard, day, now_us, holds, agreements)
             found.due += found_here.due
@@ -198,7 +198,7 @@ class Expirer:
         return found.due
 
     def _look(
-        self, shard: Path, day: int, now_us: int, holds: Holds, agreements: Collection[str]
+        self, shard: Place, day: int, now_us: int, holds: Holds, agreements: Collection[str]
     ) -> Day:
         found = Day()
         with snapshot(shard) as db:
@@ -208,7 +208,7 @@ class Expirer:
         return found
 
     async def _erase_due(
-        self, shard: Path, day: int, now_us: int, holds: Holds, agreements: Collection[str]
+        self, shard: Place, day: int, now_us: int, holds: Holds, agreements: Collection[str]
     ) -> None:
         with snapshot(shard) as db:
             opener = Opener(db, self._keys)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from pysqlite3 import dbapi2 as sqlite
 
+from gateway.audit.beside import change_beside
 from gateway.audit.locks import FileLock
+from gateway.audit.place import Place, PostgresFailed, PostgresLog
 from gateway.audit.sqlite import LOCK_NAME, open_database
-from gateway.audit.store import LogUnavailable, Statement
+from gateway.audit.store import KeyChange, LogUnavailable, Overtaken
+
+ERASE_SQL: Final = "SELECT audit_erase(?::bigint[], ?::bytea[], ?::bytea[])"
 
 
 def empty_wal(path: Path) -> bool:
@@ -33,20 +39,43 @@ def empty_wal(path: Path) -> bool:
         lock.close()
 
 
-def rewrite(path: Path, changes: Iterable[Statement]) -> None:
+def rewrite(place: Place, changes: Sequence[KeyChange]) -> None:
     """Overwrite keys in an ended shard, which takes no records; what is changed already stays so.
 
-    All of it is one transaction. Raises LogUnavailable where the file fails.
+    All of it is one transaction. Raises LogUnavailable where the store fails.
     """
+    if isinstance(place, PostgresLog):
+        _rewrite_postgres(place, changes)
+    else:
+        _rewrite_file(place, changes)
+
+
+def _rewrite_postgres(place: PostgresLog, changes: Sequence[KeyChange]) -> None:
+    # Imported where it is needed: a gateway on SQLite starts without PostgreSQL's drivers.
+    from gateway.audit.upkeep import open_upkeep
+
+    try:
+        upkeep = open_upkeep(place)
+        try:
+            with upkeep.writing() as db:
+                indices, wrapped, anew = map(list, zip(*changes, strict=True))
+                db.execute(ERASE_SQL, (indices, anew, wrapped))
+        finally:
+            upkeep.close()
+    except PostgresFailed as broken:
+        raise LogUnavailable(f"keys of an ended shard cannot be erased: {broken}") from broken
+
+
+def _rewrite_file(path: Path, changes: Sequence[KeyChange]) -> None:
     lock = FileLock(path.parent / LOCK_NAME)
     try:
         with lock:
             db = open_database(path)
             try:
-                db.execute("PRAGMA secure_delete = ON")
                 db.execute("BEGIN IMMEDIATE")
                 for change in changes:
-                    db.execute(change.sql, change.values)
+                    with suppress(Overtaken):
+                        change_beside(db, change)
                 db.execute("COMMIT")
             finally:
                 db.close()

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pysqlite3 import dbapi2 as sqlite
 
+from gateway.audit.beside import BESIDE, change_beside
 from gateway.audit.doubt import prepare_doubt, set_doubt
 from gateway.audit.entry import KIND_CODES, Kind
 from gateway.audit.grants import GRANT_TABLES, find_grant, use_grant
@@ -32,10 +33,8 @@ from gateway.audit.store import (
     LogFrozen,
     LogFull,
     LogUnavailable,
-    Overtaken,
     Position,
     RecordRepeated,
-    Statement,
 )
 from gateway.clock import monotonic_s, system_time_us
 
@@ -370,19 +369,12 @@ class SqliteStore:
             if isinstance(change, GrantUse):
                 use_grant(self._db, change)
                 continue
-            if isinstance(change, Statement):
-                self._run(change)
+            if isinstance(change, BESIDE):
+                change_beside(self._db, change)
                 continue
             key, add, maximum = change
             if not self._db.execute(_CHANGE_COUNTER, (key, add, maximum)).rowcount:
                 raise CounterExceeded(key)
-
-    def _run(self, statement: Statement) -> None:
-        # Only what may overwrite a key pays for it: SQLite then zeroes what a row leaves behind.
-        self._db.execute("PRAGMA secure_delete = ON")
-        changed = self._db.execute(statement.sql, statement.values).rowcount
-        if statement.rows not in (None, changed):
-            raise Overtaken("what was to be changed has changed meanwhile")
 
 
 def record_row(index: int, sealed: Sealed) -> tuple[object, ...]:

@@ -98,7 +98,7 @@ class AlreadyClosed(AppendRefused):
 
 
 class Overtaken(AppendRefused):
-    """What a `Statement` was to change is not as it was when the change was planned."""
+    """A key or hold that was to change is not as it was when the change was planned."""
 
     code: ClassVar[str] = "overtaken"
 
@@ -151,19 +151,42 @@ class GrantUse(NamedTuple):
     subjects_max: int
 
 
-class Statement(NamedTuple):
-    """A change of what lies beside the records, in SQL that every store takes; no exchange has one.
+class KeyChange(NamedTuple):
+    """Wraps the keys of a record's sections `anew`, without those to erase; None leaves no key.
 
-    The record is refused (Overtaken) unless `rows` rows are changed; None is any number of them.
-    What it overwrites or deletes may be a key: it is then gone from the store's own pages.
+    The record is refused (Overtaken) if the stored keys are no longer `wrapped`, as they were read.
     """
 
-    sql: str
-    values: Sequence[object]
-    rows: int | None = 1
+    leaf_index: int
+    wrapped: bytes
+    anew: bytes | None
 
 
-Change = CounterChange | GrantUse | Statement
+class HoldsUnchanged(NamedTuple):
+    """Refuses the record (Overtaken) if a hold was added or released since this version."""
+
+    version: int
+
+
+class HoldAdded(NamedTuple):
+    """Puts a legal hold in force; its columns are told in `holds`."""
+
+    hold: bytes
+    kind: str
+    target: bytes
+    reason: str
+    since_us: int
+
+
+class HoldReleased(NamedTuple):
+    """Ends a legal hold; the record is refused (Overtaken) where somebody else has ended it."""
+
+    hold: bytes
+
+
+Beside = KeyChange | HoldsUnchanged | HoldAdded | HoldReleased
+"""A change of keys or holds, which lie beside the records; no exchange has one."""
+Change = CounterChange | GrantUse | Beside
 """What a record changes beside itself, in the transaction that stores it."""
 
 

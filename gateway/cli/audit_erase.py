@@ -75,6 +75,8 @@ def erase(
         _ask(tally)
     tally, scrubbed = erase_now(settings, selection, reason=code, authority=authority)
     _tell(tally, done=True, as_json=as_json)
+    if settings.audit_url is not None:
+        tell("PostgreSQL keeps old rows for a while: docs/privacy-of-the-log.md says how long.")
     if not scrubbed:
         raise Stop(
             "the old keys still lie in the write-ahead log: somebody has been reading the log",

@@ -42,7 +42,7 @@ def evidence(
     from gateway.audit.reader import find_log, shard_name
     from gateway.audit.store import LogUnavailable
     from gateway.cli.audit_log import append, console_reader, use_of
-    from gateway.data_plane import shard_origin
+    from gateway.data_plane import log_home, shard_origin
 
     settings = settings_of(home)
     if out.exists():
@@ -51,7 +51,7 @@ def evidence(
     export = evidence_of(tuple(map(_identifier, exchanges)), personal=personal)
     keys = LogKeys(settings.keys_directory)
     try:
-        path = find_log(settings.audit_directory)
+        path = find_log(log_home(settings))
         vkey = keys.signer(shard_origin(settings, shard_name(path))).verifier.vkey()
         position = append(settings, export_record(console_reader(), declared, export))
         documents = _agreements(settings)

@@ -21,7 +21,7 @@ from gateway.audit.selection import Selection
 from gateway.audit.store import LogUnavailable
 from gateway.cli.audit_log import append, console_reader, kind_of, use_of
 from gateway.cli.output import Exit, Stop
-from gateway.data_plane import shard_origin
+from gateway.data_plane import log_home, shard_origin
 from gateway.settings import Settings
 
 
@@ -45,7 +45,7 @@ def export_log(
     if out.exists():
         raise Stop(f"{out} is there already", mend="give a new name: --out FILE")
     try:
-        path = find_log(settings.audit_directory)
+        path = find_log(log_home(settings))
         position = append(settings, export_record(console_reader(), declared, export))
         if form is ExportFormat.PARQUET:
             amount = write_parquet_directory(path, export, keys, out, told=told)

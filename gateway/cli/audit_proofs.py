@@ -25,6 +25,7 @@ from gateway.audit.reader import find_log
 from gateway.audit.store import LogUnavailable
 from gateway.cli.audit_log import append, console_reader, use_of
 from gateway.cli.output import Exit, Stop, line, show_json, tell
+from gateway.data_plane import log_home
 from gateway.settings import Settings
 
 
@@ -36,7 +37,7 @@ def prove(
     Raises:
         Stop: there is no such record, or no checkpoint covers it yet.
     """
-    directory, declared = settings.audit_directory, use_of(use)
+    directory, declared = log_home(settings), use_of(use)
     wanted = _exchange(exchange_id) if exchange_id is not None else None
     try:
         newest = find_log(directory)
@@ -62,7 +63,7 @@ def prove(
 def prove_growth(settings: Settings, old: str, new: str) -> str:
     """Return the proof that the log of one size, or checkpoint, grew into another."""
     try:
-        place = find_log(settings.audit_directory)
+        place = find_log(log_home(settings))
         old_note, new_note = (
             checkpoint_of(place, int(one)) if one.isdecimal() else _text(Path(one))
             for one in (old, new)

@@ -6,7 +6,6 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -18,13 +17,14 @@ from gateway.audit.holds import Hold, adding, new_hold, read_holds, releasing
 from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog
 from gateway.audit.people import Person, PersonInvalid, parse_person
+from gateway.audit.place import Place, home_of
 from gateway.audit.reader import find_log, find_shards, snapshot
-from gateway.audit.store import LogUnavailable, Overtaken, Statement
+from gateway.audit.store import HoldAdded, HoldReleased, LogUnavailable, Overtaken
 from gateway.cli.audit_log import console_reader
 from gateway.cli.configuration import open_registry
 from gateway.cli.output import Exit, Stop
 from gateway.clock import new_uuid7, system_time_us, uuid_text
-from gateway.data_plane import open_audit_log
+from gateway.data_plane import log_home, open_audit_log
 from gateway.registry.documents import Kind as DocumentKind
 from gateway.registry.retention import agreements_on_hold
 from gateway.settings import Settings
@@ -92,7 +92,7 @@ def would_erase(settings: Settings, selection: Selection) -> Tally:
         await log.append(look)
         keys = LogKeys(settings.keys_directory)
         holds, tally = holds_of(log.path, keys), Tally()
-        for shard in find_shards(log.directory):
+        for shard in find_shards(home_of(log.path)):
             tally += await asyncio.to_thread(count, shard, keys, selection, holds, agreements)
         return tally
 
@@ -108,7 +108,7 @@ def erase_now(
 
     async def run(log: AuditLog) -> tuple[Tally, bool]:
         keys, tally, scrubbed = LogKeys(settings.keys_directory), Tally(), True
-        for shard in find_shards(log.directory):
+        for shard in find_shards(home_of(log.path)):
             try:
                 found = await erase(log, keys, selection, order, agreements=agreements, shard=shard)
             except Overtaken:
@@ -124,7 +124,7 @@ def erase_now(
     return _with_log(settings, run)
 
 
-def _index_anew(shard: Path, keys: LogKeys) -> None:
+def _index_anew(shard: Place, keys: LogKeys) -> None:
     """Empty an ended shard's search index; whoever searches next has it made from what is left."""
     follower = Follower(shard, keys=keys)
     try:
@@ -193,7 +193,7 @@ def _change_holds(
     settings: Settings,
     verb: str,
     hold: Hold,
-    change: tuple[Statement, ...],
+    change: tuple[HoldAdded | HoldReleased],
     *,
     reason: str,
     authority: str,
@@ -239,13 +239,8 @@ def _with_log(settings: Settings, work: Callable[[AuditLog], Awaitable[T]]) -> T
         finally:
             await log.stop()
 
-    if settings.audit_url is not None:
-        raise Stop(
-            "in this version erasures and holds are for an audit log in a file",
-            mend="in PostgreSQL the owner of the log calls audit_erase(): docs/running.md",
-        )
     try:
-        find_log(settings.audit_directory)
+        find_log(log_home(settings))
     except LogUnavailable as failure:
         raise Stop(str(failure), mend="run the gateway once: concordat serve") from None
     try:

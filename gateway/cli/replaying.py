@@ -19,7 +19,7 @@ from gateway.cli.audit_log import console_reader
 from gateway.cli.configuration import open_registry
 from gateway.cli.output import Stop
 from gateway.clock import system_time_us, uuid_text
-from gateway.data_plane import open_audit_log
+from gateway.data_plane import log_home, open_audit_log
 from gateway.replay import Replayed, Replayer, Result, Tally
 from gateway.settings import Settings
 
@@ -44,7 +44,7 @@ def replay_range(
     look = look_record(console_reader(), "replay", asked)
     tally = Tally()
     try:
-        path = find_log(settings.audit_directory)
+        path = find_log(log_home(settings))
         asyncio.run(_append(open_audit_log(settings, instance="cli"), look))
         with open_registry(settings) as registry, snapshot(path) as db:
             opener = Opener(db, LogKeys(settings.keys_directory))

@@ -9,12 +9,12 @@ from pathlib import Path
 from gateway.audit.erase import Selection, erase
 from gateway.audit.reader import find_log
 from tests.gateway.audit.erasing import ORDER
-from tests.gateway.audit.records import keys_in, opened, selected
+from tests.gateway.audit.records import home_of, keys_in, opened, selected
 
 
 async def main(directory: Path) -> None:
     """Erase every exchange that has keys left, the oldest first, one at a time."""
-    keys, path = keys_in(directory), find_log(directory / "audit")
+    keys, path = keys_in(directory), find_log(home_of(directory))
     rows = selected(
         path,
         "SELECT DISTINCT r.exchange FROM audit_record AS r JOIN audit_key AS k"

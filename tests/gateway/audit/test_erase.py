@@ -27,11 +27,12 @@ from gateway.audit.keyed import Opener, core_of, wrapped_names
 from gateway.audit.log import AuditLog
 from gateway.audit.reader import prove, snapshot, verify_log
 from gateway.audit.search import show
-from gateway.audit.store import Overtaken
+from gateway.audit.store import Beside, Overtaken
 from gateway.clock import system_time_us
 from tests.gateway.audit.erasing import ANN, BOB, ORDER, erased, with_exchanges
 from tests.gateway.audit.records import (
     ORIGIN,
+    each_store,
     integrated,
     keys_in,
     opened,
@@ -66,6 +67,7 @@ def wrapped_of(path: Path) -> dict[int, bytes]:
     return dict(selected(path, "SELECT leaf_index, wrapped FROM audit_key"))
 
 
+@each_store
 def test_a_person_is_erased_and_everybody_else_stays(tmp_path: Path) -> None:
     """I9: sections about Ann cannot be opened any more; who asked stays, and so does Bob."""
     path, (about_ann, about_bob) = with_exchanges(tmp_path, [ANN], [BOB])
@@ -87,6 +89,7 @@ def test_a_person_is_erased_and_everybody_else_stays(tmp_path: Path) -> None:
     assert prove(path, 1).splitlines()[2] == root.splitlines()[2]
 
 
+@each_store
 def test_every_proof_is_valid_after_an_erasure(tmp_path: Path) -> None:
     """I9: counts, order and signed heads are unchanged; the verifier counts what is erased."""
     path, _ = with_exchanges(tmp_path, [ANN], [BOB], [ANN, BOB])
@@ -122,6 +125,7 @@ async def _stopped(log: AuditLog) -> None:
     await log.stop()
 
 
+@each_store
 def test_old_ciphertext_stays_noise_when_it_is_restored(tmp_path: Path) -> None:
     """F21: a copy of the records from before the erasure opens with no key that is left (I9)."""
     path, _ = with_exchanges(tmp_path, [ANN])
@@ -139,6 +143,7 @@ def test_old_ciphertext_stays_noise_when_it_is_restored(tmp_path: Path) -> None:
     assert verify_log(path, keys=keys).ok
 
 
+@each_store
 def test_a_reader_of_an_earlier_moment_does_not_hinder_an_erasure(tmp_path: Path) -> None:
     """F21: whoever reads or exports meanwhile goes on; the erasure is whole all the same (I9)."""
     path, _ = with_exchanges(tmp_path, [ANN])
@@ -154,6 +159,7 @@ def test_a_reader_of_an_earlier_moment_does_not_hinder_an_erasure(tmp_path: Path
     assert verify_log(path, keys=keys_in(tmp_path)).ok
 
 
+@each_store
 def test_an_exchange_and_what_is_older_can_be_erased_by_section(tmp_path: Path) -> None:
     """All sections of one exchange; one class of everything before a time."""
     path, (first, second) = with_exchanges(tmp_path, [ANN], [BOB])
@@ -170,6 +176,7 @@ def test_an_exchange_and_what_is_older_can_be_erased_by_section(tmp_path: Path) 
     assert erased(tmp_path, old).records == 0
 
 
+@each_store
 def test_nothing_is_changed_by_counting(tmp_path: Path) -> None:
     """What an erasure would do can be told before it is done."""
     path, _ = with_exchanges(tmp_path, [ANN], [BOB])
@@ -180,6 +187,7 @@ def test_nothing_is_changed_by_counting(tmp_path: Path) -> None:
     assert wrapped_of(path) == before
 
 
+@each_store
 def test_an_erasure_is_refused_whole_where_a_hold_came_meanwhile(tmp_path: Path) -> None:
     """What was planned without a hold is not done after it; nothing is half erased (I9)."""
     path, (exchange, *_) = with_exchanges(tmp_path, [ANN])
@@ -192,7 +200,7 @@ def test_an_erasure_is_refused_whole_where_a_hold_came_meanwhile(tmp_path: Path)
     async def use(log: AuditLog) -> None:
         hold = adding(new_hold(exchange, "LITIGATION"), keys.state_key())
         await log.append(record(Kind.CHANGE, None, core={"verb": "hold"}), counters=hold)
-        planned = [holds.unchanged(), *[slot.change for slot in slots]]
+        planned: list[Beside] = [holds.unchanged(), *[slot.change for slot in slots]]
         with pytest.raises(Overtaken):
             await log.append(erasure_record(slots, ORDER, by="person"), counters=planned)
 
@@ -201,6 +209,7 @@ def test_an_erasure_is_refused_whole_where_a_hold_came_meanwhile(tmp_path: Path)
     assert told(path) == {}
 
 
+@each_store
 def test_a_killed_erasure_leaves_both_or_neither(tmp_path: Path) -> None:
     """I9 under kill -9: each record of an erasure has its keys gone, each key gone its record."""
     path, _ = with_exchanges(tmp_path, *[[ANN]] * ERASED_ONE_BY_ONE)

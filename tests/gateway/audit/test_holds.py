@@ -15,7 +15,7 @@ from gateway.audit.reader import snapshot
 from gateway.audit.store import LogUnavailable, Overtaken
 from gateway.clock import system_time_us
 from tests.gateway.audit.erasing import AGREEMENT, ANN, BOB, erased, with_exchanges
-from tests.gateway.audit.records import keys_in, record, selected, using
+from tests.gateway.audit.records import each_store, keys_in, record, selected, using
 
 ALL = frozenset({"actor", "net", "payload", "subject"})
 
@@ -32,6 +32,7 @@ def held(directory: Path, target: bytes | str | Person) -> Hold:
     return hold
 
 
+@each_store
 @pytest.mark.parametrize("by", list(HoldKind))
 def test_what_is_on_hold_is_not_erased(tmp_path: Path, by: HoldKind) -> None:
     """Whoever selects it, and however: the records of what is held are left and counted."""
@@ -47,6 +48,7 @@ def test_what_is_on_hold_is_not_erased(tmp_path: Path, by: HoldKind) -> None:
     assert erased(tmp_path, Selection(exchange=exchange)).records == 0
 
 
+@each_store
 def test_what_an_agreement_s_own_text_holds_is_not_erased(tmp_path: Path) -> None:
     """A hold that stands in the agreement counts like one that was put on it."""
     with_exchanges(tmp_path, [ANN])
@@ -54,6 +56,7 @@ def test_what_an_agreement_s_own_text_holds_is_not_erased(tmp_path: Path) -> Non
     assert (tally.records, tally.held) == (0, {HeldBy.AGREEMENT: 2})
 
 
+@each_store
 def test_a_hold_ends_once(tmp_path: Path) -> None:
     """After its release everything can be erased; it cannot be released again."""
     path, _ = with_exchanges(tmp_path, [ANN])
@@ -72,6 +75,7 @@ def test_a_hold_ends_once(tmp_path: Path) -> None:
     assert erased(tmp_path, Selection(person=ANN)).records == 2
 
 
+@each_store
 def test_holds_read_as_they_were_added_and_name_nobody_in_clear(tmp_path: Path) -> None:
     """A person's identifier opens with the log's state key alone."""
     path, (exchange,) = with_exchanges(tmp_path, [BOB])

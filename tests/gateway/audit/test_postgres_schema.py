@@ -16,7 +16,7 @@ from gateway.audit.log import AuditLog
 from gateway.audit.merkle import EMPTY_ROOT
 from gateway.audit.opened import open_log
 from gateway.audit.place import PostgresFailed, PostgresHome, PostgresLog
-from gateway.audit.postgres_schema import postgres_ddl, provision, rights_for
+from gateway.audit.postgres_schema import SCHEMA_VERSION, postgres_ddl, provision, rights_for
 from gateway.audit.postgres_session import open_session
 from gateway.audit.reader import find_shards, shard_name, verify_log
 from gateway.audit.seal import Sealer
@@ -90,6 +90,30 @@ def test_what_is_stored_is_never_changed(tmp_path: Path, place: PostgresLog, cha
     with pytest.raises(PostgresFailed, match="never changed"):
         session.execute(change)
     session.close()
+
+
+def test_an_older_schema_is_brought_up_to_date(tmp_path: Path, place: PostgresLog) -> None:
+    """A log that was made before holds were kept in PostgreSQL gets their tables; records stay."""
+    filled(tmp_path, 1)
+    session = open_session(place)
+    session.execute("DROP TABLE audit_hold, audit_hold_version, audit_host")
+    session.execute("DROP FUNCTION audit_erase(bigint[], bytea[], bytea[])")
+    session.execute(
+        "CREATE FUNCTION audit_erase(bigint[], bytea[]) RETURNS bigint LANGUAGE sql AS 'SELECT 0'"
+    )
+    session.execute("UPDATE audit_schema SET version = 1")
+    session.close()
+
+    using(tmp_path, _append_one)
+    assert selected(place, "SELECT version FROM audit_schema") == [(SCHEMA_VERSION,)]
+    assert selected(place, "SELECT version FROM audit_hold_version") == [(0,)]
+    erasing = "SELECT audit_erase(ARRAY[1], ARRAY[NULL]::bytea[])"
+    assert selected(place, erasing) == [(1,)]
+    assert verify_log(place, keys=keys_in(tmp_path)).ok
+
+
+async def _append_one(log: AuditLog) -> None:
+    await log.append(intent())
 
 
 def test_partitions_are_made_before_they_are_needed(tmp_path: Path, place: PostgresLog) -> None:

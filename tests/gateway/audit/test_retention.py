@@ -22,7 +22,15 @@ from gateway.audit.store import LogUnavailable
 from gateway.clock import system_time_us
 from policies.times import Duration
 from tests.gateway.audit.erasing import AGREEMENT, ANN, exchange_about
-from tests.gateway.audit.records import integrated, keys_in, opened, record, selected, using
+from tests.gateway.audit.records import (
+    each_store,
+    integrated,
+    keys_in,
+    opened,
+    record,
+    selected,
+    using,
+)
 
 PERIODS = Periods(net=Duration(months=12), records=Duration(months=72))
 TODAY = system_time_us() // DAY_US
@@ -82,6 +90,7 @@ def test_when_a_section_is_due(name: str, kept_for: str | None, due: str) -> Non
     assert f"{datetime.fromtimestamp(due_us / 1e6, UTC):%Y-%m-%d}" == due
 
 
+@each_store
 def test_classes_expire_one_after_the_other_and_the_day_with_its_key(tmp_path: Path) -> None:
     """I9: sections go as they are due; once nothing of a day is left to keep, its key goes."""
     path, keys = with_two_periods(tmp_path), keys_in(tmp_path)
@@ -99,6 +108,7 @@ def test_classes_expire_one_after_the_other_and_the_day_with_its_key(tmp_path: P
     assert (report.ok, report.opened, report.erased) == (True, 0, 10)
 
 
+@each_store
 def test_what_is_on_hold_does_not_expire(tmp_path: Path) -> None:
     """Neither what was put on hold nor what an agreement's own text holds goes (I9)."""
     path, keys = with_two_periods(tmp_path), keys_in(tmp_path)
@@ -114,6 +124,7 @@ def test_what_is_on_hold_does_not_expire(tmp_path: Path) -> None:
     assert verify_log(path, keys=keys).erased == 5
 
 
+@each_store
 def test_a_year_s_subject_key_goes_with_its_last_day(tmp_path: Path) -> None:
     """Once no day of a past year can be opened, nobody of that year can be found either (I9)."""
     path, keys = with_two_periods(tmp_path), keys_in(tmp_path)
@@ -132,6 +143,7 @@ def test_a_year_s_subject_key_goes_with_its_last_day(tmp_path: Path) -> None:
     }
 
 
+@each_store
 def test_what_is_not_due_is_remembered_and_a_lost_memory_costs_time_alone(tmp_path: Path) -> None:
     """A restart goes through no day before it is due; without the file it looks once more."""
     with_two_periods(tmp_path)
@@ -144,6 +156,7 @@ def test_what_is_not_due_is_remembered_and_a_lost_memory_costs_time_alone(tmp_pa
     assert expired(tmp_path, 370) == 2
 
 
+@each_store
 def test_expiry_waits_where_it_cannot_be_told_what_is_held(tmp_path: Path) -> None:
     """Without the registry nothing expires, and the next round may find it well again."""
     with_two_periods(tmp_path)
