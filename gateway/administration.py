@@ -9,9 +9,10 @@ from typing import Final
 
 from gateway.audit.access import Reader
 from gateway.audit.entry import SECTION_BYTES_MAX, Kind, Record
+from gateway.audit.reader import find_shards
 from gateway.backup import Manifest
 from gateway.clock import new_uuid7, system_time_us
-from gateway.data_plane import open_audit_log
+from gateway.data_plane import log_home, open_audit_log
 from gateway.database import DatabaseUnsuitable, open_engine
 from gateway.registry.authoring import succession_faults
 from gateway.registry.documents import Configuration
@@ -121,13 +122,13 @@ def record_restore(
 
 
 def prepare_log(settings: Settings) -> bool:
-    """Bring the file of this home's audit log to this version's tables; tell whether there is one.
+    """Bring this home's audit log to this version's tables; tell whether there is one.
 
     Raises:
         LogFrozen: the log contradicts a head that was signed.
         LogUnavailable: it cannot be opened.
     """
-    if not any(settings.audit_directory.glob("audit-*.db")):
+    if not find_shards(log_home(settings)):
         return False
     asyncio.run(_open_and_close(settings))
     return True

@@ -29,6 +29,7 @@ from gateway.audit.locks import FileLock
 from gateway.audit.merkle import EMPTY_ROOT
 from gateway.audit.note import Checkpoint, NoteInvalid, Verifier, open_checkpoint, read_unsigned
 from gateway.audit.opened import open_log
+from gateway.audit.place import LogHome, Place
 from gateway.audit.reader import find_shards, shard_name, snapshot
 from gateway.audit.recovery import recover, write_alone
 from gateway.audit.seal import Sealer
@@ -79,7 +80,7 @@ class Retired:
 class Shard:
     """A shard as it lies there; `signed` is how many of its `records` a checkpoint covers."""
 
-    path: Path
+    path: Place
     origin: str
     state: str
     records: int
@@ -89,10 +90,10 @@ class Shard:
     newest_us: int
 
 
-def list_shards(directory: Path) -> list[Shard]:
+def list_shards(home: LogHome) -> list[Shard]:
     """Return every shard, the oldest first; raise LogUnavailable for one that cannot be read."""
     shards = []
-    for path in find_shards(directory):
+    for path in find_shards(home):
         with snapshot(path) as db:
             origin, state, records = db.execute(
                 "SELECT origin, state, next_index FROM audit_head"

@@ -25,10 +25,11 @@ def list_shards(home: Home = None, as_json: Json = False) -> None:
     from gateway.audit import shards
     from gateway.audit.freeze import frozen_reason
     from gateway.audit.store import LogUnavailable
+    from gateway.data_plane import log_home
 
     settings = settings_of(home)
     try:
-        found = shards.list_shards(settings.audit_directory)
+        found = shards.list_shards(log_home(settings))
     except LogUnavailable as failure:
         raise Stop(str(failure), mend=f"concordat doctor --home {settings.home}") from None
     frozen = frozen_reason(settings.audit_directory)
@@ -68,6 +69,11 @@ def retire(
     from gateway.data_plane import log_host
 
     settings, reader = settings_of(home), console_reader()
+    if settings.audit_url is not None:
+        raise Stop(
+            "a shard in PostgreSQL cannot be ended in this version: it goes on next year",
+            mend="if it is frozen, recover the database to its newest moment: docs/running.md",
+        )
     if not reason.strip():
         raise Stop("a reason is needed", mend="--reason TEXT")
     try:

@@ -25,9 +25,15 @@ POSTGRESQL: Final = (
 )
 
 
+POSTGRESQL_LOG: Final = (
+    "The audit log is in PostgreSQL: after this copy, copy it with pg_dump, or by point-in-time "
+    "recovery."
+)
+
+
 @database.command("upgrade")
 def upgrade(home: Home = None, as_json: Json = False) -> None:
-    """Bring the registry and the audit log's file to this version's tables; safe to repeat."""
+    """Bring the registry and the audit log to this version's tables; safe to repeat."""
     from gateway.administration import prepare_log
     from gateway.audit.store import LogUnavailable
 
@@ -44,7 +50,7 @@ def upgrade(home: Home = None, as_json: Json = False) -> None:
         return
     line("The registry's database is up to date.")
     if log:
-        line("The audit log's file is up to date.")
+        line("The audit log is up to date.")
 
 
 def upgrade_registry(settings: Settings) -> bool:
@@ -110,7 +116,9 @@ def backup(
         line(sentence)
     if made.revision is None:
         line(POSTGRESQL)
-    if not made.shards:
+    if settings.audit_url is not None:
+        line(POSTGRESQL_LOG)
+    elif not made.shards:
         line("There is no audit log in the home yet, so that the copy has none.")
     line("Not in the copy; keep them in another place, readable by as few:")
     line(f"  {settings.keys_directory}: {len(made.keys)} keys")

@@ -16,9 +16,11 @@ from gateway.cli.home import NewHome, create_home
 from gateway.cli.output import Stop
 from gateway.presence import Role, present
 from gateway.registry.store import StopKind
+from gateway.settings import load_settings
 from tests.configured import postgresql_url
 from tests.gateway.cli.configuring import configure
 from tests.gateway.cli.conftest import Run
+from tests.gateway.cli.test_audit_log import deny_one
 
 
 @pytest.fixture
@@ -122,3 +124,19 @@ def test_postgresql_is_copied_by_its_own_tools(run: Run, tmp_path: Path, postgre
     assert "pg_dump" in told.stdout
     assert not (copy / "registry.db").exists()
     assert "Put back: audit/" in run("db", "restore", copy, "--home", made.settings.home).stdout
+
+
+def test_a_log_in_postgresql_is_brought_up_to_date_and_copied_by_its_own_tools(
+    run: Run, home: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither command says of a log that is in a database that there is none."""
+    monkeypatch.setenv("CONCORDAT_AUDIT_URL", postgres_url)
+    assert "audit log" not in run("db", "upgrade", "--home", home).stdout
+    deny_one(load_settings(home))
+    assert "audit log is up to date" in run("db", "upgrade", "--home", home).stdout
+    copied = run("db", "backup", home.parent / "copy", "--home", home).stdout
+    assert "The audit log is in PostgreSQL: after this copy, copy it with pg_dump" in copied
+    listed = run("audit", "shard", "list", "--home", home).stdout
+    assert "open    2 records, 0 signed" in listed
+    with pytest.raises(Stop, match="cannot be ended in this version"):
+        run("audit", "shard", "retire", "--reason", "year end", "--home", home)
