@@ -190,6 +190,8 @@ class Integrator:
     def _publish(self, note: str, size: int) -> None:
         """Seal the head, outside of the database and whole."""
         write_sealed_head(self._directory, note)
+        if not self.published_size:
+            self._upkeep.note_sealed()
         self.published_size, self._published_s = size, monotonic_s()
 
 

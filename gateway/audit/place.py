@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from socket import gethostname
 from typing import Final, overload
 
 SHARD_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
@@ -42,6 +43,11 @@ class PostgresLog:
     def parent(self) -> Path:
         """Return the directory on this host that belongs to the shard, as a file's parent is."""
         return self.directory
+
+    @property
+    def host(self) -> str:
+        """Return what this host, and this home on it, is called among those that use the log."""
+        return f"{gethostname()}:{self.directory.absolute()}"
 
     @property
     def stem(self) -> str:

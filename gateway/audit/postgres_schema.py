@@ -38,7 +38,10 @@ _ROLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}")
 _RIGHTS: Final = (
     ("USAGE", "SCHEMA {schema}"),
     ("SELECT", "ALL TABLES IN SCHEMA {schema}"),
-    ("INSERT", "{schema}.audit_record, {schema}.audit_key, {schema}.audit_tile"),
+    (
+        "INSERT",
+        "{schema}.audit_record, {schema}.audit_key, {schema}.audit_tile, {schema}.audit_host",
+    ),
     ("INSERT, UPDATE", "{schema}.audit_checkpoint"),
     ("UPDATE", "{schema}.audit_head, {schema}.audit_tree"),
     (
@@ -46,7 +49,7 @@ _RIGHTS: Final = (
         "{schema}.audit_open, {schema}.audit_claim, {schema}.audit_counter, {schema}.audit_recent,"
         " {schema}.audit_instance, {schema}.audit_barrier, {schema}.audit_grant,"
         " {schema}.audit_grant_words, {schema}.audit_grant_subject, {schema}.audit_hold,"
-        " {schema}.audit_hold_version, {schema}.audit_host",
+        " {schema}.audit_hold_version",
     ),
     ("EXECUTE", "ALL FUNCTIONS IN SCHEMA {schema}"),
 )

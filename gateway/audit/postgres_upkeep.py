@@ -22,6 +22,7 @@ _LEAD: Final = "SELECT pg_try_advisory_xact_lock(1129270852, 'audit_tree'::regcl
 _BARRIER: Final = """
 INSERT INTO audit_barrier VALUES ('integrator', 1)
 ON CONFLICT (instance) DO UPDATE SET n = audit_barrier.n + 1"""
+_SEALED_HERE: Final = "INSERT INTO audit_host VALUES (?) ON CONFLICT DO NOTHING"
 _FORGET_RECENT: Final = """
 DELETE FROM audit_recent WHERE record_id IN
     (SELECT record_id FROM audit_recent WHERE record_id < ? ORDER BY record_id LIMIT ?)"""
@@ -93,6 +94,11 @@ class PostgresUpkeep:
         # Identifiers begin with their time (UUIDv7), so the oldest are the first.
         oldest = (system_time_us() // 1_000 - RETRY_WINDOW_MS).to_bytes(6, "big")
         self.db.execute(_FORGET_RECENT, (oldest, FORGOTTEN_PER_SWEEP_MAX))
+
+    def note_sealed(self) -> None:
+        """Keep that this host has sealed a head; see Upkeep."""
+        with self.writing() as db:
+            db.execute(_SEALED_HERE, (self._place.host,))
 
     def extend(self) -> None:
         """Make the partitions that are needed soon; see Upkeep."""

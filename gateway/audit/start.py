@@ -61,7 +61,7 @@ def _check_postgres(place: PostgresLog, sealed_head: str | None, verifier: Verif
         _check_gone(sealed_head)
         return
     with snapshot(place) as db:
-        _check_found(db, sealed_head, verifier, may_be_new_here=True)
+        _check_found(db, sealed_head, verifier, host=place.host)
 
 
 def _check_gone(sealed_head: str | None) -> None:
@@ -70,12 +70,12 @@ def _check_gone(sealed_head: str | None) -> None:
 
 
 def _check_found(
-    db: Connection, sealed_head: str | None, verifier: Verifier, *, may_be_new_here: bool = False
+    db: Connection, sealed_head: str | None, verifier: Verifier, *, host: str | None = None
 ) -> None:
     origin, state = db.execute("SELECT origin, state FROM audit_head").fetchone()
     if origin != verifier.name:
         raise LogUnavailable(f"the audit file belongs to the log {origin}")
-    check_heads(db, sealed_head, verifier, may_be_new_here=may_be_new_here)
+    check_heads(db, sealed_head, verifier, host=host)
     if state != OPEN_STATE:
         raise LogFrozen(f"the audit log is {state}")
 

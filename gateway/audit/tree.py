@@ -18,6 +18,8 @@ from gateway.audit.tiles import subtree_root
 
 SEALED_HEAD_NAME: Final = "sealed-head"
 
+_HAS_SEALED: Final = "SELECT 1 FROM audit_host WHERE name = ?"
+
 
 class StoredTree:
     """Computes any hash of the tree from what one connection sees."""
@@ -74,15 +76,15 @@ def write_sealed_head(directory: Path, note: str) -> None:
 
 
 def check_heads(
-    db: Connection, sealed_head: str | None, verifier: Verifier, *, may_be_new_here: bool = False
+    db: Connection, sealed_head: str | None, verifier: Verifier, *, host: str | None = None
 ) -> None:
     """Raise LogFrozen, with a sentence for the operator, unless the log fits every signed head.
 
     The checks are those of audit-log.md section 2.10: (1) the next index follows the last record;
     (2) the stored root and the newest checkpoint are the tree's; (3) the sealed head, which lies
     outside the database, is not ahead of it and is a prefix of it. A restored backup fails (3).
-    `sealed_head` is read before the transaction that `db` is in. `may_be_new_here` is for a log
-    that several hosts write to: one that has just joined them has no sealed head yet.
+    `sealed_head` is read before the transaction that `db` is in. `host` is for a log that several
+    hosts write to: one that has just joined them, and only such a one, has no sealed head yet.
     """
     next_index = db.execute("SELECT next_index FROM audit_head").fetchone()[0]
     last = db.execute("SELECT max(leaf_index) FROM audit_record").fetchone()[0]
@@ -101,8 +103,10 @@ def check_heads(
         if not published_size and previous_head(db) == sealed_head:
             return  # the shard has just begun, and the head is that of the one before it
         _check_head(tree, size, sealed_head, verifier, name="sealed head")
-    elif published_size and not may_be_new_here:
+    elif host is None and published_size:
         raise LogFrozen("the sealed head is missing, though checkpoints were published")
+    elif host is not None and db.execute(_HAS_SEALED, (host,)).fetchone() is not None:
+        raise LogFrozen("this host's sealed head is missing, though it has sealed one")
 
 
 def previous_head(db: Connection) -> str | None:

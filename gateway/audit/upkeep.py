@@ -48,6 +48,9 @@ class Upkeep(Protocol):
     def tidy(self, needed: Collection[str]) -> None:
         """Forget what no log needs: dead instances but the `needed`, and a store's own leavings."""
 
+    def note_sealed(self) -> None:
+        """Keep that this host has sealed a head, where a log has several hosts."""
+
     def extend(self) -> None:
         """Make room for the records to come, where a store wants that made."""
 
@@ -106,6 +109,9 @@ class SqliteUpkeep:
         for path in instances_of(self._directory):
             if path.name not in needed and not is_alive(self._directory, path.name):
                 path.unlink(missing_ok=True)
+
+    def note_sealed(self) -> None:
+        """Return at once: a file has one host, and `published_size` says it."""
 
     def extend(self) -> None:
         """Return at once: a file grows by itself."""

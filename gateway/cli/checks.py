@@ -18,7 +18,7 @@ from gateway.audit.doubt import is_in_doubt
 from gateway.audit.freeze import frozen_reason
 from gateway.audit.keys import KeyFileUnusable, LogKeys
 from gateway.audit.note import Signer
-from gateway.audit.place import Place
+from gateway.audit.place import Place, PostgresLog
 from gateway.audit.reader import find_log, shard_name, snapshot
 from gateway.audit.shards import SEALED_STATE
 from gateway.audit.store import LogFrozen, LogUnavailable
@@ -57,6 +57,9 @@ CLOCK_US_MIN: Final = 1_767_225_600_000_000
 
 _FROZEN: Final = "frozen"
 _WAY_OUT: Final = "put back what is missing, or: concordat audit shard retire --reason TEXT"
+_WAY_OUT_IN_POSTGRESQL: Final = (
+    "put back the sealed-head, or recover the database to its newest moment"
+)
 _MIGRATIONS: Final = Path(gateway.__file__).parent / "migrations"
 
 
@@ -171,15 +174,16 @@ def _log(settings: Settings) -> Finding:
     try:
         with snapshot(path) as db:
             sealed_head = read_sealed_head(settings.audit_directory)
-            check_heads(db, sealed_head, signer.verifier, may_be_new_here=postgres)
+            host = path.host if isinstance(path, PostgresLog) else None
+            check_heads(db, sealed_head, signer.verifier, host=host)
             size, state = db.execute("SELECT next_index, state FROM audit_head").fetchone()
     except LogFrozen as frozen:
-        return failed("audit log", str(frozen), f"{mend}, then {_WAY_OUT}")
+        return failed("audit log", str(frozen), f"{mend}, then {_way_out(path)}")
     except LogUnavailable as failure:
         return failed("audit log", str(failure), mend)
     if state == _FROZEN or frozen_reason(path.parent) is not None:
         detail = "is frozen: it contradicted itself, and takes no records"
-        return failed("audit log", detail, f"{mend}, then {_WAY_OUT}")
+        return failed("audit log", detail, f"{mend}, then {_way_out(path)}")
     if is_in_doubt(path.parent):
         mend = f"dmesg, to see what the disk says, then concordat serve --home {settings.home}"
         return failed("audit log", "was left in doubt by an I/O error; a start recovers it", mend)
@@ -188,8 +192,14 @@ def _log(settings: Settings) -> Finding:
     return ok("audit log", f"{size} records; it fits the sealed head{_age(path)}")
 
 
+def _way_out(place: Place) -> str:
+    return _WAY_OUT_IN_POSTGRESQL if isinstance(place, PostgresLog) else _WAY_OUT
+
+
 def _age(path: Place) -> str:
     """Return what is to be said of a shard that is not this year's: that is no fault."""
+    if isinstance(path, PostgresLog):
+        return ""
     year = datetime.fromtimestamp(system_time_us() / 1_000_000, UTC).year
     began = shard_name(path).partition("-")[0]
     return (

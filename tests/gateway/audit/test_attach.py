@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.opened import open_log
-from gateway.audit.place import PostgresHome, PostgresLog, directory_of
+from gateway.audit.place import PostgresHome, PostgresLog, directory_of, place_of
+from gateway.audit.reader import shard_name
+from gateway.audit.start import check_start
 from gateway.audit.store import LogFrozen, LogUnavailable
 from gateway.audit.tree import SEALED_HEAD_NAME
 from tests.gateway.audit.records import (
@@ -18,7 +20,6 @@ from tests.gateway.audit.records import (
     keys_in,
     opened,
     place_in,
-    provisioned,
     tampered,
 )  # fmt: skip
 
@@ -39,14 +40,17 @@ def test_a_store_that_is_behind_the_sealed_head_is_frozen(tmp_path: Path) -> Non
 
 @each_store
 def test_only_a_log_of_several_hosts_is_joined(tmp_path: Path) -> None:
-    """A host without a head may be new to PostgreSQL; a file was never anywhere else."""
+    """A host without a head may be new to PostgreSQL, unless it has sealed one (F11, I5).
+
+    A file was never anywhere else.
+    """
     filled(tmp_path, 3)
     filled(tmp_path, 1)  # what was published is known to the store a step later
     place = place_in(tmp_path)
     (directory_of(place) / SEALED_HEAD_NAME).unlink()
     if isinstance(place, PostgresLog):
-        provisioned(tmp_path)
-        return
+        joining = PostgresHome(place.url, tmp_path / "joining")
+        check_start(place_of(joining, shard_name(place)), keys_in(tmp_path).signer(ORIGIN).verifier)
     with pytest.raises(LogFrozen, match="missing"):
         opened(tmp_path)
 
