@@ -11,6 +11,8 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 
 from gateway.audit.entry import Kind
+from gateway.audit.erase import Order, Selection, erase
+from gateway.audit.holds import adding, new_hold, releasing
 from gateway.audit.integrate import Integrator
 from gateway.audit.log import AuditLog
 from gateway.audit.merkle import EMPTY_ROOT
@@ -146,6 +148,7 @@ def test_a_role_needs_few_rights(tmp_path: Path, place: PostgresLog) -> None:
     netloc = f"{ROLE}:synthetic@{urlsplit(place.url).netloc.rpartition('@')[2]}"
     url = urlunsplit(urlsplit(place.url)._replace(netloc=netloc))
     home = PostgresHome(url, place.directory)
+    hold, exchange = new_hold("DSA-2026-0003", "LITIGATION"), new_uuid7()
 
     async def use() -> None:
         log = open_log(home, origin=ORIGIN, instance="few", keys=keys_in(tmp_path))
@@ -155,6 +158,13 @@ def test_a_role_needs_few_rights(tmp_path: Path, place: PostgresLog) -> None:
         sweeper = Sweeper(log)
         await sweeper.sweep()
         sweeper.close()
+        for change in (adding(hold, keys_in(tmp_path).state_key()), releasing(hold)):
+            told = record(Kind.CHANGE, None, core={"verb": "hold"})
+            await log.append(told, counters=change)
+        await log.append(intent(exchange))
+        selection, order = Selection(exchange=exchange), Order(reason="RIGHT_TO_ERASURE")
+        tally = await erase(log, keys_in(tmp_path), selection, order, agreements=())
+        assert tally.records == 1
         await log.stop()
 
     asyncio.run(use())
@@ -165,7 +175,7 @@ def test_a_role_needs_few_rights(tmp_path: Path, place: PostgresLog) -> None:
     for forbidden in (
         "DELETE FROM audit_key", "UPDATE audit_key SET kek_id = 1", "DELETE FROM audit_checkpoint",
         "UPDATE audit_record SET t = 0", "DELETE FROM audit_record", "TRUNCATE audit_open",
-        "DROP TABLE audit_open", "CREATE TABLE mine (n bigint)",
+        "DELETE FROM audit_host", "DROP TABLE audit_open", "CREATE TABLE mine (n bigint)",
     ):  # fmt: skip
         with pytest.raises(PostgresFailed) as refused:
             few.execute(forbidden)
@@ -175,7 +185,7 @@ def test_a_role_needs_few_rights(tmp_path: Path, place: PostgresLog) -> None:
     few.close()
     owner.raw.execute(f"DROP OWNED BY {ROLE}; DROP ROLE {ROLE}")
     owner.close()
-    assert verify_log(place, keys=keys_in(tmp_path)).erased == 1
+    assert verify_log(place, keys=keys_in(tmp_path)).erased == 2
 
 
 def test_a_role_has_a_name() -> None:

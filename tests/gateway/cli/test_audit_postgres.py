@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import json
+import shlex
+from pathlib import Path
+from typing import Final
 
 import pytest
+from typer.main import get_group
 
+from gateway.audit.integrate import Integrator
+from gateway.audit.keys import LogKeys
 from gateway.audit.place import PostgresLog
 from gateway.audit.postgres_session import open_session
 from gateway.audit.reader import find_log
+from gateway.cli.audit import audit
 from gateway.cli.home import NewHome
 from gateway.cli.output import Stop
-from gateway.data_plane import log_home
+from gateway.clock import uuid_text
+from gateway.data_plane import log_home, log_origin
 from gateway.settings import load_settings
+from tests.gateway.cli.configuring import configure
 from tests.gateway.cli.conftest import Run
+from tests.gateway.cli.test_erasing import about_ann
 
 
 def test_a_log_is_prepared_and_fenced(
@@ -51,3 +61,63 @@ def test_a_server_that_is_away_is_said(
     with pytest.raises(Stop, match="cannot be read") as stop:
         run("audit", "fence", "--home", new_home.settings.home)
     assert "secret" not in str(stop.value)
+
+
+def test_every_command_of_audit_takes_a_log_in_postgresql(
+    run: Run, new_home: NewHome, postgres_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each of them reads, proves, exports and erases as of a file; a new one is missed here."""
+    monkeypatch.setenv("CONCORDAT_AUDIT_URL", postgres_url)
+    settings = load_settings(new_home.settings.home)
+    configure(settings)
+    exchange = uuid_text(about_ann(settings))
+    integrator = Integrator(
+        log_home(settings), origin=log_origin(settings), keys=LogKeys(settings.keys_directory)
+    )
+    integrator.step()
+    about_ann(settings)
+    integrator.step()
+    integrator.close()
+    people = tmp_path / "people.csv"
+    people.write_text("person,label,staff\nnhs_number:9990000026,SYNTHETIC,\n")
+    lines = _LINES.format(
+        exchange=exchange, out=tmp_path, people=people, ann="nhs_number:9990000018"
+    ).splitlines()
+    typed = [shlex.split(text) for text in lines if text]
+    for words in typed:
+        done = run("audit", *words, "--home", settings.home)
+        assert done.exit_code == 0, (words, done.output)
+    assert not list(settings.audit_directory.glob("audit-*.db"))
+    with pytest.raises(Stop, match="cannot be ended in this version"):
+        run("audit", "shard", "retire", "--reason", "year end", "--home", settings.home)
+    assert {words[0] for words in typed} | _ELSEWHERE == set(get_group(audit).commands)
+
+
+_LINES: Final = """
+search --person {ann}
+show {exchange}
+count --by agreement
+reach --agreement DSA-2026-0003
+member {exchange} --person {ann}
+due
+register
+watch {people}
+outages
+note incident INC-2026-001 --step aware
+reindex
+prove {exchange}
+consistency 4 6
+export --out {out}/log.ndjson
+evidence {exchange} --out {out}/pack.pyz
+verify
+fsck
+shard list
+retention show
+keys list
+hold list
+erase --person {ann} --reason RIGHT_TO_ERASURE --authority SYNTHETIC --yes
+replay
+verify --open
+"""
+_ELSEWHERE: Final = frozenset({"prepare", "fence", "monitor", "diff-checkpoints"})
+"""Two are tested above, and two read a log that somebody serves, wherever it is kept."""
