@@ -132,11 +132,20 @@ class Guard:
     """Tells which records are on legal hold, by the holds of one moment."""
 
     def __init__(
-        self, db: Connection, opener: Opener, holds: Holds, agreements: Collection[str]
+        self,
+        db: Connection,
+        opener: Opener,
+        holds: Holds,
+        agreements: Collection[str],
+        *,
+        about: Collection[bytes] | None = None,
     ) -> None:
-        """Go by `holds`, and by `agreements` whose own text says that records are on hold."""
+        """Go by `holds`, and by `agreements` whose own text says that records are on hold.
+
+        `about` is what `exchanges_on_hold` returned, where that was asked already.
+        """
         self._exchanges = holds.exchanges
-        self._about = exchanges_about(db, holds.people, opener)
+        self._about = exchanges_on_hold(db, holds, opener) if about is None else about
         self._agreements = holds.agreements | frozenset(agreements)
         self._beginnings = Beginnings(db)
 
@@ -150,6 +159,11 @@ class Guard:
         if self._agreements and self._beginnings.of(row).agreement in self._agreements:
             return HeldBy.AGREEMENT
         return None
+
+
+def exchanges_on_hold(db: Connection, holds: Holds, opener: Opener) -> frozenset[bytes]:
+    """Return the exchanges that name people on hold; of what cannot be read nobody knows better."""
+    return frozenset(exchanges_about(db, holds.people, opener, unreadable_too=True))
 
 
 def find_slots(
@@ -310,11 +324,11 @@ def _selected(db: Connection, selection: Selection, opener: Opener) -> Iterator[
         yield from keyed_rows(db, until=min(latest_ms, (1 << 48) - 1).to_bytes(6, "big"))
         return
     if selection.person is not None:
-        exchanges = sorted(exchanges_about(db, {selection.person}, opener))
-    else:
-        exchanges = [selection.exchange or b""]
-    for exchange in exchanges:
-        yield from rows_of_exchange(db, exchange)
+        about = exchanges_about(db, {selection.person}, opener)
+        # Once through all, whatever their number: nothing orders the records of an exchange.
+        yield from (row for row in keyed_rows(db) if (row.exchange or row.record_id) in about)
+        return
+    yield from rows_of_exchange(db, selection.exchange or b"")
 
 
 def _told(slots: Sequence[Slot]) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from gateway.audit.entry import (
     unwrap_keys,
     wrapping_context,
 )
+from gateway.audit.key_files import KeyFileUnusable
 from gateway.audit.keys import LogKeys
 from gateway.audit.people import Person, normalise
 from gateway.clock import random_bytes
@@ -63,15 +64,23 @@ class Beginning(NamedTuple):
 
 
 def wrapped_names(wrapped: bytes) -> tuple[str, ...]:
-    """Return the names of the sections whose keys are wrapped here."""
-    return tuple(wrapped[1 : 1 + wrapped[0]].decode().split(","))
+    """Return the names of the sections whose keys are wrapped here; EntryInvalid if damaged."""
+    try:
+        return tuple(wrapped[1 : 1 + wrapped[0]].decode("ascii").split(","))
+    except (IndexError, UnicodeDecodeError) as damaged:
+        raise EntryInvalid("wrapped keys do not say what they are of") from damaged
 
 
 def core_of(sections: bytes) -> dict[str, Any]:
-    """Return the clear section of a stored block."""
+    """Return the clear section of a stored block; raises EntryInvalid if it is damaged."""
     for section in unpack_sections(sections):
         if section.name == "core":
-            core: dict[str, Any] = orjson.loads(section.body)
+            try:
+                core = orjson.loads(section.body)
+            except orjson.JSONDecodeError as damaged:
+                raise EntryInvalid("a clear section cannot be read") from damaged
+            if not isinstance(core, dict):
+                raise EntryInvalid("a clear section is no object")
             return core
     return {}
 
@@ -112,13 +121,11 @@ def keyed_rows(
 def rows_of_exchange(db: Connection, exchange: bytes) -> list[KeyedRow]:
     """Return the records of one exchange, or the one of no exchange with this identifier.
 
-    Identifiers are UUIDv7: no record of an exchange is made long before it.
+    It reads the whole log once. Identifiers tell when they were made, by clocks that may have been
+    put back by more than any margin, and a late outcome may come any time after the exchange.
     """
-    made_ms = int.from_bytes(exchange[:6], "big")
-    earliest = max(0, made_ms - SKEW_MS).to_bytes(6, "big")
     rows = db.execute(
-        f"{_COLUMNS} WHERE r.record_id >= ? AND r.exchange = ? ORDER BY r.record_id",
-        (earliest, exchange),
+        f"{_COLUMNS} WHERE r.exchange = ? ORDER BY r.leaf_index", (exchange,)
     ).fetchall()
     if not rows:
         alone = f"{_COLUMNS} WHERE r.record_id = ? AND r.exchange IS NULL"
@@ -176,17 +183,30 @@ class Beginnings:
 
     def _find(self, core: dict[str, Any]) -> Beginning:
         if "intent" in core:
+            if not isinstance(core["intent"], int):
+                raise EntryInvalid("a clear section says no intent")
             first = self._db.execute(
                 "SELECT sections FROM audit_record WHERE leaf_index = ?", (core["intent"],)
             ).fetchone()
             core = core_of(first[0]) if first else {}
-        return Beginning(core.get("agreement"), core.get("kept_for"))
+        said = core.get("agreement"), core.get("kept_for")
+        if not all(text is None or isinstance(text, str) for text in said):
+            raise EntryInvalid("a clear section says no agreement, or no time that it is kept for")
+        return Beginning(*said)
 
 
-def exchanges_about(db: Connection, people: Collection[Person], opener: Opener) -> set[bytes]:
+def exchanges_about(
+    db: Connection,
+    people: Collection[Person],
+    opener: Opener,
+    *,
+    unreadable_too: bool = False,
+) -> set[bytes]:
     """Return the exchanges, and records of none, that name one of `people`.
 
     Every record that can be opened is looked at, so that nobody is missed whom no index knows.
+    Raises EntryInvalid or KeyFileUnusable at one that is damaged, or, with `unreadable_too`, takes
+    it for one of them.
     """
     if not people:
         return set()
@@ -194,9 +214,15 @@ def exchanges_about(db: Connection, people: Collection[Person], opener: Opener) 
     found: set[bytes] = set()
     for row in keyed_rows(db):
         whole = row.exchange or row.record_id
-        if whole in found or SUBJECT not in row.names:
+        if whole in found:
             continue
-        named = opener.section(row, SUBJECT) or {}
+        try:
+            named = opener.section(row, SUBJECT) or {}
+        except (EntryInvalid, KeyFileUnusable):
+            if not unreadable_too:
+                raise
+            found.add(whole)
+            continue
         id_type = named.get("type")
         if id_type in types and any(
             Person(id_type, normalise(id_type, one)) in people for one in named.get("ids", ())

@@ -6,24 +6,27 @@ The classes are the sealed sections. `core` and `peer` name no person and stay a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from gateway.audit.entry import Kind, Record
+from gateway.audit.entry import EntryInvalid, Kind, Record
 from gateway.audit.erase import (
     Guard,
     Order,
     Slot,
     carry_out,
     empty_wal_in_time,
+    exchanges_on_hold,
     holds_of,
     log_erasure,
     next_chunk,
     slot_of,
 )
 from gateway.audit.holds import Holds
+from gateway.audit.key_files import KeyFileUnusable
 from gateway.audit.keyed import (
     Beginning,
     Beginnings,
@@ -36,9 +39,9 @@ from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog
 from gateway.audit.people import year_of
 from gateway.audit.place import Place, home_of
-from gateway.audit.reader import find_shards, snapshot
+from gateway.audit.reader import find_shards, shard_name, snapshot
 from gateway.audit.seal import DAY_US
-from gateway.audit.store import LogUnavailable, Overtaken
+from gateway.audit.store import LogBusy, LogUnavailable, Overtaken
 from gateway.clock import new_uuid7, system_time_us
 from policies.times import Duration
 
@@ -51,6 +54,9 @@ NET: Final = "net"
 
 MEMORY_NAME: Final = "retention-due"
 """The file that says when each day is next to be gone through; losing it costs time alone."""
+
+LEFT_TOLD_MAX: Final = 10
+"""How much of what a round could not read is told in one message."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER_US: Final = 1 << 62
@@ -85,16 +91,52 @@ class Periods:
 
 @dataclass(slots=True)
 class Day:
-    """What one day's key still opens: sections due, on hold, and when the next others are due."""
+    """What one day's key still opens: sections due, on hold, and when the next others are due.
+
+    `left` counts what cannot be read, and may be on hold for all that anybody can tell.
+    """
 
     due: int = 0
     held: int = 0
+    left: int = 0
     next_us: int = _NEVER_US
+
+    def __iadd__(self, other: Day) -> Day:
+        """Count in what was found in another shard."""
+        self.due += other.due
+        self.held += other.held
+        self.left += other.left
+        self.next_us = min(self.next_us, other.next_us)
+        return self
 
     @property
     def ends(self) -> bool:
         """Whether the key itself may go, and all that it opens with it."""
-        return self.held == 0 and self.next_us == _NEVER_US
+        return self.held == 0 and self.left == 0 and self.next_us == _NEVER_US
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """What one round goes by, and what it gathers: shards it changed, and what it had to leave.
+
+    `about` are the exchanges that name people on hold, found once in each shard.
+    """
+
+    now_us: int
+    shards: Sequence[Place]
+    holds: Holds
+    agreements: Collection[str]
+    stop: asyncio.Event
+    about: dict[Place, frozenset[bytes]] = field(default_factory=dict)
+    changed: set[Place] = field(default_factory=set)
+    left: list[str] = field(default_factory=list)
+
+    def guard(self, db: Connection, opener: Opener, shard: Place) -> Guard:
+        """Return what tells the records of a shard that are on hold."""
+        about = self.about.get(shard)
+        if about is None:
+            about = self.about[shard] = exchanges_on_hold(db, self.holds, opener)
+        return Guard(db, opener, self.holds, self.agreements, about=about)
 
 
 class Expirer:
@@ -115,44 +157,64 @@ class Expirer:
         self._agreements_on_hold = agreements_on_hold
         self._memory = log.directory / MEMORY_NAME
         self._next_us = self._remembered()
+        self.left: tuple[str, ...] = ()
+        """What the last round could not read, and left as it is."""
 
     async def run(
         self, stop: asyncio.Event, report: Callable[[LogUnavailable | None], None]
     ) -> None:
-        """Expire once a day until `stop` is set; `report` is told whether it failed."""
+        """Expire once a day until `stop` is set; `report` is told whether it failed.
+
+        A round that failed is tried again after `INTERVAL_S`; what it had to leave, on the morrow.
+        """
         done = -1
         while not stop.is_set():
             now_us = system_time_us()
             if now_us // DAY_US != done:
                 try:
-                    await self.expire(now_us)
+                    await self.expire(now_us, stop)
                     done = now_us // DAY_US
-                    report(None)
+                    report(LogUnavailable("; ".join(self.left)) if self.left else None)
                 except LogUnavailable as failure:
                     report(failure)
                 except Overtaken:
                     pass  # a hold was changed meanwhile: the next round goes by it
+                except (OSError, EntryInvalid, KeyFileUnusable) as broken:
+                    report(LogUnavailable(f"nothing could expire: {broken}"))
             try:
                 await asyncio.wait_for(stop.wait(), INTERVAL_S)
             except TimeoutError:
                 continue
 
-    async def expire(self, now_us: int) -> int:
+    async def expire(self, now_us: int, stop: asyncio.Event | None = None) -> int:
         """Erase everything that is due at `now_us`; return how many sections went.
 
-        A day all of whose sections are due loses its key, after the record that says so.
+        A day all of whose sections are due loses its key, after the record that says so. What
+        cannot be read stays, and `left` tells of it. Once `stop` is set the rest waits for the next
+        round. Raises LogUnavailable where the log does not answer, and Overtaken where something
+        was put on hold meanwhile: what went by then is on record.
         """
-        agreements = frozenset(await asyncio.to_thread(self._agreements_on_hold))
-        holds = await asyncio.to_thread(holds_of, self._log.path, self._keys)
-        gone, shards = 0, set[Place]()
-        for day in self._keys.days():
-            if (day + 1) * DAY_US > now_us or self._next_us.get(day, 0) > now_us:
-                continue
-            gone += await self._expire_day(day, now_us, holds, agreements, shards)
-        for shard in shards:
-            await asyncio.to_thread(empty_wal_in_time, shard)
-        await self._destroy_years(now_us)
-        await asyncio.to_thread(self._remember)
+        this = Round(
+            now_us=now_us,
+            agreements=frozenset(await asyncio.to_thread(self._agreements_on_hold)),
+            holds=await asyncio.to_thread(holds_of, self._log.path, self._keys),
+            shards=await asyncio.to_thread(find_shards, home_of(self._log.path)),
+            stop=stop or asyncio.Event(),
+        )
+        gone = 0
+        try:
+            for day in self._keys.days():
+                if this.stop.is_set():
+                    break
+                if (day + 1) * DAY_US <= now_us and self._next_us.get(day, 0) <= now_us:
+                    gone += await self._expire_readable(day, this)
+        finally:
+            for shard in this.changed:
+                await asyncio.to_thread(empty_wal_in_time, shard)
+            await asyncio.to_thread(self._remember)
+            self.left = tuple(dict.fromkeys(this.left))[:LEFT_TOLD_MAX]
+        if not this.stop.is_set():
+            await self._destroy_years(now_us)
         return gone
 
     def _remembered(self) -> dict[int, int]:
@@ -161,68 +223,118 @@ class Expirer:
             first, *lines = self._memory.read_text("ascii").splitlines()
             if first != self._periods.text:
                 return {}
-            return {int(day): int(due) for day, due in (line.split() for line in lines)}
+            due = {int(day): int(due) for day, due in (line.split() for line in lines)}
         except (OSError, ValueError):
             return {}  # every day is looked through once more
+        # A day that nothing more can be due of has no key any more, so that this was an error.
+        return {day: due_us for day, due_us in due.items() if due_us < _NEVER_US}
 
     def _remember(self) -> None:
         """Write it down: without it a start would go through the whole log."""
         lines = [f"{day} {due}" for day, due in sorted(self._next_us.items())]
         draft = self._memory.with_name(f".{MEMORY_NAME}")
-        draft.write_text("\n".join([self._periods.text, *lines]), "ascii")
-        draft.replace(self._memory)
+        with suppress(OSError):  # on a full disk the memory is that of an earlier round
+            draft.write_text("\n".join([self._periods.text, *lines]), "ascii")
+            draft.replace(self._memory)
 
-    async def _expire_day(
-        self, day: int, now_us: int, holds: Holds, agreements: Collection[str], changed: set[Place]
-    ) -> int:
-        found = Day()
-        shards = await asyncio.to_thread(find_shards, home_of(self._log.path))
-        for shard in shards:
-            found_here = await asyncio.to_thread(self._look, shard, day, now_us, holds, agreements)
-            found.due += found_here.due
-            found.held += found_here.held
-            found.next_us = min(found.next_us, found_here.next_us)
-        self._next_us[day] = found.next_us
+    async def _expire_readable(self, day: int, this: Round) -> int:
+        """Expire a day; one whose keys or files do not let it is left, and the others go on."""
+        try:
+            return await self._expire_day(day, this)
+        except (OSError, KeyFileUnusable) as broken:
+            this.left.append(f"{_date(day)} cannot expire: {broken}")
+            return 0
+
+    async def _expire_day(self, day: int, this: Round) -> int:
+        # It is not known when to come back before all of it is done.
+        self._next_us.pop(day, None)
+        found = await self._find_due(day, this)
+        if found.due or found.ends:
+            await self._check_agreements(this)
         if found.ends:
             what = {"by": "day", "day": day, "sections": found.due}
-            await self._log.append(log_erasure(what, Order(reason=EXPIRED)))
+            await self._log.append(
+                log_erasure(what, Order(reason=EXPIRED)), counters=[this.holds.unchanged()]
+            )
             await asyncio.to_thread(self._keys.destroy_day, day)
-            self._next_us.pop(day)
             return found.due
-        if found.held:  # looked at again every day: a hold may end at any time
-            self._next_us.pop(day)
+        gone = 0
         if found.due:
-            for shard in shards:
-                changed.add(shard)
-                await self._erase_due(shard, day, now_us, holds, agreements)
-        return found.due
+            for shard in this.shards:
+                gone += await self._erase_due(shard, day, this, found)
+        # What is held or left is looked at again every day: a hold may end at any time.
+        if not (found.held or found.left or this.stop.is_set()):
+            self._next_us[day] = found.next_us
+        return gone
 
-    def _look(
-        self, shard: Place, day: int, now_us: int, holds: Holds, agreements: Collection[str]
-    ) -> Day:
+    async def _check_agreements(self, this: Round) -> None:
+        """Raise Overtaken if an agreement's text puts records on hold that the round would erase.
+
+        Holds in the log itself are checked in the transaction of every erasure's record.
+        """
+        on_hold = frozenset(await asyncio.to_thread(self._agreements_on_hold))
+        if not on_hold.issubset(this.agreements):
+            raise Overtaken("an agreement put its records on hold meanwhile")
+
+    async def _find_due(self, day: int, this: Round) -> Day:
+        """Count what a day's key opens in all shards; tell of what cannot be read."""
+        found = Day()
+        for shard in this.shards:
+            try:
+                here = await asyncio.to_thread(self._look, shard, day, this)
+            except LogUnavailable as broken:
+                if shard == self._log.path:
+                    raise
+                here = Day(left=1)
+                this.left.append(f"{shard_name(shard)}: {broken}")
+            else:
+                _tell(this, day, shard, here.left)
+            found += here
+        return found
+
+    def _look(self, shard: Place, day: int, this: Round) -> Day:
         found = Day()
         with snapshot(shard) as db:
-            opener = Opener(db, self._keys)
-            for _ in self._due(db, day, now_us, Guard(db, opener, holds, agreements), found):
+            guard = this.guard(db, Opener(db, self._keys), shard)
+            for _ in self._due(db, day, this.now_us, guard, found):
                 pass
         return found
 
-    async def _erase_due(
-        self, shard: Place, day: int, now_us: int, holds: Holds, agreements: Collection[str]
-    ) -> None:
-        with snapshot(shard) as db:
-            opener = Opener(db, self._keys)
+    async def _erase_due(self, shard: Place, day: int, this: Round, found: Day) -> int:
+        """Erase what is due of a day in a shard; return how many sections that were."""
+        gone, spoilt = 0, list[int]()
+        try:
+            with snapshot(shard) as db:
+                opener = Opener(db, self._keys)
 
-            def prepare() -> Iterator[Slot]:
-                guard = Guard(db, opener, holds, agreements)
-                for row, names in self._due(db, day, now_us, guard, Day()):
-                    slot = slot_of(row, names, opener)
-                    if slot is not None:
-                        yield slot
+                def prepare() -> Iterator[Slot]:
+                    guard = this.guard(db, opener, shard)
+                    for row, names in self._due(db, day, this.now_us, guard, Day()):
+                        try:
+                            slot = slot_of(row, names, opener)
+                        except EntryInvalid:
+                            spoilt.append(row.leaf_index)
+                        else:
+                            if slot is not None:
+                                yield slot
 
-            slots, order = prepare(), Order(reason=EXPIRED)
-            while chunk := await asyncio.to_thread(next_chunk, slots):
-                await carry_out(self._log, chunk, order, by="retention", holds=holds, shard=shard)
+                slots, order, holds = prepare(), Order(reason=EXPIRED), this.holds
+                while not this.stop.is_set() and (
+                    chunk := await asyncio.to_thread(next_chunk, slots)
+                ):
+                    this.changed.add(shard)
+                    await carry_out(
+                        self._log, chunk, order, by="retention", holds=holds, shard=shard
+                    )
+                    gone += sum(len(slot.sections) for slot in chunk)
+        except LogUnavailable as broken:
+            if shard == self._log.path or isinstance(broken, LogBusy):
+                raise
+            found.left += 1
+            this.left.append(f"{shard_name(shard)}: {broken}")
+        found.left += len(spoilt)
+        _tell(this, day, shard, len(spoilt))
+        return gone
 
     def _due(
         self, db: Connection, day: int, now_us: int, guard: Guard, found: Day
@@ -236,20 +348,25 @@ class Expirer:
         for row in keyed_rows(db, after=after, until=until):
             if row.day != day:
                 continue
-            beginning, names = beginnings.of(row), list[str]()
-            for name in row.names:
-                due_us = self._periods.due_us(name, row.at_us, beginning)
-                if due_us <= now_us:
-                    names.append(name)
-                else:
-                    found.next_us = min(found.next_us, due_us)
-            if not names:
+            try:
+                due_us = self._due_us(row, beginnings)
+                held = guard.holds(row) is not None
+            except (ValueError, OverflowError):  # its bytes are not what was written
+                found.left += 1
                 continue
-            if guard.holds(row) is not None:
+            names = [name for name, at_us in due_us.items() if at_us <= now_us]
+            later = [at_us for at_us in due_us.values() if at_us > now_us]
+            found.next_us = min([found.next_us, *later])
+            if held:
                 found.held += len(names)
-                continue
-            found.due += len(names)
-            yield row, names
+            elif names:
+                found.due += len(names)
+                yield row, names
+
+    def _due_us(self, row: KeyedRow, beginnings: Beginnings) -> dict[str, int]:
+        """Return when each of a record's sections is due; raises ValueError if it is damaged."""
+        beginning = beginnings.of(row)
+        return {name: self._periods.due_us(name, row.at_us, beginning) for name in row.names}
 
     async def _destroy_years(self, now_us: int) -> None:
         """Destroy the subject keys of past years of which no day can be opened any more."""
@@ -258,6 +375,15 @@ class Expirer:
             if year not in left and year < year_of(now_us):
                 await self._log.append(year_destroyed({}, year, reason=EXPIRED))
                 await asyncio.to_thread(self._keys.destroy_year, year)
+
+
+def _date(day: int) -> str:
+    return f"{_EPOCH + timedelta(days=day):%Y-%m-%d}"
+
+
+def _tell(this: Round, day: int, shard: Place, spoilt: int) -> None:
+    if spoilt:
+        this.left.append(f"{spoilt} records of {_date(day)} in {shard_name(shard)} are damaged")
 
 
 def year_destroyed(sealed: Mapping[str, Mapping[str, object]], year: int, *, reason: str) -> Record:

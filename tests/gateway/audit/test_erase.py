@@ -6,6 +6,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -25,15 +26,16 @@ from gateway.audit.erase import (
 from gateway.audit.holds import adding, new_hold, read_holds
 from gateway.audit.keyed import Opener, core_of, wrapped_names
 from gateway.audit.log import AuditLog
-from gateway.audit.reader import prove, snapshot, verify_log
+from gateway.audit.reader import find_log, prove, snapshot, verify_log
 from gateway.audit.search import show
 from gateway.audit.store import Beside, Overtaken
-from gateway.clock import system_time_us
+from gateway.clock import new_uuid7, system_time_us
 from tests.gateway.audit.erasing import ANN, BOB, ORDER, erased, with_exchanges
 from tests.gateway.audit.records import (
     ORIGIN,
     each_store,
     integrated,
+    intent,
     keys_in,
     opened,
     record,
@@ -174,6 +176,33 @@ def test_an_exchange_and_what_is_older_can_be_erased_by_section(tmp_path: Path) 
     assert view["sections"]["net"] is None
     assert view["sections"]["actor"] == {"client": "council-app"}
     assert erased(tmp_path, old).records == 0
+
+
+def test_records_whose_clock_was_put_back_are_erased_with_their_exchange(tmp_path: Path) -> None:
+    """F14: an outcome may have an identifier from before its exchange's own (I9)."""
+    exchange, hour_ms = new_uuid7(), 3_600_000
+
+    async def use(log: AuditLog) -> None:
+        begun = await log.append(intent(exchange))
+        named: dict[str, object] = {"type": "nhs_number", "ids": [ANN.normalised_id]}
+        late = record(
+            Kind.OUTCOME, exchange, core={"status": 200, "intent": begun.index}, subject=named
+        )
+        made_ms = int.from_bytes(late.record_id[:6], "big") - hour_ms
+        earlier = made_ms.to_bytes(6, "big") + late.record_id[6:]
+        await log.append(replace(late, record_id=earlier))
+
+    using(tmp_path, use)
+    integrated(tmp_path)
+    assert count_of(tmp_path, Selection(exchange=exchange)) == {"actor": 1, "subject": 1}
+    assert count_of(tmp_path, Selection(person=ANN)) == {"subject": 1}
+    assert erased(tmp_path, Selection(exchange=exchange)).records == 2
+
+
+def count_of(directory: Path, selection: Selection) -> dict[str, int]:
+    """Return what a selection would erase, by section."""
+    path, keys = find_log(directory / "audit"), keys_in(directory)
+    return dict(count(path, keys, selection, holds_of(path, keys), ()).sections)
 
 
 @each_store
