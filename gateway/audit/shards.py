@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Final
 
 from pysqlite3 import dbapi2 as sqlite
 
+from gateway.audit.carry import HOLD_TABLE, STATE_TABLES, carry
 from gateway.audit.doubt import is_in_doubt
 from gateway.audit.entry import Kind, Record
 from gateway.audit.freeze import thaw
@@ -36,7 +36,6 @@ from gateway.audit.seal import Sealer
 from gateway.audit.sqlite import (
     LOCK_NAME,
     PRIMARY_CODE,
-    Connection,
     database_path,
     failure_of,
     open_database,
@@ -52,28 +51,29 @@ SEALED_STATE: Final = "sealed"
 _FROZEN_STATE: Final = "frozen"
 _DRAFT_FOLDER: Final = "next"
 _SPOILT: Final = frozenset({sqlite.SQLITE_ERROR, sqlite.SQLITE_CORRUPT, sqlite.SQLITE_NOTADB})
-_STATE_TABLES: Final = (
-    "audit_claim", "audit_counter", "audit_grant", "audit_grant_words", "audit_grant_subject",
-    "audit_hold",
-)  # fmt: skip
-"""What is true of the gateway and not of one shard: what was used up, counted, granted and held."""
 
 
 class ShardBusy(Exception):
     """A shard cannot be ended while processes have the log open or exchanges are under way."""
 
 
+class HoldsLost(Exception):
+    """The legal holds of a frozen shard cannot be read, and nobody has said to go on without."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retired:
     """A shard that was ended: its last checkpoint, if there is one to trust, and the next shard.
 
-    `contradiction` is what was wrong with a shard that could not be sealed.
+    `contradiction` is what was wrong with a shard that could not be sealed, `lost` the tables of
+    what was used up, counted, granted and held that could not be read in it.
     """
 
     origin: str
     head: Checkpoint | None
     next_origin: str
     contradiction: str | None
+    lost: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,19 +114,26 @@ def list_shards(home: LogHome) -> list[Shard]:
 
 
 async def retire(
-    directory: Path, *, host: str, keys: LogKeys, reason: str, actor: Mapping[str, str]
+    directory: Path,
+    *,
+    host: str,
+    keys: LogKeys,
+    reason: str,
+    actor: Mapping[str, str],
+    without_holds: bool = False,
 ) -> Retired:
     """End the newest shard of the log of `host` and begin the next; the gateway must be stopped.
 
     `reason` and `actor`, who does it, go into both shards' records. What was begun and cut short is
-    carried on by the next call. Raises ShardBusy, or LogUnavailable where there is no log, or its
+    carried on by the next call. Raises ShardBusy; HoldsLost where a shard can be read but for its
+    legal holds, unless told to go on `without_holds`; LogUnavailable where there is no log, or its
     store fails.
     """
     shards = find_shards(directory)
     sealed_head = read_sealed_head(directory)
     if not shards and sealed_head is None:
         raise LogUnavailable(f"there is no audit log in {directory}")
-    if any(is_alive(directory, path.name) for path in instances_of(directory)):
+    if _is_in_use(directory):
         raise ShardBusy("processes have the audit log open: stop the gateway first")
     name = shard_name(shards[-1]) if shards else _name_in(sealed_head or "")
     origin = f"{host}/audit/{name}"
@@ -151,12 +158,13 @@ async def retire(
         incident=incident,
         actor=actor,
     )
-    _begin(directory, following, path, keys)
+    lost = _begin(directory, following, path, keys, without_holds=without_holds)
     return Retired(
         origin=origin,
         head=head[1] if head else None,
         next_origin=following.origin,
         contradiction=contradiction,
+        lost=lost,
     )
 
 
@@ -170,6 +178,7 @@ class Following:
     contradiction: str | None
     incident: Incident | None
     actor: Mapping[str, str]
+    lost: tuple[str, ...] = ()
 
     def record(self, keys: LogKeys) -> Record:
         """Return that record."""
@@ -178,6 +187,7 @@ class Following:
             "reason": self.reason,
             "contradiction": self.contradiction,
             "incident": self.incident and self.incident.value,
+            "lost": list(self.lost) or None,
         }
         known = {name: value for name, value in said.items() if value is not None}
         verifier = keys.signer(self.origin).verifier
@@ -296,42 +306,53 @@ def _newest_note(path: Path) -> str | None:
     return None if row is None else str(row[0])
 
 
-def _begin(directory: Path, following: Following, ended: Path, keys: LogKeys) -> None:
-    """Make the next shard whole, under another name, and give it its place in one step."""
-    draft = directory / _DRAFT_FOLDER
-    shutil.rmtree(draft, ignore_errors=True)
-    opening = Sealer(following.origin, keys).seal(following.record(keys))
+def _is_in_use(directory: Path) -> bool:
     try:
-        made = provision(draft, following.origin, opening, EMPTY_ROOT)
-        db = open_database(made)
-        try:
-            # What cannot be read of a frozen shard is lost, as the first record tells.
-            with suppress(*((sqlite.Error,) if following.contradiction else ())):
-                _carry_state(ended, db)
-        finally:
-            db.close()  # the last connection: what is in the WAL goes into the file
-    except sqlite.Error as broken:
-        raise LogUnavailable(f"the next shard cannot be made: {broken}") from broken
+        return any(is_alive(directory, path.name) for path in instances_of(directory))
+    except FileNotFoundError:  # a log that was copied here, and that nobody has opened since
+        return False
+
+
+def _begin(
+    directory: Path, following: Following, ended: Path, keys: LogKeys, *, without_holds: bool
+) -> tuple[str, ...]:
+    """Make the next shard whole, under another name, and give it its place in one step.
+
+    Its first record tells what could not be carried over; so does what is returned.
+    """
+    draft, lost = directory / _DRAFT_FOLDER, tuple[str, ...]()
+    while True:
+        shutil.rmtree(draft, ignore_errors=True)
+        telling = replace(following, lost=lost)
+        made, failed = _make(draft, telling, ended, Sealer(following.origin, keys), keys)
+        if not failed:
+            break
+        lost += failed
+        # Of a shard that is wholly gone there is nothing that anybody could still mend.
+        if HOLD_TABLE in lost and len(lost) < len(STATE_TABLES) and not without_holds:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise HoldsLost("the legal holds of the frozen shard cannot be read")
     made.rename(directory / made.name)
     sync_directory(directory)
     shutil.rmtree(draft, ignore_errors=True)
     thaw(directory)
+    return lost
 
 
-def _carry_state(ended: Path, db: Connection) -> None:
-    """Copy what was used up, counted and granted: a new shard makes nothing possible again."""
-    old = open_for_reading(ended)
+def _make(
+    draft: Path, following: Following, ended: Path, sealer: Sealer, keys: LogKeys
+) -> tuple[Path, tuple[str, ...]]:
+    """Make the next shard in a folder of its own; return what could not be carried, untold yet."""
     try:
-        db.execute("BEGIN IMMEDIATE")
-        for table in _STATE_TABLES:
-            rows = old.execute(f"SELECT * FROM {table}")  # noqa: S608 - a constant
-            places = ", ".join("?" * len(rows.description))
-            db.executemany(f"INSERT INTO {table} VALUES ({places})", rows)  # noqa: S608 - constants
-        db.execute("COMMIT")
-    finally:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        old.close()
+        made = provision(draft, following.origin, sealer.seal(following.record(keys)), EMPTY_ROOT)
+        db = open_database(made)
+        try:
+            tables = [table for table in STATE_TABLES if table not in following.lost]
+            return made, carry(ended, db, tables, frozen=following.contradiction is not None)
+        finally:
+            db.close()  # the last connection: what is in the WAL goes into the file
+    except sqlite.Error as broken:
+        raise LogUnavailable(f"the next shard cannot be made: {broken}") from broken
 
 
 def _name_in(sealed_head: str) -> str:

@@ -11,7 +11,7 @@ from gateway.cli.options import Home, Json, settings_of
 from gateway.cli.output import Exit, Stop, line, show_json
 
 if TYPE_CHECKING:
-    from gateway.audit.shards import Shard
+    from gateway.audit.shards import Retired, Shard
 
 shard = typer.Typer(no_args_is_help=True, help="List the log's shards, or begin a new one.")
 
@@ -51,6 +51,9 @@ def list_shards(home: Home = None, as_json: Json = False) -> None:
 @shard.command("retire")
 def retire(
     reason: Annotated[str, typer.Option(help="Why; kept in the log for ever.")],
+    without_holds: Annotated[
+        bool, typer.Option(help="Go on even where a frozen shard's legal holds cannot be read.")
+    ] = False,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -84,28 +87,41 @@ def retire(
                 keys=LogKeys(settings.keys_directory),
                 reason=reason.strip(),
                 actor={"principal": reader.principal, "via": reader.via.value},
+                without_holds=without_holds,
             )
         )
     except shards.ShardBusy as busy:
         mend = "stop the gateway, and try again"
         raise Stop(str(busy), mend=mend, code=Exit.FAILED) from None
+    except shards.HoldsLost as lost:
+        mend = "restore them, or --without-holds and add each anew: concordat audit hold add"
+        raise Stop(str(lost), mend=mend, code=Exit.FAILED) from None
     except LogUnavailable as failure:
         raise Stop(str(failure), mend=f"concordat doctor --home {settings.home}") from None
     if as_json:
-        show_json(
-            {
-                "ended": retired.origin,
-                "size": retired.head.size if retired.head else None,
-                "root": retired.head.root.hex() if retired.head else None,
-                "contradiction": retired.contradiction,
-                "begun": retired.next_origin,
-            }
-        )
-        return
+        show_json(_as_told(retired))
+    else:
+        _tell(retired)
+
+
+def _as_told(retired: Retired) -> dict[str, object]:
+    return {
+        "ended": retired.origin,
+        "size": retired.head.size if retired.head else None,
+        "root": retired.head.root.hex() if retired.head else None,
+        "contradiction": retired.contradiction,
+        "lost": list(retired.lost),
+        "begun": retired.next_origin,
+    }
+
+
+def _tell(retired: Retired) -> None:
     signed = f"{retired.head.size} records are signed" if retired.head else "no head of it is known"
     line(f"ended {retired.origin}: {signed}")
     if retired.contradiction is not None:
         line(f"it could not be sealed: {retired.contradiction}")
+    if retired.lost:
+        line(f"of its state this is lost: {', '.join(retired.lost)}")
     line(f"begun {retired.next_origin}")
 
 

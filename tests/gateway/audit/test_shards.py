@@ -22,7 +22,15 @@ from gateway.audit.opened import open_log
 from gateway.audit.published import published_head
 from gateway.audit.reader import find_log, find_shards, shard_name, snapshot, verify_log
 from gateway.audit.seal import Sealer
-from gateway.audit.shards import Retired, ShardBusy, _next_name, _seal, list_shards, retire
+from gateway.audit.shards import (
+    HoldsLost,
+    Retired,
+    ShardBusy,
+    _next_name,
+    _seal,
+    list_shards,
+    retire,
+)
 from gateway.audit.store import (
     Claim,
     ClaimTaken,
@@ -43,6 +51,7 @@ from tests.gateway.audit.records import (
     opened,
     record,
     selected,
+    tampered,
     using,
 )
 
@@ -51,10 +60,19 @@ LATER_US = system_time_us() + 3_600_000_000
 ACTOR = {"principal": "an.operator", "via": "console"}
 
 
-def retired(directory: Path, reason: str = "the year has ended") -> Retired:
+def retired(
+    directory: Path, reason: str = "the year has ended", *, without_holds: bool = False
+) -> Retired:
     """End the newest shard of a test's log."""
     return asyncio.run(
-        retire(directory / "audit", host=HOST, keys=keys_in(directory), reason=reason, actor=ACTOR)
+        retire(
+            directory / "audit",
+            host=HOST,
+            keys=keys_in(directory),
+            reason=reason,
+            actor=ACTOR,
+            without_holds=without_holds,
+        )
     )
 
 
@@ -315,6 +333,52 @@ def test_there_is_a_way_out_of_every_loss(tmp_path: Path, lost: str) -> None:
     kept = list(old.parent.glob("sealed-head-untrusted-*"))
     assert len(kept) == (lost in ("the head", "both"))
     asyncio.run(newest(tmp_path).stop())
+
+
+def frozen_with_a_hold(directory: Path) -> Path:
+    """Make a frozen log in which something is held, counted and used up."""
+
+    async def use(log: AuditLog) -> None:
+        change = adding(new_hold("DSA-2026-0003", "LITIGATION"), keys_in(directory).state_key())
+        await log.append(record(Kind.CHANGE, None, core={"verb": "hold"}), counters=change)
+        await log.append(
+            intent(), claims=[Claim(b"form", LATER_US)], counters=[CounterChange(b"day", 8, 10)]
+        )
+
+    using(directory, use)
+    path = find_log(directory / "audit")
+    tampered(path, "UPDATE audit_head SET state = 'frozen'")
+    return path
+
+
+def test_what_one_table_lost_loses_no_other(tmp_path: Path) -> None:
+    """F4: legal holds and one-time keys of a frozen shard are carried past a broken table (I9)."""
+    tampered(frozen_with_a_hold(tmp_path), "DROP TABLE audit_counter")
+    ended = retired(tmp_path, "a disk died")
+    assert ended.lost == ("audit_counter",)
+    assert first_record(tmp_path)["lost"] == ["audit_counter"]
+    new = find_log(tmp_path / "audit")
+    assert selected(new, "SELECT count(*) FROM audit_hold") == [(1,)]
+    assert selected(new, "SELECT key FROM audit_claim") == [(b"form",)]
+
+
+def test_no_shard_goes_on_without_its_legal_holds_unless_told_to(tmp_path: Path) -> None:
+    """I9: what was held could expire in the next shard; whoever wants that says so, on record."""
+    path = frozen_with_a_hold(tmp_path)
+    tampered(path, "ALTER TABLE audit_hold DROP COLUMN since")
+    with pytest.raises(HoldsLost):
+        retired(tmp_path, "a disk died")
+    assert find_shards(path.parent) == [path]
+    assert not (path.parent / "next").exists()
+    assert retired(tmp_path, "a disk died", without_holds=True).lost == ("audit_hold",)
+    assert first_record(tmp_path)["lost"] == ["audit_hold"]
+
+
+def test_a_log_that_nobody_has_opened_here_can_be_ended(tmp_path: Path) -> None:
+    """A copy without the folder of who has it open has nobody who has."""
+    path = filled(tmp_path, 1)
+    shutil.rmtree(path.parent / "instances")
+    assert retired(tmp_path).contradiction is None
 
 
 def test_without_any_log_there_is_nothing_to_end(tmp_path: Path) -> None:
