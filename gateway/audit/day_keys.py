@@ -33,6 +33,10 @@ _STEM: Final = "log-day-"
 _PROGRAM: Final = "key-wrapping"
 
 
+class OtherKeeper(Exception):
+    """Another program wraps the keys: what it wrapped nobody else can unwrap."""
+
+
 class DayKeys:
     """The day keys in a key directory; a file there, `key-wrapping`, names the program, if any.
 
@@ -103,29 +107,34 @@ class DayKeys:
 
     def wrapper(self) -> KeyWrapper | None:
         """Return what wraps the keys, None where they lie in files of their own."""
-        named = read_key_file(self._directory / _PROGRAM, PATH_BYTES_MAX)
-        return None if named is None else CommandWrapper(Path(named.decode()))
+        named = self._program()
+        return None if named is None else CommandWrapper(named)
 
     def wrap_all(self, program: Path) -> int:
         """Have `program` wrap all keys from now on, those that are there too; return how many.
 
-        Raises KeysUnavailable where it does not return what it was given; then nothing changes.
+        Raises OtherKeeper where another program wraps them already, and KeysUnavailable where it
+        does not return what it was given. Then nothing changes: every key has come back from the
+        program before it is named, and it is named before any key of ours is removed.
         """
+        named = self._program()
+        if named not in (None, program):
+            raise OtherKeeper(f"the day keys are wrapped by {named}, which alone unwraps them")
         wrapper, probe = CommandWrapper(program), random_bytes(KEY_BYTES)
         if wrapper.unwrap("probe", wrapper.wrap("probe", probe)) != probe:
             raise KeysUnavailable(f"{program.name} does not return the key that it wrapped")
-        create_key_file(self._directory / _PROGRAM, str(program).encode())
-        count = 0
-        for day in self.days():
-            plain = self._read_plain(day)
-            if plain is None:
-                continue
-            create_key_file(self._path(day, _WRAPPED), wrapper.wrap(self._name(day), plain))
-            if self._unwrapped(day, wrapper) != plain:
+        plain = {day: key for day in self.days() if (key := self._read_plain(day)) is not None}
+        for day in () if named else set(self.days()) - set(plain):
+            self._unwrapped(day, wrapper)  # the file that named a program is lost: was it this one?
+        for day, key in plain.items():
+            # What lies there was left by a call that was cut short, perhaps of another program.
+            remove_key_files(self._path(day, _WRAPPED))
+            create_key_file(self._path(day, _WRAPPED), wrapper.wrap(self._name(day), key))
+            if self._unwrapped(day, wrapper) != key:
                 raise KeysUnavailable(f"{program.name} does not return the key of {day}")
-            remove_key_files(self._path(day, _PLAIN))
-            count += 1
-        return count
+        create_key_file(self._directory / _PROGRAM, str(program).encode())
+        remove_key_files(*[self._path(day, _PLAIN) for day in plain])
+        return len(plain)
 
     def days(self) -> tuple[int, ...]:
         """Return the days (since 1970) that have a key, in order."""
@@ -160,6 +169,10 @@ class DayKeys:
                 self.fetch(day)
         except (KeysUnavailable, OSError):
             return
+
+    def _program(self) -> Path | None:
+        named = read_key_file(self._directory / _PROGRAM, PATH_BYTES_MAX)
+        return None if named is None else Path(named.decode())
 
     def _unwrapped(self, day: int, wrapper: KeyWrapper) -> bytes | None:
         wrapped = read_key_file(self._path(day, _WRAPPED), WRAPPED_BYTES_MAX)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from gateway.audit.day_keys import OtherKeeper
 from gateway.audit.entry import Kind as EntryKind
 from gateway.audit.entry import Record
 from gateway.audit.keys import LogKeys
@@ -93,6 +94,9 @@ def wrap_keys(settings: Settings, program: Path) -> int:
     except LogUnavailable as failure:
         unchanged = f"nothing was changed: {failure}"
         raise Stop(unchanged, mend="concordat doctor", code=Exit.FAILED) from None
+    except OtherKeeper as failure:
+        mend = "give the path of that program: it may go on where it was"
+        raise Stop(str(failure), mend=mend, code=Exit.FAILED) from None
     except KeysUnavailable as failure:
         mend = f"{program} wrap NAME gets a key in base64 on its standard input; see its messages"
         raise Stop(str(failure), mend=mend, code=Exit.FAILED) from None

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.audit import day_keys
-from gateway.audit.day_keys import DayKeys
+from gateway.audit.day_keys import DayKeys, OtherKeeper
 from gateway.audit.entry import Record
 from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog
@@ -123,3 +123,51 @@ def test_a_program_that_loses_keys_is_not_trusted_with_any(tmp_path: Path) -> No
         keys.wrap_days(broken)
     assert [file.suffix for file in (tmp_path / "keys").glob("log-day-*")] == [".key"]
     assert not (tmp_path / "keys" / "key-wrapping").exists()
+
+
+def once_failing(keeper: Keeper, day: int) -> Path:
+    """Return a program that is the keeper, but for a day that it wraps for nobody."""
+    program = keeper.program.with_name("failing")
+    refusing = f'case "$1 $2" in "wrap log-day-{day}") exit 1;; esac'
+    program.write_text(f'#!/bin/sh\n{refusing}\nexec {keeper.program} "$@"\n')
+    program.chmod(0o700)
+    return program
+
+
+def test_a_program_that_fails_half_way_has_no_key_and_the_next_has_all(tmp_path: Path) -> None:
+    """No key is lost between two programs: the first is not named before it has returned all."""
+    keys, keeper = keys_in(tmp_path), Keeper(tmp_path)
+    known = {day: keys.day_key(day) for day in (20_000, 20_001)}
+    with pytest.raises(KeysUnavailable, match="exit code"):
+        keys.wrap_days(once_failing(keeper, 20_001))
+    assert not (tmp_path / "keys" / "key-wrapping").exists()
+    assert {day: keys_in(tmp_path).find_day_key(day) for day in known} == known
+    (tmp_path / "other").mkdir()
+    other = Keeper(tmp_path / "other")
+    other.program.write_text(other.program.read_text().replace("bytes(12)", "b'another-one!'"))
+    assert keys.wrap_days(other.program) == 2
+    assert {day: keys_in(tmp_path).find_day_key(day) for day in known} == known
+    assert list((tmp_path / "keys").glob("log-day-*.key")) == []
+
+
+def test_a_second_program_is_refused_what_the_first_alone_unwraps(tmp_path: Path) -> None:
+    """It would take its own keys for what the first one wrapped; the first may go on."""
+    first, keys = kept_elsewhere(tmp_path), keys_in(tmp_path)
+    (tmp_path / "other").mkdir()
+    second = Keeper(tmp_path / "other")
+    with pytest.raises(OtherKeeper, match=str(first.program)):
+        keys.wrap_days(second.program)
+    assert second.calls() == []
+    assert keys.wrap_days(first.program) == 0
+    (tmp_path / "keys" / "key-wrapping").unlink()
+    keys.day_key(20_000)
+    LogKeys(tmp_path / "keys").wrap_days(first.program)
+    (tmp_path / "keys" / "key-wrapping").unlink()
+    stranger = tmp_path / "stranger"
+    stranger.write_text(
+        f'#!/bin/sh\ncase "$2" in probe) exec {second.program} "$@"; esac\nexit 1\n'
+    )
+    stranger.chmod(0o700)
+    with pytest.raises(KeysUnavailable):
+        keys.wrap_days(stranger)
+    assert keys.wrap_days(first.program) == 0

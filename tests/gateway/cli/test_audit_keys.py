@@ -63,3 +63,6 @@ def test_day_keys_are_wrapped_by_a_program_while_no_gateway_runs(
     about_ann(settings)
     assert run("audit", "verify", *home).exit_code == 0
     assert [one["verb"] for one in records_of(settings, Kind.CHANGE)] == ["wrap-keys"] * 2
+    (tmp_path / "other").mkdir()
+    with pytest.raises(Stop, match="which alone unwraps them"):
+        run("audit", "keys", "wrap", Keeper(tmp_path / "other").program, *home)
