@@ -27,6 +27,7 @@ from gateway.audit.keyed import (
     exchanges_about,
     keyed_rows,
     rewrapped,
+    row_at,
     rows_of_exchange,
 )
 from gateway.audit.keys import LogKeys
@@ -35,11 +36,13 @@ from gateway.audit.people import Person
 from gateway.audit.place import Place, PostgresLog
 from gateway.audit.reader import shard_name, snapshot
 from gateway.audit.scrub import empty_wal, rewrite
-from gateway.audit.store import KeyChange
+from gateway.audit.store import KeyChange, Overtaken
 from gateway.clock import monotonic_s, new_uuid7, system_time_us
 
 SLOTS_PER_RECORD_MAX: Final = 500
 """Records erased in one transaction: for about 10 ms nobody else appends."""
+REPLANS_MAX: Final = 10
+"""How often an erasure on record is begun anew because somebody else erases of the same keys."""
 BODY_MS_MAX: Final = 3_600_000
 """How long after its first time a record may get its identifier: a body may come slowly."""
 WAL_WAIT_S: Final = 10.0
@@ -244,17 +247,26 @@ async def erase(
 
         slots = await asyncio.to_thread(prepare)
         while chunk := await asyncio.to_thread(next_chunk, slots):
-            await carry_out(log, chunk, order, by=selection.by, holds=holds, shard=place)
+            await carry_out(log, keys, chunk, order, by=selection.by, holds=holds, shard=place)
     return tally
 
 
 async def carry_out(
-    log: AuditLog, slots: Sequence[Slot], order: Order, *, by: str, holds: Holds, shard: Place
+    log: AuditLog,
+    keys: LogKeys,
+    slots: Sequence[Slot],
+    order: Order,
+    *,
+    by: str,
+    holds: Holds,
+    shard: Place,
 ) -> None:
     """Erase what fits one transaction, together with the record that says so.
 
     An ended shard takes no records: there the record comes first, in the present one, and the keys
     go right after it. Should the process die in between, the same erasure can be given again.
+    Raises Overtaken where a hold or a key changed meanwhile; in an ended shard that is only where
+    keys change faster than they can be read, for what is on record there has to be done.
     """
     changes = [slot.change for slot in slots]
     record = erasure_record(slots, order, by=by, shard=None if shard == log.path else shard)
@@ -262,7 +274,33 @@ async def carry_out(
         await log.append(record, counters=[holds.unchanged(), *changes])
         return
     await log.append(record, counters=[holds.unchanged()])
-    await asyncio.to_thread(rewrite, shard, changes)
+    await asyncio.to_thread(_do_as_recorded, shard, keys, slots)
+
+
+def _do_as_recorded(shard: Place, keys: LogKeys, slots: Sequence[Slot]) -> None:
+    """Erase in an ended shard what is on record, whatever else of the same keys has gone since."""
+    for _ in range(REPLANS_MAX):
+        try:
+            rewrite(shard, [slot.change for slot in slots])
+        except Overtaken:
+            slots = _planned_again(shard, keys, slots)
+        else:
+            return
+    raise Overtaken("keys of an ended shard change all the time")
+
+
+def _planned_again(shard: Place, keys: LogKeys, slots: Sequence[Slot]) -> list[Slot]:
+    """Return what is left to do of a plan, by the keys as they are now."""
+    left = list[Slot]()
+    with snapshot(shard) as db:
+        opener = Opener(db, keys)
+        for slot in slots:
+            row = row_at(db, slot.leaf_index)
+            names = [name for name in row.names if name in slot.sections] if row else []
+            again = slot_of(row, names, opener) if row and names else None
+            if again is not None:
+                left.append(again)
+    return left
 
 
 def holds_of(place: Place, keys: LogKeys) -> Holds:

@@ -118,6 +118,12 @@ def keyed_rows(
         after = rows[-1][1]
 
 
+def row_at(db: Connection, leaf_index: int) -> KeyedRow | None:
+    """Return the record at an index, or None where it has no keys left."""
+    row = db.execute(f"{_COLUMNS} WHERE r.leaf_index = ?", (leaf_index,)).fetchone()
+    return None if row is None else KeyedRow._make(row)
+
+
 def rows_of_exchange(db: Connection, exchange: bytes) -> list[KeyedRow]:
     """Return the records of one exchange, or the one of no exchange with this identifier.
 

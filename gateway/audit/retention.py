@@ -318,13 +318,13 @@ class Expirer:
                             if slot is not None:
                                 yield slot
 
-                slots, order, holds = prepare(), Order(reason=EXPIRED), this.holds
+                slots, order, told = prepare(), Order(reason=EXPIRED), "retention"
                 while not this.stop.is_set() and (
                     chunk := await asyncio.to_thread(next_chunk, slots)
                 ):
                     this.changed.add(shard)
                     await carry_out(
-                        self._log, chunk, order, by="retention", holds=holds, shard=shard
+                        self._log, self._keys, chunk, order, by=told, holds=this.holds, shard=shard
                     )
                     gone += sum(len(slot.sections) for slot in chunk)
         except LogUnavailable as broken:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -40,12 +39,14 @@ def empty_wal(path: Path) -> bool:
 
 
 def rewrite(place: Place, changes: Sequence[KeyChange]) -> None:
-    """Overwrite keys in an ended shard, which takes no records; what is changed already stays so.
+    """Overwrite keys in an ended shard, which takes no records.
 
-    All of it is one transaction. Raises LogUnavailable where the store fails.
+    All of it is one transaction. Raises Overtaken, having changed nothing, where keys are not as
+    they were read, and LogUnavailable where the store fails.
     """
     if isinstance(place, PostgresLog):
-        _rewrite_postgres(place, changes)
+        if changes:
+            _rewrite_postgres(place, changes)
     else:
         _rewrite_file(place, changes)
 
@@ -59,7 +60,9 @@ def _rewrite_postgres(place: PostgresLog, changes: Sequence[KeyChange]) -> None:
         try:
             with upkeep.writing() as db:
                 indices, wrapped, anew = map(list, zip(*changes, strict=True))
-                db.execute(ERASE_SQL, (indices, anew, wrapped))
+                changed = db.execute(ERASE_SQL, (indices, anew, wrapped)).fetchone()[0]
+                if changed != len(changes):
+                    raise Overtaken("a key was changed meanwhile")
         finally:
             upkeep.close()
     except PostgresFailed as broken:
@@ -74,11 +77,10 @@ def _rewrite_file(path: Path, changes: Sequence[KeyChange]) -> None:
             try:
                 db.execute("BEGIN IMMEDIATE")
                 for change in changes:
-                    with suppress(Overtaken):
-                        change_beside(db, change)
+                    change_beside(db, change)
                 db.execute("COMMIT")
             finally:
-                db.close()
+                db.close()  # what is not committed is rolled back
     except sqlite.Error as broken:
         raise LogUnavailable(f"keys of an ended shard cannot be erased: {broken}") from broken
     finally:

@@ -1,14 +1,91 @@
-"""The write-ahead log after an erasure."""
+"""What an erasure leaves: the write-ahead log, and keys of ended shards."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
 
+import pytest
+
+from gateway.audit.erase import (
+    Guard,
+    Selection,
+    Slot,
+    Tally,
+    carry_out,
+    find_slots,
+    holds_of,
+    slot_of,
+)
+from gateway.audit.holds import Holds
+from gateway.audit.keyed import Opener, keyed_rows, wrapped_names
 from gateway.audit.log import AuditLog
-from gateway.audit.reader import snapshot
-from gateway.audit.scrub import empty_wal
-from tests.gateway.audit.records import filled, intent, opened
+from gateway.audit.reader import snapshot, verify_log
+from gateway.audit.scrub import empty_wal, rewrite
+from gateway.audit.store import Overtaken
+from tests.gateway.audit.erasing import ANN, ORDER, with_exchanges
+from tests.gateway.audit.records import (
+    each_store,
+    filled,
+    intent,
+    keys_in,
+    opened,
+    selected,
+    tampered,
+)
+from tests.gateway.audit.test_shards import newest, retired
+
+
+def left_of(path: Path) -> dict[int, set[str]]:
+    """Return the sections that a shard has keys of, by index."""
+    rows = selected(path, "SELECT leaf_index, wrapped FROM audit_key")
+    return {index: set(wrapped_names(wrapped)) for index, wrapped in rows}
+
+
+def test_what_is_on_record_of_an_ended_shard_is_done_though_other_keys_went_meanwhile(
+    tmp_path: Path,
+) -> None:
+    """I9: two erasures of the same records' keys at once; each one's sections go, all of them."""
+    ended, _ = with_exchanges(tmp_path, [ANN], [ANN])
+    retired(tmp_path)
+    keys = keys_in(tmp_path)
+
+    def planned(section: str) -> list[Slot]:
+        with snapshot(ended) as db:
+            opener = Opener(db, keys)
+            chosen = Selection(before_us=1 << 60, sections=frozenset({section}))
+            guard = Guard(db, opener, Holds(0, ()), ())
+            return list(find_slots(db, chosen, guard, opener, Tally()))
+
+    async def use() -> None:
+        log = newest(tmp_path)
+        await log.start()
+        holds = holds_of(log.path, keys)
+        for slots in (planned("net"), planned("subject")), (planned("actor"), planned("actor")):
+            for plan in slots:  # both were made before either is carried out
+                await carry_out(log, keys, plan, ORDER, by="time", holds=holds, shard=ended)
+        await log.stop()
+
+    asyncio.run(use())
+    left = left_of(ended)
+    assert {index: left[index] for index in (1, 3)} == {1: {"payload"}, 3: {"payload"}}
+    assert {2, 4}.isdisjoint(left)
+    assert verify_log(ended, keys=keys).ok
+
+
+@each_store
+def test_a_plan_that_does_not_fit_changes_nothing(tmp_path: Path) -> None:
+    """I9: either all of it is done, or it is told that none was."""
+    path, _ = with_exchanges(tmp_path, [ANN], [ANN])
+    with snapshot(path) as db:
+        opener = Opener(db, keys_in(tmp_path))
+        slots = [slot_of(row, ["subject"], opener) for row in keyed_rows(db)]
+    changes = [slot.change for slot in slots if slot is not None]
+    tampered(path, "DELETE FROM audit_key WHERE leaf_index = 4")
+    before = left_of(path)
+    with pytest.raises(Overtaken):
+        rewrite(path, changes)
+    assert left_of(path) == before
 
 
 def test_a_reader_keeps_the_wal_and_its_end_lets_it_be_emptied(tmp_path: Path) -> None:
