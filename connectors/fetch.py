@@ -118,6 +118,31 @@ async def post_form(
     return Answer(status=response.status_code, headers=answered, body=body)
 
 
+async def post_json(
+    url: str,
+    body: bytes,
+    *,
+    rule: EgressRule,
+    tls: ssl.SSLContext | None = None,
+    timeout_s: float = FETCH_TIMEOUT_S,
+) -> Answer:
+    """Post a JSON document by https, or by http to loopback, and return the whole answer.
+
+    `rule` and `tls` as for `post_form`.
+
+    Raises:
+        FetchFailed: without an answer of at most `JSON_BYTES_MAX` in time.
+    """
+    headers = {**_JSON_WANTED, "content-type": "application/json"}
+    try:
+        request = httpx2.Request("POST", _checked(url, True), headers=headers, content=body)
+    except (httpx2.InvalidURL, UnicodeError):
+        raise FetchFailed("the URL cannot be read") from None
+    response, content = await _exchange(request, rule, JSON_BYTES_MAX, timeout_s, tls)
+    answered = tuple((name.lower(), value) for name, value in response.headers.raw)
+    return Answer(status=response.status_code, headers=answered, body=content)
+
+
 class Caller:
     """Makes ordinary requests for a person at the command line; it follows no redirect."""
 

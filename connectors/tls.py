@@ -22,17 +22,21 @@ class ClientCertificate:
     key: SecretReference
 
 
-def verifying_context(ca_file: Path | None = None) -> ssl.SSLContext:
+def verifying_context(
+    ca_file: Path | None = None, *, protocols: tuple[str, ...] = ("http/1.1",)
+) -> ssl.SSLContext:
     """Return a context that verifies chain and host name, by the system's authorities or a file's.
 
-    Reads from disk.
+    `protocols` are offered by ALPN (RFC 7301); with none the extension is left out. Reads from
+    disk.
 
     Raises:
         OSError: the file cannot be read, or holds no certificate (ssl.SSLError).
     """
     context = ssl.create_default_context(cafile=ca_file)
     context.minimum_version = TLS_VERSION_MIN
-    context.set_alpn_protocols(["http/1.1"])
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
     return context
 
 

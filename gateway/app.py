@@ -42,6 +42,7 @@ from gateway.exchange.front.asgi import FrontApp
 from gateway.exchange.front.rules import FrontSettings
 from gateway.exchange.snapshot import Snapshot
 from gateway.files import keep_private
+from gateway.forwarding import forwarding, forwarding_metrics
 from gateway.logs import Event, event
 from gateway.refresh import SnapshotKeeper, compile_snapshot
 from gateway.registry.compiled import AgreementCompiler
@@ -146,6 +147,7 @@ async def open_control_plane(composition: Composition) -> AsyncIterator[ControlP
             agreements_on_hold=lambda: _on_hold(registry),
         )
         await stack.enter_async_context(_keeping_the_log(settings, log, troubles, expirer))
+        forwarders = await stack.enter_async_context(forwarding(settings, log, troubles.warn))
         yield ControlPlane(
             keeper=keeper,
             troubles=troubles,
@@ -157,7 +159,13 @@ async def open_control_plane(composition: Composition) -> AsyncIterator[ControlP
                 ),
                 log=log,
                 readiness=lambda: _readiness(log, keeper, troubles),
-                metrics=lambda: render_metrics(settings.run_directory) + log_metrics(log),
+                metrics=lambda: b"".join(
+                    (
+                        render_metrics(settings.run_directory),
+                        log_metrics(log),
+                        forwarding_metrics(forwarders),
+                    )
+                ),
             ),
         )
 

@@ -33,6 +33,7 @@ class Event(StrEnum):
     SWEEPER_FAILED = "sweeper.failed"
     FOLLOWER_FAILED = "follower.failed"
     RETENTION_FAILED = "retention.failed"
+    SIEM_FAILED = "siem.failed"
 
 
 FACTS: Final = frozenset(
@@ -77,6 +78,7 @@ _TROUBLES: Final = frozenset(
         Event.SWEEPER_FAILED,
         Event.FOLLOWER_FAILED,
         Event.RETENTION_FAILED,
+        Event.SIEM_FAILED,
     }
 )
 

@@ -21,6 +21,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from connectors.origin import Origin
 from connectors.secrets import ENVIRONMENT_PREFIX, SecretStore
 from policies.times import Duration
 
@@ -29,6 +30,7 @@ FILE_NAME: Final = "concordat.yaml"
 FILE_BYTES_MAX: Final = 64 * 1024
 _PREFIX: Final = "CONCORDAT_"
 _WORKERS_MAX: Final = 256
+_SIEM_URL: Final = re.compile(r"syslog\+tls://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
 class SettingsInvalid(Exception):
@@ -87,6 +89,20 @@ def _check_audit_url(url: SecretStr | None) -> SecretStr | None:
     if url is not None and urlsplit(url.get_secret_value()).scheme != "postgresql":
         raise ValueError("write it as postgresql://user:password@host:port/database")
     return url
+
+
+def _check_siem_url(value: str | None) -> str | None:
+    """Accept syslog over TLS alone: the plain form would tell everybody on the way."""
+    if value is not None and (not _SIEM_URL.fullmatch(value) or urlsplit(value).port == 0):
+        raise ValueError("write it as syslog+tls://host or syslog+tls://host:port")
+    return value
+
+
+def _check_siem_otlp_url(value: str | None) -> str | None:
+    """Accept https, and http to a collector on this machine; no user, query or fragment."""
+    if value is not None:
+        Origin.parse(value, allow_loopback=True)
+    return value
 
 
 def _check_duration(value: str) -> str:
@@ -152,6 +168,24 @@ class Settings(BaseSettings):
     otlp_endpoint: str | None = Field(
         default=None,
         description="Traces URL of an OpenTelemetry collector; no span is made unless it is set.",
+    )
+    siem_url: Annotated[str | None, AfterValidator(_check_siem_url)] = Field(
+        default=None,
+        description="Syslog receiver that is told every record, syslog+tls://host:port; nothing is "
+        "forwarded unless it is set.",
+    )
+    siem_otlp_url: Annotated[str | None, AfterValidator(_check_siem_otlp_url)] = Field(
+        default=None,
+        description="The same for a receiver of OTLP logs, https://host:port/v1/logs.",
+    )
+    siem_ca: Annotated[Path | None, AfterValidator(_absolute)] = Field(
+        default=None,
+        description="PEM file of those who sign for both receivers; the system's authorities "
+        "unless set.",
+    )
+    siem_personal: bool = Field(
+        default=False,
+        description="Whether receivers are told who asked, from where and about whom.",
     )
 
     keep_net_for: Annotated[str, AfterValidator(_check_duration)] = Field(

@@ -116,16 +116,18 @@ def pick(
     selection: Selection,
     *,
     end: int,
+    start: int = 0,
     keys: LogKeys | None = None,
     told: Callable[[int], None] | None = None,
 ) -> Iterator[Picked]:
-    """Yield the records of a selection with indices below `end`, in index order.
+    """Yield the records of a selection with indices from `start` to below `end`, in index order.
 
-    Personal sections are opened with `keys`, and closed without. `told` hears how far the reading
-    is. Raises EntryInvalid where a stored record is damaged: it must not leave as if it were whole.
+    `start` does not go for `exchanges`. Personal sections are opened with `keys`, and closed
+    without. `told` hears how far the reading is. Raises EntryInvalid where a stored record is
+    damaged: it must not leave as if it were whole.
     """
     picker = _Picker(db, selection, keys)
-    first = _first_index(db, selection.from_us, end)
+    first = max(start, _first_index(db, selection.from_us, end))
     last = end if selection.until_us is None else _end_index(db, selection.until_us, end)
     if selection.exchanges:
         yield from picker.of_exchanges(end)

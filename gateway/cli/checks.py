@@ -28,6 +28,7 @@ from gateway.cli.finding import Finding, State, failed, ok, unknown
 from gateway.cli.neighbours import NTP, examine_neighbours
 from gateway.cli.options import INIT
 from gateway.cli.postgres_checks import examine_postgres
+from gateway.cli.siem_checks import examine_siem
 from gateway.clock import monotonic_us, system_time_us
 from gateway.data_plane import log_home, log_origin
 from gateway.database import (
@@ -80,6 +81,7 @@ def examine(
     findings.extend(check(settings) for check in checks)
     findings.extend(examine_postgres(settings))
     findings.append(_disk(settings, disk_free_bytes_min))
+    findings.extend(examine_siem(settings))
     findings.extend(_configured(settings))
     return tuple(findings)
 

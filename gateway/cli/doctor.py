@@ -12,7 +12,7 @@ def doctor(home: Home = None, as_json: Json = False) -> None:
     """Check everything that a gateway needs, and say what mends what is wrong.
 
     Settings, file modes, keys, database and its schema, audit log, clock, disk, stop-list,
-    configuration, issuers and services. Every line says ok, failed or unknown, and those that
+    configuration, SIEM, issuers and services. Every line says ok, failed or unknown, and those that
     failed are followed by the command that mends them. Changes nothing. Exit 1 if a check failed,
     2 if one could not be made.
     """

@@ -2,61 +2,18 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from tests.certificates import Certificate, make_certificate_in
 
-@dataclass(frozen=True)
-class Certificate:
-    """A self-signed certificate: `path` holds it and its key."""
-
-    path: Path
-
-    def server_context(self) -> ssl.SSLContext:
-        """Return what a server needs to show it."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.path)
-        return context
+__all__ = ["Certificate"]
 
 
 @pytest.fixture
 def make_certificate(tmp_path: Path) -> Callable[..., Certificate]:
     """Make a certificate for a host name; `days` may be negative for one that has expired."""
-
-    def make(host: str = "localhost", days: int = 1) -> Certificate:
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-        end = datetime.now(UTC) + timedelta(days=days)
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(end - timedelta(days=10))
-            .not_valid_after(end)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        path = tmp_path / f"{host}{days}.pem"
-        path.write_bytes(
-            certificate.public_bytes(serialization.Encoding.PEM)
-            + key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-        return Certificate(path)
-
-    return make
+    return partial(make_certificate_in, tmp_path)
