@@ -141,6 +141,9 @@ class Forwarder:
                 except (LogUnavailable, ForwardFailed) as failure:
                     failures += 1
                     report(failure)
+                except Exception as failure:  # noqa: BLE001 - it must not end unnoticed
+                    failures += 1
+                    report(ForwardFailed(type(failure).__name__))
                 await asyncio.sleep(back_off_s(failures))
         finally:
             self.close()

@@ -282,3 +282,31 @@ def test_a_next_shard_is_forwarded_after_the_last_of_the_one_before(tmp_path: Pa
     (tmp_path / "audit" / "forwarded-shelf").unlink()
     anew = drained(tmp_path, Shelf())
     assert [event.origin for event in anew.events] == [retired.next_origin]
+
+
+def test_what_nobody_thought_of_does_not_end_the_forwarding(tmp_path: Path) -> None:
+    """A receiver that fails in a way of its own is told by the failure's class, and tried again."""
+    filled(tmp_path, 1)
+    told, failed = list[str](), threading.Event()
+
+    class Broken(Shelf):
+        def deliver(self, events: Sequence[Forwarded]) -> Delivery:
+            raise ZeroDivisionError(PERSON)
+
+    def report(failure: Exception | None) -> None:
+        told.append(str(failure))
+        failed.set()
+
+    async def play() -> None:
+        log = opened(tmp_path)
+        await log.start()
+        one = forwarder(tmp_path, Broken())
+        task = asyncio.get_running_loop().create_task(one.run(log, report))
+        assert await asyncio.to_thread(failed.wait, 30)
+        assert not task.done()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await log.stop()
+
+    asyncio.run(play())
+    assert told == ["ZeroDivisionError"]
