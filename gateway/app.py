@@ -48,6 +48,7 @@ from gateway.refresh import SnapshotKeeper, compile_snapshot
 from gateway.registry.compiled import AgreementCompiler
 from gateway.registry.retention import agreements_on_hold
 from gateway.registry.store import Registry, RegistryUnavailable
+from gateway.reviews import ReviewWatch
 from gateway.settings import Settings, load_settings
 from gateway.telemetry import FRONT_REFUSALS, clear_metrics, render_metrics
 
@@ -148,6 +149,9 @@ async def open_control_plane(composition: Composition) -> AsyncIterator[ControlP
         )
         await stack.enter_async_context(_keeping_the_log(settings, log, troubles, expirer))
         forwarders = await stack.enter_async_context(forwarding(settings, log, troubles.warn))
+        watch = ReviewWatch(log_home(settings), log, LogKeys(settings.keys_directory), registry)
+        reviewing = watch.run(partial(_tell_reviews, troubles, _reporter(Event.REVIEWS_FAILED)))
+        await stack.enter_async_context(running(reviewing))
         yield ControlPlane(
             keeper=keeper,
             troubles=troubles,
@@ -248,6 +252,18 @@ def _readiness(log: AuditLog, keeper: SnapshotKeeper, troubles: Troubles) -> Rea
         f"The newest configuration is not in force: {refused.faults[0]}" if refused else None,
     )
     return troubles.readiness()
+
+
+def _tell_reviews(
+    troubles: Troubles,
+    report: Callable[[LogUnavailable | None], None],
+    suspended: int,
+    failure: LogUnavailable | None,
+) -> None:
+    report(failure)
+    if failure is None:
+        sentence = f"Urgent access is suspended for {suspended} users: its use was not reviewed."
+        troubles.warn("reviews", sentence if suspended else None)
 
 
 def _reporter(failed: Event) -> Callable[[LogUnavailable | None], None]:

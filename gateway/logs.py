@@ -34,6 +34,7 @@ class Event(StrEnum):
     FOLLOWER_FAILED = "follower.failed"
     RETENTION_FAILED = "retention.failed"
     SIEM_FAILED = "siem.failed"
+    REVIEWS_FAILED = "reviews.failed"
 
 
 FACTS: Final = frozenset(
@@ -79,6 +80,7 @@ _TROUBLES: Final = frozenset(
         Event.FOLLOWER_FAILED,
         Event.RETENTION_FAILED,
         Event.SIEM_FAILED,
+        Event.REVIEWS_FAILED,
     }
 )
 

@@ -90,7 +90,7 @@ ACCESS: Final[Mapping[str, Mapping[str, tuple[str, str, str, str]]]] = {
         "notify": ("tells", "Who is told of each use.", "E", "Kept in each record."),
         "min_acr": ("sign-in level", "How surely the person signed in.", "E", "Less is refused."),
         "unreviewed_effect": (
-            "if not reviewed", "What follows if nobody looks at it.", "M", "Kept on record.",
+            "if not reviewed", "What follows if nobody looks at it.", "M", "Suspended till then.",
         ),
     },
 }  # fmt: skip

@@ -30,11 +30,13 @@ class State(StrEnum):
 class Due:
     """One exchange that somebody has to look at; times are system time in microseconds.
 
-    What the agreement allows runs from the exchange's own beginning.
+    What the agreement allows runs from the exchange's own beginning. `grant` is the urgent grant
+    that was used, by the name under which it can be stopped.
     """
 
     exchange_id: str
     agreement: str | None
+    grant: str | None
     reason: str | None
     began_us: int
     due_us: int
@@ -79,7 +81,7 @@ def everything(place: Place, filters: Filters, *, keys: LogKeys) -> Iterator[Vie
 
 def reviews(place: Place, *, keys: LogKeys, now_us: int) -> list[Due]:
     """Return every use of urgent access, newest first, and whether it was reviewed in time."""
-    notes = _notes(place, NoteKind.REVIEW, keys)
+    notes = notes_about(place, NoteKind.REVIEW, keys)
     found = []
     for view in everything(place, Filters(break_glass=True), keys=keys):
         decided, due = view.get("decided_at"), view.get("review_due")
@@ -92,7 +94,7 @@ def feedback(
     place: Place, rules: Mapping[str, FeedbackRule], *, keys: LogKeys, now_us: int
 ) -> list[Due]:
     """Return every feedback that was taken, by agreement, and whether it was acknowledged."""
-    notes = _notes(place, NoteKind.ACKNOWLEDGEMENT, keys)
+    notes = notes_about(place, NoteKind.ACKNOWLEDGEMENT, keys)
     found = []
     for agreement, asked in rules.items():
         filters = Filters(agreement=agreement, rule=asked.rule, decision="permit")
@@ -121,7 +123,7 @@ def disposals(place: Place, *, keys: LogKeys) -> dict[str, View]:
     return found
 
 
-def _notes(place: Place, kind: NoteKind, keys: LogKeys) -> dict[str, View]:
+def notes_about(place: Place, kind: NoteKind, keys: LogKeys) -> dict[str, View]:
     """Return the first note about each exchange: when it was looked at for the first time."""
     filters = Filters(kind=Kind.CHANGE, note=kind.value)
     return {str(view.get("about")): view for view in everything(place, filters, keys=keys)}
@@ -139,6 +141,7 @@ def _due(view: View, notes: Mapping[str, View], *, within_us: int, now_us: int) 
     return Due(
         exchange_id=str(view.get("exchange_id")),
         agreement=_text(view.get("agreement")),
+        grant=_text(view.get("grant")),
         reason=_text(view.get("reason")),
         began_us=began_us,
         due_us=began_us + within_us,
