@@ -255,11 +255,13 @@ class Row(NamedTuple):
 
 
 class Sections(NamedTuple):
-    """How many sealed sections were opened, have no key any more, and had no key to try."""
+    """A record's sealed sections: how many were opened, which have no key any more, how many no
+    key was given for.
+    """
 
-    opened: int = 0
-    erased: int = 0
-    unopened: int = 0
+    opened: int
+    erased: tuple[str, ...]
+    unopened: int
 
 
 def check_row(row: Row, keys: Mapping[str, bytes] | None, origin: str) -> Sections:
@@ -274,7 +276,8 @@ def check_row(row: Row, keys: Mapping[str, bytes] | None, origin: str) -> Sectio
     sections = unpack_sections(row.sections)
     if [section.name for section in sections] != [name for name, _ in entry.commitments]:
         raise EntryInvalid("the sections are not those that the entry names")
-    opened = erased = unopened = 0
+    opened = unopened = 0
+    erased: list[str] = []
     for (name, salt, body), (_, committed) in zip(sections, entry.commitments, strict=True):
         if salt is not None:
             opening = salt, body
@@ -282,14 +285,14 @@ def check_row(row: Row, keys: Mapping[str, bytes] | None, origin: str) -> Sectio
             unopened += 1
             continue
         elif name not in keys:
-            erased += 1
+            erased.append(name)
             continue
         else:
             opened += 1
             opening = open_section(keys[name], section_context(origin, row.record_id, name), body)
         if commitment_text(commit(name, *opening)) != committed:
             raise EntryInvalid(f"the section {name} does not have its commitment")
-    return Sections(opened, erased, unopened)
+    return Sections(opened, tuple(erased), unopened)
 
 
 def _uuid_text(identifier: bytes) -> str:

@@ -30,6 +30,7 @@ from gateway.audit.place import (
     home_of,
     place_of,
 )
+from gateway.audit.rows import check_rows, join_spans
 from gateway.audit.sqlite import Connection, open_for_reading
 from gateway.audit.store import LogUnavailable
 from gateway.audit.tiles import Tile
@@ -40,8 +41,6 @@ from gateway.audit.verify import (
     Progress,
     Report,
     Span,
-    check_rows,
-    join_spans,
     verify,
 )
 from gateway.audit.wrapping import KeysUnavailable
@@ -51,6 +50,10 @@ ROWS_PER_PART: Final = 16_384
 PARTS_AHEAD: Final = 2
 """Parts beyond one for each process that may wait for the tree to take them."""
 INDEX_MAX: Final = 2**63 - 1
+
+# Of PostgreSQL's codes those that tell of the server and not of what it stores (appendix A of its
+# manual): connection exceptions, insufficient resources, operator intervention.
+_SERVER_TROUBLE: Final = ("08", "53", "57")
 
 _ROWS: Final = """
 SELECT r.leaf_index, r.record_id, r.exchange, r.kind, r.t, r.leaf_hash, r.entry, r.sections,
@@ -67,6 +70,10 @@ _TILES: Final = "SELECT level, idx, root, hashes FROM audit_tile WHERE level = 0
 _UPPER_TILES: Final = (
     "SELECT level, idx, root, hashes FROM audit_tile WHERE level > 0 ORDER BY level, idx"
 )
+
+
+class CannotTell(LogUnavailable):
+    """What is asked of the log cannot be told now; that says nothing about the log itself."""
 
 
 @overload
@@ -135,7 +142,10 @@ def _age(found: re.Match[str]) -> tuple[int, int]:
 
 @contextmanager
 def snapshot(place: Place) -> Iterator[Connection]:
-    """Open one unchanging moment of the log for reading; raise LogUnavailable where it breaks."""
+    """Open one unchanging moment of the log for reading; raise LogUnavailable where it breaks.
+
+    Where it is not the log that fails, but its keys or PostgreSQL's server, that is a CannotTell.
+    """
     if isinstance(place, PostgresLog):
         with _postgres_snapshot(place) as session:
             yield session
@@ -149,8 +159,10 @@ def snapshot(place: Place) -> Iterator[Connection]:
             yield db
         finally:
             db.close()
-    except (sqlite.Error, KeysUnavailable) as broken:
+    except sqlite.Error as broken:
         raise LogUnavailable(f"the audit log cannot be read: {broken}") from broken
+    except KeysUnavailable as missing:
+        raise CannotTell(f"the audit log cannot be read: {missing}") from missing
 
 
 @contextmanager
@@ -165,8 +177,12 @@ def _postgres_snapshot(place: PostgresLog) -> Iterator[Connection]:
             yield session
         finally:
             session.close()
-    except (PostgresFailed, KeysUnavailable) as broken:
-        raise LogUnavailable(f"the audit log cannot be read: {broken}") from broken
+    except PostgresFailed as broken:
+        of_server = broken.sqlstate is None or broken.sqlstate.startswith(_SERVER_TROUBLE)
+        failure = CannotTell if of_server else LogUnavailable
+        raise failure(f"the audit log cannot be read: {broken}") from broken
+    except KeysUnavailable as missing:
+        raise CannotTell(f"the audit log cannot be read: {missing}") from missing
 
 
 def verify_log(
@@ -182,7 +198,7 @@ def verify_log(
     Without `vkey` signatures are not checked: the file alone cannot tell who signed. Without
     `keys` sealed sections are not opened, and the report counts them. A file that SQLite itself
     cannot read through is reported as a fault too. `jobs` is in how many processes the rows of a
-    large log are checked.
+    large log are checked. Raises CannotTell where the verification itself cannot be done.
     """
     verifier = Verifier.parse(vkey) if vkey is not None else None
     # Read first: what the head covers was committed before it was written.
@@ -193,6 +209,8 @@ def verify_log(
                 sealed_head = None
             image = _image(db, sealed_head, _checked(db, path, keys, jobs))
             return verify(image, verifier=verifier, progress=progress)
+    except CannotTell:
+        raise
     except LogUnavailable as broken:
         fault = Fault(0, str(broken))
         return Report(
@@ -292,7 +310,7 @@ def _check_in_processes(
             while waiting:
                 yield waiting.popleft().result()
         except BrokenProcessPool as died:
-            raise LogUnavailable("a process that verified the log died") from died
+            raise CannotTell("a process that verified the log died") from died
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -1,21 +1,19 @@
 """Check a whole log offline: every byte against the tree, and the tree against its signed heads.
 
 Works on plain values, in one pass with flat memory (a hash for each 256 records), so that auditors
-may bring them from anywhere; `reader.py` brings them from the log's file. Run as a program, it
-checks what a log gave out: proofs, receipts and checkpoints (docs/verifying-the-log.md).
+may bring them from anywhere; `reader.py` brings them from the log's file, and `rows.py` checks
+record by record. Run as a program, it checks what a log gave out: proofs, receipts and checkpoints
+(docs/verifying-the-log.md).
 """
 
 from __future__ import annotations
 
-import hashlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from operator import add
 from typing import Final, NamedTuple
 
-from gateway.audit.entry import EntryInvalid, Row, Sections, check_row, unwrap_keys
 from gateway.audit.merkle import (
     EMPTY_ROOT,
     HASH_BYTES,
@@ -28,17 +26,11 @@ from gateway.audit.note import Checkpoint, NoteInvalid, Verifier, open_checkpoin
 from gateway.audit.tiles import TILE_WIDTH, Tile, full_upper_tiles, run
 
 FAULTS_TOLD_MAX: Final = 1_000
-# How many rows are looked at together: four tiles.
-SPAN_ROWS: Final = 1_024
+ERASURES_TOLD_MAX: Final = 100
 
 _TILE_BYTES: Final = TILE_WIDTH * HASH_BYTES
 
 Progress = Callable[[int, int], None]
-# Answers a day's key-encryption key, or None once it was destroyed.
-DayKey = Callable[[int], bytes | None]
-# Looks at whole rows from an index on: answers their leaf hashes, joined, and how many of their
-# sections are sealed, or None where it cannot tell at a glance.
-Glance = Callable[[Sequence[Row], int], tuple[bytes, int] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +41,70 @@ class Fault:
     what: str
 
 
-class Span(NamedTuple):
-    """Some rows, checked: their leaf hashes, joined, and what was found wrong with them.
+class Erased(NamedTuple):
+    """A section that has no key any more: its record's leaf index, and its name."""
 
-    Of faults beyond FAULTS_TOLD_MAX there is only the count.
+    at: int
+    section: str
+
+
+class Sealed(NamedTuple):
+    """How many sealed sections were opened, have no key any more, and had no key to try."""
+
+    opened: int = 0
+    erased: int = 0
+    unopened: int = 0
+
+
+class Span(NamedTuple):
+    """Some rows, checked: their leaf hashes, joined, and what was found in them.
+
+    Of faults beyond FAULTS_TOLD_MAX, and erased sections beyond ERASURES_TOLD_MAX, there is only
+    the count.
     """
 
     leaves: bytes
-    faults: tuple[Fault, ...]
-    faults_in_all: int
-    sections: Sections
+    faults: tuple[Fault, ...] = ()
+    faults_in_all: int = 0
+    sealed: Sealed = Sealed()
+    erased_from: tuple[Erased, ...] = ()
+
+
+class Findings:
+    """What was found, and where: the first of it in words, all of it in numbers."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.faults: list[Fault] = []
+        self.faults_in_all = 0
+        self.sealed = Sealed()
+        self.erased_from: list[Erased] = []
+
+    def fault(self, at: int, what: str) -> None:
+        """Note a fault."""
+        self.faults_in_all += 1
+        if len(self.faults) < FAULTS_TOLD_MAX:
+            self.faults.append(Fault(at, what))
+
+    def add(self, span: Span) -> None:
+        """Add what was found in the rows that follow."""
+        self.faults += span.faults[: FAULTS_TOLD_MAX - len(self.faults)]
+        self.faults_in_all += span.faults_in_all
+        self.sealed = Sealed(*map(add, self.sealed, span.sealed))
+        self.erased_from += span.erased_from[: ERASURES_TOLD_MAX - len(self.erased_from)]
+
+    def span(self, leaves: bytes) -> Span:
+        """Return all of it, with the leaf hashes of the rows it was found in."""
+        return Span(
+            leaves, tuple(self.faults), self.faults_in_all, self.sealed, tuple(self.erased_from)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogImage:
     """Everything a log holds, at one moment.
 
-    `spans` are its rows in index order, as `check_rows` gives them. `tiles` of level 0 come in
+    `spans` are its rows in index order, as `rows.check_rows` gives them. `tiles` of level 0 come in
     order of number, and `upper_tiles` (those of every other level) in order of (level, number);
     `notes` are the checkpoints by size. `repeated` are the indices of records whose identifier an
     earlier record has.
@@ -89,7 +128,8 @@ class Report:
 
     `signed_size` is how far a valid signature reaches: records beyond it are new, and nothing yet
     vouches for their order. Of sealed sections `opened` were checked, `erased` have no key any
-    more, and `unopened` could not be checked for want of keys.
+    more, and `unopened` could not be checked for want of keys. `erased_from` tells the first
+    ERASURES_TOLD_MAX erased ones; the leaves that commit to them are proved all the same.
     """
 
     ok: bool
@@ -102,40 +142,7 @@ class Report:
     unopened: int
     faults: tuple[Fault, ...]
     faults_in_all: int
-
-
-def check_rows(
-    rows: Iterable[Row],
-    first: int,
-    end: int,
-    *,
-    origin: str,
-    day_key: DayKey | None = None,
-    glance: Glance | None = None,
-) -> Iterator[Span]:
-    """Check the rows that a log has for the indices from `first` up to `end`, in index order.
-
-    1. Rows are numbered without gap, and each entry has its leaf hash and its columns' values.
-    2. Each section, opened where `day_key` allows, has the commitment that the entry holds.
-
-    Rows may be plain tuples. `glance` spares the full reading of what it sees to be whole. Parts of
-    a log may be checked in any order and process.
-    """
-    checks = _Rows(first, end, origin, day_key)
-    remaining = iter(rows)
-    while batch := list(islice(remaining, SPAN_ROWS)):
-        yield checks.take(batch, None if day_key else glance)
-
-
-def join_spans(spans: Iterable[Span]) -> Span:
-    """Return spans that follow one another as one."""
-    faults, sections = _Faults(), Sections()
-    leaves = []
-    for span in spans:
-        leaves.append(span.leaves)
-        faults.extend(span.faults, span.faults_in_all)
-        sections = Sections(*map(add, sections, span.sections))
-    return Span(b"".join(leaves), tuple(faults.told), faults.in_all, sections)
+    erased_from: tuple[Erased, ...] = ()
 
 
 def verify(
@@ -148,91 +155,6 @@ def verify(
     5. The stored size, root and next index, and the sealed head, fit all this.
     """
     return _Verification(image, verifier).run(progress)
-
-
-class _Faults:
-    """What was found wrong, the first FAULTS_TOLD_MAX of it in words."""
-
-    def __init__(self) -> None:
-        self.told: list[Fault] = []
-        self.in_all = 0
-
-    def add(self, at: int, what: str) -> None:
-        self.in_all += 1
-        if len(self.told) < FAULTS_TOLD_MAX:
-            self.told.append(Fault(at, what))
-
-    def extend(self, told: Iterable[Fault], in_all: int) -> None:
-        self.told = [*self.told, *told][:FAULTS_TOLD_MAX]
-        self.in_all += in_all
-
-
-class _Rows:
-    """Checks rows, at a glance where that is enough."""
-
-    def __init__(self, first: int, end: int, origin: str, day_key: DayKey | None) -> None:
-        self._next, self._end = first, end
-        self._origin = origin
-        self._day_key = day_key
-        self._day_keys: dict[int, bytes | None] = {}
-        self._leaves: list[bytes] = []
-        self._faults = _Faults()
-        self._sections: list[Sections] = []
-
-    def take(self, rows: Sequence[Row], glance: Glance | None) -> Span:
-        self._leaves, self._faults, self._sections = [], _Faults(), []
-        if glance is None or not self._pass(rows, glance):
-            for row in rows:
-                if glance is None or not self._pass([row], glance):
-                    self._read(Row(*row))
-        sections = Sections(*map(sum, zip(*self._sections, strict=True)))
-        told = tuple(self._faults.told)
-        return Span(b"".join(self._leaves), told, self._faults.in_all, sections)
-
-    def _pass(self, rows: Sequence[Row], glance: Glance) -> bool:
-        seen = glance(rows, self._next) if self._next + len(rows) <= self._end else None
-        if seen is None:
-            return False
-        self._leaves.append(seen[0])
-        self._sections.append(Sections(unopened=seen[1]))
-        self._next += len(rows)
-        return True
-
-    def _read(self, row: Row) -> None:
-        index = row.leaf_index
-        if not self._next <= index < self._end:
-            self._faults.add(index, "a record where the log has no place for it")
-            return
-        if index != self._next:
-            self._faults.add(self._next, f"records {self._next} to {index - 1} are missing")
-            # The tree goes on at the index that the row claims, so that one gap is one fault.
-            self._leaves.append(EMPTY_ROOT * (index - self._next))
-        self._next = index + 1
-        if {type(row.entry), type(row.sections)} != {bytes}:  # a schema may have been changed
-            self._leaves.append(EMPTY_ROOT)
-            self._faults.add(index, "a column is not of its type")
-            return
-        computed = hashlib.sha256(b"\0" + row.entry).digest()
-        self._leaves.append(computed)
-        if computed != row.leaf_hash:
-            self._faults.add(index, "the entry does not have its leaf hash")
-        try:
-            self._sections.append(check_row(row, self._keys_of(row), self._origin))
-        except EntryInvalid as invalid:
-            self._faults.add(index, str(invalid))
-
-    def _keys_of(self, row: Row) -> dict[str, bytes] | None:
-        """Return the keys a row has left, or None where this verification cannot know them."""
-        if self._day_key is None:
-            return None
-        if row.wrapped_keys is None or row.day is None:
-            return {}
-        if row.day not in self._day_keys:
-            self._day_keys[row.day] = self._day_key(row.day)
-        kek = self._day_keys[row.day]
-        if kek is None:
-            return {}
-        return unwrap_keys(kek, self._origin, row.record_id, row.wrapped_keys)
 
 
 class _Verification:
@@ -248,16 +170,15 @@ class _Verification:
         self._root = EMPTY_ROOT
         self._size = self._trusted_size = self._last_size = self._checkpoints = 0
         self._forked = False
-        self._faults = _Faults()
-        self._fault = self._faults.add
+        self._findings = Findings()
+        self._fault = self._findings.fault
         self._notes = self._read_notes()
         self._next_note = next(self._notes, None)
 
     def run(self, progress: Progress | None) -> Report:
-        sections, rest = Sections(), b""
+        rest = b""
         for span in self._image.spans:
-            self._faults.extend(span.faults, span.faults_in_all)
-            sections = Sections(*map(add, sections, span.sections))
+            self._findings.add(span)
             rest += span.leaves
             full = len(rest) - len(rest) % _TILE_BYTES
             for at in range(0, full, _TILE_BYTES):
@@ -271,17 +192,19 @@ class _Verification:
         self._check_end(self._size)
         if progress is not None:
             progress(self._size, self._size)
+        found = self._findings
         return Report(
-            ok=not self._faults.in_all,
+            ok=not found.faults_in_all,
             size=self._size,
             root=self._root,
             signed_size=self._trusted_size if self._verifier else 0,
             checkpoints=self._checkpoints,
-            opened=sections.opened,
-            erased=sections.erased,
-            unopened=sections.unopened,
-            faults=tuple(self._faults.told),
-            faults_in_all=self._faults.in_all,
+            opened=found.sealed.opened,
+            erased=found.sealed.erased,
+            unopened=found.sealed.unopened,
+            faults=tuple(found.faults),
+            faults_in_all=found.faults_in_all,
+            erased_from=tuple(found.erased_from),
         )
 
     def _take_tile(self, leaves: bytes) -> None:

@@ -134,6 +134,9 @@ def _show(report: Report, *, as_json: bool) -> None:
                     "erased": report.erased,
                     "unopened": report.unopened,
                 },
+                "erased_from": [
+                    {"index": index, "section": name} for index, name in report.erased_from
+                ],
                 "faults": [{"index": fault.at, "what": fault.what} for fault in report.faults],
                 "faults_in_all": report.faults_in_all,
             }
@@ -141,6 +144,10 @@ def _show(report: Report, *, as_json: bool) -> None:
         return
     for fault in report.faults:
         line(f"index {fault.at}: {fault.what}")
+    for index, name in report.erased_from:
+        line(f"{name} erased at index {index}")
+    if report.erased > len(report.erased_from):
+        line(f"and {report.erased - len(report.erased_from)} more sections erased")
     line(f"{report.size} records, root {report.root.hex()}")
     line(f"signed up to {report.signed_size} by {report.checkpoints} checkpoints")
     line(

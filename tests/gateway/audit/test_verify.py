@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from gateway.audit.entry import unpack_sections
 from gateway.audit.merkle import leaf_hash, root_of
 from gateway.audit.note import Checkpoint
 from gateway.audit.place import Place
-from gateway.audit.reader import verify_log
-from gateway.audit.verify import Report
+from gateway.audit.reader import CannotTell, verify_log
+from gateway.audit.verify import ERASURES_TOLD_MAX, Report
 from tests.gateway.audit.records import (
     ORIGIN,
     STORES,
@@ -53,6 +54,21 @@ def checked(directory: Path, *, with_keys: bool = True) -> Report:
 def copied(sound: Path, tmp_path: Path) -> Iterator[Path]:
     """A copy of the sound log."""
     with copy_of_log(sound, tmp_path / "copy") as copy:
+        yield copy
+
+
+@pytest.fixture(scope="module")
+def sound_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a sound log in a file, for what only a file allows, or shows."""
+    directory = tmp_path_factory.mktemp("sound-file")
+    filled(directory, EXCHANGES)
+    return directory
+
+
+@pytest.fixture
+def copied_file(sound_file: Path, tmp_path: Path) -> Iterator[Path]:
+    """A copy of the sound log in a file."""
+    with copy_of_log(sound_file, tmp_path / "copy") as copy:
         yield copy
 
 
@@ -135,12 +151,6 @@ TAMPERINGS: dict[str, tuple[str, int]] = {
     "checkpoint removed": ("DELETE FROM audit_checkpoint", 281),
     "stored root": ("UPDATE audit_tree SET root = zeroblob(32)", 280),
     "stored size": ("UPDATE audit_tree SET size = 999", 281),
-    "entry of another type": (
-        "CREATE TABLE loose AS SELECT * FROM audit_record;"
-        "UPDATE loose SET entry = CAST(entry AS TEXT) WHERE leaf_index = 77;"
-        "DROP TABLE audit_record; ALTER TABLE loose RENAME TO audit_record",
-        77,
-    ),
     "swapped entries": (
         "UPDATE audit_record SET (entry, leaf_hash, sections) = (SELECT entry, leaf_hash, sections"
         " FROM audit_record AS other WHERE other.leaf_index = 155 - audit_record.leaf_index)"
@@ -148,6 +158,16 @@ TAMPERINGS: dict[str, tuple[str, int]] = {
         77,
     ),
     "truncated tree": ("UPDATE audit_tree SET size = 256; DELETE FROM audit_checkpoint", 256),
+    "next index": ("UPDATE audit_head SET next_index = 300", 281),
+}
+# What needs another schema: SQLite's can be replaced under the tables that rest on it.
+TAMPERINGS_OF_A_FILE: dict[str, tuple[str, int]] = {
+    "entry of another type": (
+        "CREATE TABLE loose AS SELECT * FROM audit_record;"
+        "UPDATE loose SET entry = CAST(entry AS TEXT) WHERE leaf_index = 77;"
+        "DROP TABLE audit_record; ALTER TABLE loose RENAME TO audit_record",
+        77,
+    ),
     "repeated identifier": (
         "CREATE TABLE loose AS SELECT * FROM audit_record;"
         "UPDATE loose SET record_id = (SELECT record_id FROM loose WHERE leaf_index = 3)"
@@ -155,56 +175,66 @@ TAMPERINGS: dict[str, tuple[str, int]] = {
         "ALTER TABLE loose RENAME TO audit_record",
         77,
     ),
-    "next index": ("UPDATE audit_head SET next_index = 300", 281),
 }
+
+
+def tampered_with(copied: Path, script: str) -> Report:
+    """Run a script behind the log's back, and verify it."""
+    for statement in script.split(";"):
+        tampered(place_in(copied), statement)
+    return checked(copied)
 
 
 @pytest.mark.parametrize("name", TAMPERINGS)
 def test_each_tampering_is_told_with_its_index(copied: Path, name: str) -> None:
     """Every table that a proof rests on is checked (F20)."""
     script, index = TAMPERINGS[name]
-    path = place_in(copied)
-    for statement in script.split(";"):
-        tampered(path, statement)
-    report = checked(copied)
+    report = tampered_with(copied, script)
     assert not report.ok
     assert index in {fault.at for fault in report.faults}, report.faults
 
 
-def test_repeated_identifiers_are_told(copied: Path) -> None:
+@pytest.mark.parametrize("name", TAMPERINGS_OF_A_FILE)
+def test_each_tampering_with_a_file_is_told_with_its_index(copied_file: Path, name: str) -> None:
+    """What the schema keeps out is told where somebody changed the schema first (F20)."""
+    script, index = TAMPERINGS_OF_A_FILE[name]
+    report = tampered_with(copied_file, script)
+    assert not report.ok
+    assert index in {fault.at for fault in report.faults}, report.faults
+
+
+def test_repeated_identifiers_are_told(copied_file: Path) -> None:
     """A record whose identifier an earlier one has is told, though everything else fits (I4)."""
-    path = next((copied / "audit").glob("audit-*.db"))
-    for statement in TAMPERINGS["repeated identifier"][0].split(";"):
-        tampered(path, statement)
+    report = tampered_with(copied_file, TAMPERINGS_OF_A_FILE["repeated identifier"][0])
     assert "an earlier record has the same identifier" in {
-        fault.what for fault in checked(copied).faults if fault.at == 77
+        fault.what for fault in report.faults if fault.at == 77
     }
 
 
 @pytest.mark.parametrize("name", ["sound", "removed", "time", "entry of another type", "tile"])
 def test_several_processes_find_what_one_finds(
-    copied: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    copied_file: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many processes check the rows, the report is the same (F20)."""
     monkeypatch.setattr(reader, "ROWS_PER_PART", 64)
-    path = next((copied / "audit").glob("audit-*.db"))
-    for statement in TAMPERINGS.get(name, ("", 0))[0].split(";"):
+    path = place_in(copied_file)
+    for statement in {**TAMPERINGS, **TAMPERINGS_OF_A_FILE}.get(name, ("", 0))[0].split(";"):
         tampered(path, statement)
     one, several = verify_log(path), verify_log(path, jobs=2)
     assert one == several
     assert one.ok is (name == "sound")
 
 
-def test_without_keys_the_sealed_bytes_alone_go_unseen(copied: Path) -> None:
+def test_without_keys_the_sealed_bytes_alone_go_unseen(copied_file: Path) -> None:
     """Without keys every byte of a block is checked, but those that only a key can open (F20)."""
-    path = next((copied / "audit").glob("audit-*.db"))
+    path = place_in(copied_file)
     value = stored(path, "sections")
     sealed = next(item.body for item in unpack_sections(value) if item.salt is None)
     start = value.index(sealed)
     for at in range(0, len(value), 5):
         changed = value[:at] + bytes([value[at] ^ 1]) + value[at + 1 :]
         tampered(path, SET_COLUMN["sections"], changed, TAMPERED)
-        report = checked(copied, with_keys=False)
+        report = checked(copied_file, with_keys=False)
         assert report.ok is (start <= at < start + len(sealed)), at
 
 
@@ -273,9 +303,27 @@ def test_erased_sections_are_counted_and_the_proof_stays(copied: Path) -> None:
     assert after.ok
     assert after.root == before.root
     assert (after.opened, after.erased) == (EXCHANGES - 1, 1)
+    assert after.erased_from == ((77, "actor"),)
     for day_key in (copied / "keys").glob("log-day-*"):
         day_key.unlink()
-    assert checked(copied).erased == EXCHANGES
+    without = checked(copied)
+    assert without.erased == EXCHANGES
+    told = [(index, "actor") for index in range(1, 1 + ERASURES_TOLD_MAX)]
+    assert list(without.erased_from) == told
+
+
+def test_a_process_that_dies_is_no_fault_of_the_log(
+    sound: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a process is killed under the verification, nothing is known, and that is said."""
+    monkeypatch.setattr(reader, "ROWS_PER_PART", 1)
+
+    def kill(_done: int, _of: int) -> None:
+        for process in multiprocessing.active_children():
+            process.kill()
+
+    with pytest.raises(CannotTell, match="died"):
+        verify_log(place_in(sound), progress=kill, jobs=2)
 
 
 def test_a_file_that_is_no_log_is_a_fault(tmp_path: Path) -> None:

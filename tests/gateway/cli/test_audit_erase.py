@@ -36,3 +36,8 @@ def test_look_then_erase(run: Run, new_home: NewHome) -> None:
     assert "of 0 records" in run("audit", "erase", *ANN, *WHY, "--yes", *home).stdout
     verified = run("audit", "verify", *home)
     assert verified.exit_code == 0
+    opened = run("audit", "verify", "--open", *home)
+    assert opened.exit_code == 0
+    assert "payload erased at index 1\nsubject erased at index 1\n" in opened.stdout
+    report = json.loads(run("audit", "verify", "--open", "--json", *home).stdout)
+    assert report["erased_from"][-1] == {"index": 2, "section": "subject"}
