@@ -32,17 +32,18 @@ _COMMITMENT_CHARS: Final = 43
 _WORD: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _LAST: Final = b"AEIMQUYcgkosw048"
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
-# The end of an entry by the code of its kind, and by whether it names an exchange.
+# What is around an entry's time, by the code of its kind and by whether it names an exchange.
+_NO_UUID: Final = b"        -    -    -    -            "
 _TAILS: Final = {
-    (code, named): b'%%b","kind":"%b","t":%%d,"v":1%b'
-    % (kind.value.encode(), b',"x":"%b"}' if named else b"}%.0b")
+    (code, named): (
+        b'%b","kind":"%b","t":' % (_NO_UUID, kind.value.encode()),
+        b',"v":1%b' % (b',"x":"%b"}' % _NO_UUID if named else b"}"),
+    )
     for kind, code in KIND_CODES.items()
     for named in (False, True)
 }
 _LISTED_NAME: Final = re.compile(rb'"([a-z0-9_]{1,32})":"')
-_NO_UUID: Final = bytes(16)
-_UUID_CHARS: Final = 36
-_DIGIT_PLACES: Final = [at for at in range(_UUID_CHARS) if at not in (8, 13, 18, 23)]
+_DIGIT_PLACES: Final = [at for at, char in enumerate(_NO_UUID) if char == ord(" ")]
 
 _sha256 = hashlib.sha256
 
@@ -76,7 +77,7 @@ def glance(rows: Sequence[Row], first: int) -> tuple[bytes, int] | None:
         heads, tails = zip(*[entry.split(b'},"id":"') for entry in entries], strict=True)
         if max(map(len, entries)) > ENTRY_BYTES_MAX:
             return None
-        if tails != _tails(record_ids, exchanges, kinds, times):
+        if not _are_of_columns(tails, record_ids, exchanges, kinds, times):
             return None
         sealed = _sealed_of_whole(heads, blocks)
     except (TypeError, ValueError, LookupError, struct.error):
@@ -84,24 +85,51 @@ def glance(rows: Sequence[Row], first: int) -> tuple[bytes, int] | None:
     return None if sealed is None else (b"".join(leaves), sealed)
 
 
-def _tails(
+def _are_of_columns(
+    tails: Sequence[bytes],
     record_ids: Sequence[bytes],
     exchanges: Sequence[bytes | None],
     kinds: Sequence[int],
     times: Sequence[int],
-) -> tuple[bytes, ...]:
-    """Return what follows the commitments in entries with these columns."""
+) -> bool:
+    """Tell whether this is what follows the commitments in entries with these columns."""
     if set(map(type, times)) != {int} or min(times) < 0 or max(times) > INTEGER_MAX:
-        raise EntryInvalid("a record's time is out of range")
-    named = [_NO_UUID if exchange is None else exchange for exchange in exchanges]
-    return tuple(
-        [
-            _TAILS[kind, exchange is not None] % (record_id, at_us, named_exchange)
-            for kind, exchange, record_id, at_us, named_exchange in zip(
-                kinds, exchanges, _uuid_texts(record_ids), times, _uuid_texts(named), strict=True
-            )
-        ]
-    )
+        return False
+    groups: dict[tuple[int, bool, int], list[int]] = {}
+    for at, (kind, exchange, tail) in enumerate(zip(kinds, exchanges, tails, strict=True)):
+        groups.setdefault((kind, exchange is not None, len(tail)), []).append(at)
+    for (kind, is_named, size), group in groups.items():
+        before, after = _TAILS[kind, is_named]
+        shown = [times[at] for at in group]
+        digits = size - len(before) - len(after)
+        # Of numbers in between, each has as many digits as the least and the greatest.
+        if {len(b"%d" % min(shown)), len(b"%d" % max(shown))} != {digits}:
+            return False
+        expected = bytearray((before + b" " * digits + after) * len(group))
+        _put_columns(expected, size, len(before), b"".join([b"%d" % at_us for at_us in shown]))
+        _put_uuids(expected, size, 0, [record_ids[at] for at in group])
+        if is_named:
+            named = [exchanges[at] or b"" for at in group]
+            _put_uuids(expected, size, size - len(_NO_UUID) - 2, named)
+        if expected != b"".join([tails[at] for at in group]):
+            return False
+    return True
+
+
+def _put_columns(texts: bytearray, size: int, start: int, values: bytes) -> None:
+    """Put values of the same length, joined, into texts of `size` bytes, joined."""
+    width = len(values) * size // len(texts)
+    for place in range(width):
+        texts[start + place :: size] = values[place::width]
+
+
+def _put_uuids(texts: bytearray, size: int, start: int, identifiers: Sequence[bytes]) -> None:
+    """Put identifiers as entries write them: the first digit of all, then their second one."""
+    if set(map(len, identifiers)) != {16}:
+        raise ValueError("an identifier is not 16 bytes")
+    digits = hexlify(b"".join(identifiers))
+    for digit, place in enumerate(_DIGIT_PLACES):
+        texts[start + place :: size] = digits[digit::32]
 
 
 def _sealed_of_whole(heads: Sequence[bytes], blocks: Sequence[bytes]) -> int | None:
@@ -182,15 +210,3 @@ def _form_of(names: tuple[bytes, ...]) -> _Form:
         head += b'%b"' % (b" " * _COMMITMENT_CHARS)
     marks = tuple((at, head[at : at + 1]) for at in range(len(head)) if head[at] != ord(" "))
     return _Form(marks, tuple(sections))
-
-
-def _uuid_texts(identifiers: Sequence[bytes]) -> list[bytes]:
-    """Return identifiers as entries write them: the first digit of all, then their second one."""
-    if set(map(len, identifiers)) != {16}:
-        raise ValueError("an identifier is not 16 bytes")
-    digits = hexlify(b"".join(identifiers))
-    texts = bytearray(b"-" * (_UUID_CHARS * len(identifiers)))
-    for digit, place in enumerate(_DIGIT_PLACES):
-        texts[place::_UUID_CHARS] = digits[digit::32]
-    text = bytes(texts)
-    return [text[at : at + _UUID_CHARS] for at in range(0, len(text), _UUID_CHARS)]
