@@ -250,8 +250,8 @@ class Row(NamedTuple):
     leaf_hash: bytes
     entry: bytes
     sections: bytes
-    day: int | None
-    wrapped_keys: bytes | None
+    day: int | None = None
+    wrapped_keys: bytes | None = None
 
 
 class Sections(NamedTuple):

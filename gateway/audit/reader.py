@@ -61,7 +61,7 @@ SELECT r.leaf_index, r.record_id, r.exchange, r.kind, r.t, r.leaf_hash, r.entry,
 FROM audit_record AS r LEFT JOIN audit_key AS k USING (leaf_index)
 WHERE r.leaf_index >= ? AND r.leaf_index < ? ORDER BY r.leaf_index"""
 _ROWS_WITHOUT_KEYS: Final = """
-SELECT leaf_index, record_id, exchange, kind, t, leaf_hash, entry, sections, NULL, NULL
+SELECT leaf_index, record_id, exchange, kind, t, leaf_hash, entry, sections
 FROM audit_record WHERE leaf_index >= ? AND leaf_index < ? ORDER BY leaf_index"""
 _REPEATED: Final = """
 SELECT max(leaf_index) FROM audit_record GROUP BY record_id HAVING count(*) > 1 ORDER BY 1"""
