@@ -10,12 +10,13 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Final, Protocol
 
+from gateway.audit.across import find_across
 from gateway.audit.entry import Kind, Record
 from gateway.audit.keys import LogKeys
 from gateway.audit.people import PersonTags
 from gateway.audit.place import LogHome, Place
 from gateway.audit.reader import find_log, find_shards
-from gateway.audit.search import Filters, Page, View, find, seek_person, show
+from gateway.audit.search import Filters, Page, View, seek_person, show
 from gateway.audit.store import Position
 from gateway.clock import new_uuid7, system_time_us, uuid_text
 
@@ -68,8 +69,11 @@ class LogReader:
         return find_log(self.directory)
 
     def find(self, filters: Filters, *, cursor: int | None, limit: int) -> Page:
-        """Return a page of exchanges without their personal sections: a list needs none."""
-        return find(self.place(), filters, cursor=cursor, limit=limit, keys=self.keys, opened=False)
+        """Return a page of exchanges of all shards, without personal sections: a list needs none.
+
+        Raises LogUnavailable where a shard cannot be read.
+        """
+        return find_across(self.directory, filters, cursor=cursor, limit=limit, keys=self.keys)
 
     def seek(self, unverified: str) -> PersonTags:
         """Return the tags of somebody given as ``type:value``; raises PersonInvalid."""

@@ -79,7 +79,7 @@ def search(
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """List exchanges, newest first. That you looked is recorded in the log before you see it.
+    """List exchanges, newest first, of all shards. That you looked is recorded before you see it.
 
     A list holds no personal data: `audit show` opens one exchange.
     """
