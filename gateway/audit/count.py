@@ -30,6 +30,8 @@ from gateway.audit.terms import What
 GROUPS_MAX: Final = 10_000
 """Rows of one answer."""
 DIMENSIONS_MAX: Final = 3
+LOOKUPS_MAX: Final = 100_000
+"""Above so many, no record is asked for each word in turn: the words' records are sorted once."""
 
 CLIENT: Final = "client"
 PERIODS: Final = {"hour": 3_600_000_000, "day": 86_400_000_000, "week": 604_800_000_000}
@@ -192,7 +194,10 @@ class _Query:
         counted = {one: rarity(db, one, low, high) for one in positive}
         # The rarest first, negated words last.
         self._conditions = sorted(conditions, key=lambda one: counted.get(one, INDEX_MAX))
-        self._few = min(counted.values()) < COUNTED_FOR_RARITY_MAX
+        self._rarest = min(counted.values())
+        self._few = self._rarest < COUNTED_FOR_RARITY_MAX
+        self._sorted: list[str] = []
+        self._sorted_values: list[object] = []
         self._tables: list[str] = []
         self._where: list[str] = []
         self._values: list[object] = []
@@ -205,16 +210,42 @@ class _Query:
         elif name in PERIODS:
             length = PERIODS[name]
             self._groups.append(f"(r.t / {length}) * {length}")
+        elif self._tables or self._few:
+            self._divide_further(name)
         else:
-            number = len(self._groups)
-            word, posting = f"w{number}", f"p{number}"
-            self._tables += [f"search_word AS {word}", f"search_posting AS {posting}"]
-            self._where.append(
-                f"{word}.name = ? AND {posting}.term = {word}.term"
-                f" AND {posting}.leaf_index = r.leaf_index"
-            )
-            self._values.append(name)
-            self._groups.append(f"{word}.word")
+            self._walk(name)
+
+    def _divide_further(self, name: str) -> None:
+        """Divide records that something else leads to, by the way that asks less."""
+        (words,) = self._db.execute(
+            "SELECT count(*) FROM search_word WHERE name = ?", (name,)
+        ).fetchone()
+        if self._rarest * words <= LOOKUPS_MAX:
+            self._walk(name)
+            return
+        divided = f"d{len(self._groups)}"
+        # As a table of its own it gets an index by record, which takes one pass.
+        self._sorted.append(
+            f"{divided} AS MATERIALIZED (SELECT p.leaf_index, w.word FROM search_word AS w"  # noqa: S608 - constants
+            " CROSS JOIN search_posting AS p WHERE w.name = ? AND p.term = w.term"
+            " AND p.leaf_index >= ? AND p.leaf_index < ?)"
+        )
+        self._sorted_values += [name, *self._range[:2]]
+        self._tables.append(divided)
+        self._where.append(f"{divided}.leaf_index = r.leaf_index")
+        self._groups.append(f"{divided}.word")
+
+    def _walk(self, name: str) -> None:
+        """Divide by looking for each word's record."""
+        number = len(self._groups)
+        word, posting = f"w{number}", f"p{number}"
+        self._tables += [f"search_word AS {word}", f"search_posting AS {posting}"]
+        self._where.append(
+            f"{word}.name = ? AND {posting}.term = {word}.term"
+            f" AND {posting}.leaf_index = r.leaf_index"
+        )
+        self._values.append(name)
+        self._groups.append(f"{word}.word")
 
     def tagged(self, what: What) -> None:
         alias = what.name.lower()
@@ -239,19 +270,21 @@ class _Query:
         grouped = ", ".join(self._groups)
         shown = f"{grouped}, {figures}" if grouped else figures
         limited = f" GROUP BY {grouped} ORDER BY count(*) DESC, {grouped} LIMIT ?"
+        sorted_once = f"WITH {', '.join(self._sorted)} " if self._sorted else ""
         statement = (
-            f"SELECT {shown} FROM {' CROSS JOIN '.join(self._in_order(tables))}"  # noqa: S608 - constants
+            f"{sorted_once}SELECT {shown} FROM {' CROSS JOIN '.join(self._in_order(tables))}"  # noqa: S608 - constants
             f" WHERE {' AND '.join(where)}{limited if grouped else ''}"
         )
         last = (GROUPS_MAX,) if grouped else ()
         found_rows: list[tuple[Any, ...]] = self._db.execute(
-            statement, (*values, *self._range, *self._values, *last)
+            statement, (*self._sorted_values, *values, *self._range, *self._values, *last)
         ).fetchall()
         return found_rows
 
     def _in_order(self, tables: list[str]) -> list[str]:
         """Begin with the rarest condition, or where none is rare with the first word's records."""
-        first = 0 if self._few or self._tables[:1] != ["search_word AS w0"] else 2
+        walks = not self._few and self._tables and self._tables[0].startswith("search_word ")
+        first = 2 if walks else 0
         return [
             *self._tables[:first], tables[0], "search_row AS r", *tables[1:], *self._tables[first:],
         ]  # fmt: skip

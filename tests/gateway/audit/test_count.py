@@ -49,12 +49,14 @@ def rows(path: Path, *by: str, **filters: Any) -> dict[tuple[str, ...], tuple[in
     return {row.group: (row.exchanges, row.records, row.people) for row in found}
 
 
+@pytest.mark.parametrize("lookups", [0, 100_000], ids=["sorted once", "asked in turn"])
 @pytest.mark.parametrize("rare", [0, 20_000], ids=["words first", "the rarest first"])
 def test_counts_by_word_client_and_period(
-    path: Path, monkeypatch: pytest.MonkeyPatch, rare: int
+    path: Path, monkeypatch: pytest.MonkeyPatch, rare: int, lookups: int
 ) -> None:
-    """In whichever order the tables are read, the numbers are the same."""
+    """In whichever way the tables are read, the numbers are the same."""
     monkeypatch.setattr(counting, "COUNTED_FOR_RARITY_MAX", rare)
+    monkeypatch.setattr(counting, "LOOKUPS_MAX", lookups)
     assert rows(path, "purpose") == {("CARE",): (9, 18, 9), ("FUEL",): (3, 6, 3)}
     assert rows(path, "client", "purpose", client="client-0") == {
         ("client-0", "CARE"): (3, 6, 3),
@@ -64,6 +66,11 @@ def test_counts_by_word_client_and_period(
         ("FUEL", f"client-{number}"): (1, 2, 1) for number in range(3)
     }
     assert rows(path, "data_class") == {("personal",): (12, 24, 12), ("health",): (9, 18, 9)}
+    by_purpose = rows(path, "week", "purpose", "data_class")
+    assert {group[1:] for group in by_purpose} == {
+        ("CARE", "health"), ("CARE", "personal"), ("FUEL", "personal"),
+    }  # fmt: skip
+    assert sum(row[1] or 0 for row in by_purpose.values()) == 2 * (9 + 9 + 3)
     by_week = rows(path, "week")
     assert sum(row[0] or 0 for row in by_week.values()) == EXCHANGES
     assert rows(path) == {(): (12, 24, 12)}
