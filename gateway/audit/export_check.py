@@ -3,31 +3,43 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from gateway.audit.export import MANIFEST_NAME, PARQUET_NAME, PROOF_NAME
-from gateway.audit.exported import Summary, Unreadable, check_lines
-from gateway.audit.note import ED25519_NOTE, Verifier
+from gateway.audit.exported import Summary, Unreadable, check_lines, check_opened
+from gateway.audit.note import ED25519_NOTE, Policy, Verifier
 
 
-def check_export(path: Path, vkey: str) -> Summary:
-    """Check an NDJSON export, or a directory with one in Parquet, against the log's key.
+def check_export(path: Path, trusted: str | Policy) -> Summary:
+    """Check an NDJSON export, or a directory with one in Parquet, against whom one trusts.
 
-    Raises Unreadable where it is no export, OSError where it cannot be read.
+    That is the log's key, or a policy of logs and witnesses (C2SP tlog-policy). Raises Unreadable
+    where it is no export, OSError where it cannot be read.
     """
     if not path.is_dir():
         with path.open("rb") as file:
-            return check_lines(file, vkey, accepts)
+            return _check(file, trusted)
     broken = tuple((-1, what) for what in _manifest_faults(path))
     try:
-        found = check_lines(_merged(path), vkey, accepts)
+        found = _check(_merged(path), trusted)
     except (ValueError, LookupError, TypeError) as unreadable:
         raise Unreadable(f"the Parquet export cannot be read: {unreadable}") from unreadable
     return found._replace(faults=(*found.faults, *broken))
+
+
+def _check(lines: Iterable[bytes], trusted: str | Policy) -> Summary:
+    if isinstance(trusted, str):
+        return check_lines(lines, trusted, accepts)
+
+    def opens(note: str) -> tuple[str, int, bytes]:
+        head = trusted.open(note)
+        return head.origin, head.size, head.root
+
+    return check_opened(lines, opens)
 
 
 def accepts(public_key: bytes, signature: bytes, message: bytes) -> bool:

@@ -37,6 +37,8 @@ _ENTRY_MEMBERS: Final = frozenset({"c", "id", "kind", "t", "v", "x"})
 
 Accepts = Callable[[bytes, bytes, bytes], bool]
 """Tells whether an Ed25519 public key made a signature over a message, in this order."""
+Opens = Callable[[str], tuple[str, int, bytes]]
+"""Answers origin, size and root of a signed head; raises ValueError where nobody trusted signed."""
 
 
 class Unreadable(ValueError):
@@ -70,10 +72,18 @@ def check_lines(lines: Iterable[bytes], vkey: str, accepts: Accepts) -> Summary:
 
     Raises Unreadable where the lines are no export.
     """
+    return check_opened(lines, lambda note: open_checkpoint(note, vkey, accepts))
+
+
+def check_opened(lines: Iterable[bytes], opens: Opens) -> Summary:
+    """Check an export whose signed head is to be believed where `opens` says so.
+
+    Raises Unreadable where the lines are no export.
+    """
     check = _Check()
     for line in lines:
         check.take(_object(line))
-    return check.end(vkey, accepts)
+    return check.end(opens)
 
 
 class _Check:
@@ -166,14 +176,14 @@ class _Check:
             root = hashlib.sha256(b"\x01" + left + root).digest()
         return root
 
-    def end(self, vkey: str, accepts: Accepts) -> Summary:
+    def end(self, opens: Opens) -> Summary:
         if self._head is None or self._checkpoint is None:
             raise Unreadable("the end of the export is missing")
         origin, size = self._head["origin"], self._position
         if self._head["size"] != size:
             self._fault(-1, "the file is not of the size that its first line says")
         try:
-            signed = open_checkpoint(self._checkpoint, vkey, accepts)
+            signed = opens(self._checkpoint)
         except ValueError as wrong:
             self._fault(-1, f"the checkpoint cannot be trusted: {wrong}")
         else:

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from gateway.audit.export import ExportFormat
+from gateway.cli.audit_prove import PolicyFile, Vkey
 from gateway.cli.options import Home, Json, settings_of
 from gateway.cli.output import Exit, Stop, line, show_json
 from gateway.cli.progress import progress
@@ -104,21 +105,23 @@ def export(
 def verify_export(
     file: Annotated[Path, typer.Argument(metavar="FILE|DIR", help="What `audit export` wrote.")],
     *,
-    vkey: Annotated[
-        str, typer.Option(help="Public key of the log, as its publisher gave it to you.")
-    ],
+    vkey: Vkey = None,
+    policy: PolicyFile = None,
     as_json: Json = False,
 ) -> None:
     """Check an export offline: every record, every opening, and that a signed head covers them.
 
+    Give the log's key, or a policy that says whose signatures and cosignatures the head needs.
     Exit 0 where everything holds, 1 where something differs (with the index of the record), 2
     where it cannot be told.
     """
     from gateway.audit.export_check import check_export
     from gateway.audit.exported import Unreadable
+    from gateway.cli.audit_proofs import policy_of
 
+    trusted = vkey if policy is None and vkey is not None else policy_of(vkey, policy)
     try:
-        found = check_export(file, vkey)
+        found = check_export(file, trusted)
     except (OSError, Unreadable) as failure:
         raise Stop(f"{file}: {failure}", mend="give a file of `concordat audit export`") from None
     if as_json:

@@ -17,6 +17,7 @@ from gateway.cli.home import NewHome
 from gateway.cli.output import Stop
 from gateway.data_plane import log_origin
 from gateway.settings import Settings
+from tests.gateway.audit.records import VECTORS
 from tests.gateway.cli.conftest import Run
 from tests.gateway.cli.test_audit_log import deny_one
 
@@ -55,6 +56,31 @@ def test_an_export_is_checked_with_the_line_it_tells(
     assert "NOT VERIFIED" in changed.stdout
 
 
+def test_a_policy_says_whose_signatures_an_export_needs(
+    run: Run, new_home: NewHome, tmp_path: Path
+) -> None:
+    """The log's signature, and as many witnesses' as the quorum says (C2SP tlog-policy; I7)."""
+    settings = new_home.settings
+    deny_one(settings)
+    integrated(settings)
+    out, policy = tmp_path / "out", tmp_path / "policy"
+    run("audit", "export", "--out", out, "--home", settings.home)
+    vkey = LogKeys(settings.keys_directory).signer(log_origin(settings)).verifier.vkey()
+    check = ("audit", "verify", "export", out, "--policy", policy)
+    policy.write_text(f"log {vkey}\nquorum none\n")
+    assert run(*check).stdout.endswith("verified\n")
+    policy.write_text(f"log {vkey}\nwitness w {WITNESS}\nquorum w\n")
+    unwitnessed = run(*check)
+    assert unwitnessed.exit_code == 1
+    assert "the quorum w has not witnessed the checkpoint" in unwitnessed.stdout
+    policy.write_text("quorum none\n")
+    for words in (check, check[:4]):
+        with pytest.raises(Stop, match="whom to trust is not said") as stopped:
+            run(*words)
+        assert stopped.value.code == 2
+
+
+WITNESS: Final[str] = VECTORS["keys"]["witness_vkey"]
 PAGE: Final = Path(__file__).parents[3] / "docs" / "exports.md"
 LINES: Final = re.findall(r"^concordat (.*)$", PAGE.read_text("utf-8"), re.MULTILINE)
 
