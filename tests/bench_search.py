@@ -1,7 +1,8 @@
 """How long a search takes on a large log: `python -m tests.bench_search [RECORDS]`.
 
 Fills a log with whole exchanges, indexes it, and asks every filter for its first page and its last;
-words that nearly every exchange has are combined with words that none of those has. Prints a table.
+words that nearly every exchange has are combined with words that none of those has. Then counts by
+each dimension. Prints a table.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from gateway.audit.count import count, known_dimensions
 from gateway.audit.entry import Kind
 from gateway.audit.follow import Follower
 from gateway.audit.index import index_path
@@ -121,13 +123,18 @@ def main(records: int) -> None:
         out(f"indexed at {records / (indexed_s - filled_s):.0f} records/s\n")
         out(f"index {index_path(path).stat().st_size / records:.0f} octets a record\n")
         for label, filters in searches(directory, system_time_us()).items():
-            cursor, pages, slowest_ms, count = None, 0, 0.0, 0
+            cursor, pages, slowest_ms, items = None, 0, 0.0, 0
             while pages < 8 and (cursor is not None or pages == 0):
                 start_s = monotonic_s()
                 page = find(path, filters, keys=keys, cursor=cursor, opened=False)
                 slowest_ms = max(slowest_ms, (monotonic_s() - start_s) * 1_000)
-                cursor, pages, count = page.cursor, pages + 1, count + len(page.items)
-            out(f"{label:32} {slowest_ms:8.1f} ms at most, {count} in {pages} pages\n")
+                cursor, pages, items = page.cursor, pages + 1, items + len(page.items)
+            out(f"{label:32} {slowest_ms:8.1f} ms at most, {items} in {pages} pages\n")
+        for by in known_dimensions():
+            start_s = monotonic_s()
+            counted = count(path, Filters(), (by,), keys=keys)
+            took_s = monotonic_s() - start_s
+            out(f"count by {by:23} {took_s * 1_000:8.1f} ms, {len(counted.rows)} rows\n")
         out(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB at most\n")
 
 
