@@ -16,7 +16,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from gateway.audit.entry import Entry, EntryInvalid, Kind, commit, commitment_text, parse_entry
+from gateway.audit.entry import (
+    SALT_BYTES,
+    Entry,
+    EntryInvalid,
+    Kind,
+    commit,
+    commitment_text,
+    parse_entry,
+)
 from gateway.audit.merkle import (
     EMPTY_ROOT,
     CannotTell,
@@ -197,7 +205,11 @@ def _opened(entry: Entry, openings: object) -> dict[str, dict[str, object]]:
         )
         if not isinstance(salt, str) or not isinstance(body, str):
             raise ReceiptInvalid("not an opened section")
-        commitment = commit(name, read_base64url(salt), body.encode())
+        salted = read_base64url(salt)
+        # Of another length, it could take over a part of the text (audit-log.md, 2.3).
+        if len(salted) != SALT_BYTES:
+            raise EntryInvalid(f"the salt of the section {name} is not {SALT_BYTES} bytes")
+        commitment = commit(name, salted, body.encode())
         if commitment_text(commitment) != committed.get(name):
             raise EntryInvalid(f"the section {name} does not have its commitment")
         sections[name] = read_json_object(body.encode())
@@ -212,7 +224,8 @@ def check_kept(receipt: Receipt, proved: Iterable[Proved]) -> Proved:
     for record in proved:
         what = (record.checkpoint.origin, record.place, record.leaf_hash)
         promised = (receipt.origin, receipt.place, receipt.leaf_hash)
-        if what == promised and record.entry.exchange == receipt.exchange:
+        said = (record.entry.exchange, record.entry.kind)
+        if what == promised and said == (receipt.exchange, receipt.kind):
             return record
     raise ProofInvalid("the record that the receipt promises is not among those that are proved")
 
@@ -298,19 +311,29 @@ def _proof_shows(text: str, asked: argparse.Namespace) -> list[str]:
 
 
 def _receipt_shows(text: str, asked: argparse.Namespace) -> list[str]:
-    receipt = open_receipt(text.strip(), _receipt_keys(asked))
+    receipt = _open(text.strip(), asked)
     promised = f"{receipt.origin} promised {receipt.kind} at index {receipt.place}"
     if asked.proof is None:
         return [f"{promised}; without --proof nobody can tell whether it is there"]
     return [promised, _told(check_kept(receipt, check_proved(_read(asked.proof), _policy(asked))))]
 
 
-def _receipt_keys(asked: argparse.Namespace) -> Iterable[bytes]:
-    """Return the keys that were given, or those that the log itself announces."""
-    if asked.announced is not None:
-        announced = check_proved(_read(asked.announced), _policy(asked))
-        cores = [it.sections.get("core", {}) for it in announced if it.entry.kind in ANNOUNCING]
-        return [read_receipt_key(str(core.get("receipt_key"))) for core in cores]
+def _open(text: str, asked: argparse.Namespace) -> Receipt:
+    """Return a receipt, opened with the keys that were given or that its log itself announces."""
+    if asked.announced is None:
+        return open_receipt(text, _given_keys(asked))
+    announced = [
+        (it.checkpoint.origin, str(it.sections.get("core", {}).get("receipt_key")))
+        for it in check_proved(_read(asked.announced), _policy(asked))
+        if it.entry.kind in ANNOUNCING
+    ]
+    keys = [(origin, read_receipt_key(public)) for origin, public in announced]
+    receipt = open_receipt(text, [key for _, key in keys])
+    # A policy may trust several logs, and none of them speaks for another.
+    return open_receipt(text, [key for origin, key in keys if origin == receipt.origin])
+
+
+def _given_keys(asked: argparse.Namespace) -> Iterable[bytes]:
     try:
         return [read_receipt_key(asked.key)] if asked.key else read_receipt_keys(_read(asked.jwks))
     except ReceiptInvalid as unusable:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from gateway.audit.entry import Kind
+from gateway.audit.entry import EntryInvalid, Kind
+from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog
 from gateway.audit.merkle import open_receipt, read_receipt_key
 from gateway.audit.note import Policy, check_consistency, read_unsigned
@@ -154,6 +156,53 @@ def test_a_receipt_of_another_record_was_not_kept(told: Told) -> None:
 
     assert done.returncode == 1
     assert "not among those that are proved" in done.stderr
+
+
+def test_a_receipt_of_another_kind_was_not_kept(told: Told) -> None:
+    """F20: who was promised an outcome, and is shown the intent at that place, was deceived (I6)."""
+    first = records_of(told.place, told.exchange)[0]
+    broken = told.keys.receipt_signer(ORIGIN).sign(
+        told.exchange, Kind.OUTCOME, index=first.place, leaf_hash=first.leaf_hash
+    )
+    file = told.file("other-kind.jws", broken)
+    proofs = told.file("exchange.json", prove_exchange(told.place, told.exchange))
+    words = ("--key", told.keys.receipt_signer(ORIGIN).public_text, "--proof", proofs)
+    done = told.auditor.verify("receipt", file, *words, "--vkey", told.vkey)
+
+    assert done.returncode == 1
+    assert "not among those that are proved" in done.stderr
+
+
+def test_a_log_announces_its_own_key_and_no_other_log_s(told: Told) -> None:
+    """F20: where two logs are trusted, the one cannot promise what the other never did."""
+    signer = told.keys.receipt_signer(ORIGIN)
+    other = "gateway.dept-b.example/audit/2026"
+    foreign = told.keys.receipt_signer(other).sign(
+        told.exchange, Kind.OUTCOME, index=302, leaf_hash=bytes(32)
+    )
+    vkey = LogKeys(told.directory / "other-keys").signer(other).verifier.vkey()
+    policy = told.file("both", f"log {told.vkey}\nlog {vkey}\nquorum none\n")
+    announced = told.file("announced.json", prove_announcement(told.place, signer.public_text))
+    words = ("--announced", announced, "--policy", policy)
+    own = told.file("receipt.jws", receipt_of(told.place, told.exchange, told.keys) or "")
+
+    assert told.auditor.verify("receipt", own, *words).returncode == 0
+    done = told.auditor.verify("receipt", told.file("foreign.jws", foreign), *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "not among those given" in done.stderr
+
+
+def test_a_salt_of_another_length_is_none(told: Told) -> None:
+    """F20: a salt cannot lend bytes to the text after it, though the commitment stays the same."""
+    public = told.keys.receipt_signer(ORIGIN).public_text
+    known = json.loads(prove_announcement(told.place, public))
+    shown = known["records"][0]["opened"]["core"]
+    salted = urlsafe_b64decode(shown["salt"] + "==") + shown["body"][:1].encode()
+    shown["salt"] = urlsafe_b64encode(salted).decode().rstrip("=")
+    shown["body"] = shown["body"][1:]
+
+    with pytest.raises(EntryInvalid, match="salt of the section core"):
+        check_proved(json.dumps(known), told.policy)
 
 
 def test_a_changed_announcement_is_seen(told: Told) -> None:
