@@ -5,18 +5,23 @@ from __future__ import annotations
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Final
 
+from gateway.audit.entry import Kind
 from gateway.audit.merkle import inclusion_proof, leaf_hash, root_of, verify_inclusion
 from gateway.audit.people import Person, normalise
+
+# What says who was in an answer: an intent or a refusal names who was asked about.
+_ANSWERED: Final = (Kind.OUTCOME.value, Kind.LATE_OUTCOME.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Membership:
     """What a record says of one person and its answer.
 
-    `among` is None where it cannot be told: the people were erased, or the record names but the
-    first of very many and this person is not one of them. Where `among` is true and the record
-    names them all, `index` and `path` lead from the identifier's leaf to `root`
+    `among` is None where it cannot be told: no outcome is there, its people were erased, or it
+    names but the first of very many and this person is not one of them. Where `among` is true and
+    the record names them all, `index` and `path` lead from the identifier's leaf to `root`
     (RFC 6962, section 2.1.1), the tree being over the identifiers in order.
     """
 
@@ -26,6 +31,27 @@ class Membership:
     root: bytes | None
     index: int | None = None
     path: tuple[bytes, ...] = ()
+
+
+def among_answered(view: Mapping[str, Any], person: Person) -> tuple[Membership, Mapping[str, Any]]:
+    """Look for a person in the answer of an exchange as `search.show` shows it, given the keys.
+
+    Returns also the entry of the record that was looked at, the last one where none is an outcome.
+    """
+    told = [
+        (entry, core, sections)
+        for entry, core, sections in zip(
+            view["entries"], view["cores"], view["opened"], strict=True
+        )
+        if entry["kind"] in _ANSWERED
+    ]
+    if not told:
+        return membership(None, person), view["entries"][-1]
+    entry, core, sections = told[-1]
+    # A problem is what the gateway itself says in the place of data (exchange.facts.Ending).
+    if "subject" not in sections and core.get("problem") and not core.get("bytes"):
+        return Membership(among=False, named=0, complete=False, root=None), entry
+    return membership(sections.get("subject"), person), entry
 
 
 def membership(subject: Mapping[str, object] | None, person: Person) -> Membership:

@@ -336,12 +336,13 @@ def _view(records: list[Found], opener: Opener, *, whole: bool = False) -> View:
     alert = False
     reason: object = None
     sections: dict[str, object] = {}
-    for record in records:
+    opened = [opener.open(record) for record in records]
+    for record, said in zip(records, opened, strict=True):
         core = record.core()
         alert = alert or core.get("alert") is True
         reason = core.get("reason") or reason
         merged |= core
-        for name, section in opener.open(record).items():
+        for name, section in said.items():
             known = sections.get(name)
             both = isinstance(known, dict) and isinstance(section, dict)
             sections[name] = {**known, **section} if both else section  # type: ignore[dict-item]  # both are dicts
@@ -360,6 +361,7 @@ def _view(records: list[Found], opener: Opener, *, whole: bool = False) -> View:
         view["sections"] = sections
     if whole:
         view["cores"] = [record.core() for record in records]
+        view["opened"] = opened
     return view
 
 

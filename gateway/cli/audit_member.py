@@ -26,10 +26,11 @@ def member(
 ) -> None:
     """Tell whether somebody was among the people of an answer, with a proof against its record.
 
-    Exit 0 where they were, 1 where they were not, 2 where it cannot be told. The proof leads from
+    Exit 0 where they were, 1 where they were not, 2 where it cannot be told. What counts is the
+    outcome: who was asked about was not among those of an answer without data. The proof leads from
     the identifier to the root of all people, which the record's commitment covers.
     """
-    from gateway.audit.membership import membership
+    from gateway.audit.membership import among_answered
     from gateway.audit.people import PersonInvalid, parse_person
     from gateway.cli.audit_log import show_one
 
@@ -38,11 +39,7 @@ def member(
     except PersonInvalid as invalid:
         raise Stop(str(invalid), mend="--person nhs_number:9990000018") from None
     view = show_one(settings_of(home), exchange_id, use=use)
-    sections = view.get("sections")
-    subject = sections.get("subject") if isinstance(sections, dict) else None
-    found = membership(subject, sought)
-    entries = view.get("entries")
-    record = entries[-1] if isinstance(entries, list) else {}
+    found, record = among_answered(view, sought)
     if as_json:
         show_json(
             {
@@ -57,7 +54,7 @@ def member(
         )
     else:
         words = {True: "yes", False: "no", None: "cannot tell"}
-        line(f"{words[found.among]}: {found.named} people named in record {record.get('index')}")
+        line(f"{words[found.among]}: {found.named} people named in record {record['index']}")
         if found.root is not None:
             line(f"root of them all {found.root.hex()}")
         if found.path or found.index is not None:

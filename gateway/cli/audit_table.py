@@ -49,7 +49,7 @@ def exchange_table(view: Mapping[str, Any]) -> Table:
     table.add_column("Fact", no_wrap=True)
     table.add_column("Value", overflow="fold")
     for name, value in view.items():
-        if name in ("cores", "sections", "entries"):
+        if name in ("cores", "sections", "opened", "entries"):
             continue
         table.add_row(name, fact(name, value))
     for section, facts in (view.get("sections") or {}).items():

@@ -159,7 +159,7 @@ def test_a_receipt_of_another_record_was_not_kept(told: Told) -> None:
 
 
 def test_a_receipt_of_another_kind_was_not_kept(told: Told) -> None:
-    """F20: who was promised an outcome, and is shown the intent at that place, was deceived (I6)."""
+    """F20: who was promised an outcome is not served by an intent at its place (I6)."""
     first = records_of(told.place, told.exchange)[0]
     broken = told.keys.receipt_signer(ORIGIN).sign(
         told.exchange, Kind.OUTCOME, index=first.place, leaf_hash=first.leaf_hash
