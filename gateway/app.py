@@ -218,7 +218,7 @@ async def _taking_up_changes(control: ControlPlane, data: DataPlane) -> AsyncIte
             except Exception as failure:  # noqa: BLE001 - the last good Snapshot stays
                 control.troubles.report("snapshot", not_adopted(control.snapshot, failure))
 
-    async with running(hand_over()):
+    async with running(hand_over(), partial(tell_of_end, "hand-over", control.troubles)):
         yield
 
 
@@ -282,6 +282,19 @@ def _reporter(failed: Event) -> Callable[[LogUnavailable | None], None]:
     return report
 
 
+def tell_of_end(part: str, troubles: Troubles, task: asyncio.Task[None]) -> None:
+    """Tell that background work has ended by a fault of ours: nothing else would.
+
+    Without the index and without expiry exchanges may go on, as they may while those fail.
+    """
+    failure = None if task.cancelled() else task.exception()
+    if failure is None:
+        return
+    event(Event.TASK_ENDED, role=part, failure=type(failure).__name__)
+    say = troubles.warn if part in ("follower", "retention") else troubles.report
+    say(f"{part} task", f"The {part} has ended unexpectedly: start the gateway anew.")
+
+
 @asynccontextmanager
 async def _keeping_the_log(
     settings: Settings, log: AuditLog, troubles: Troubles, expirer: Expirer
@@ -305,8 +318,11 @@ async def _keeping_the_log(
     integrating = loop.create_task(integrator.run(stop_reading, partial(report, "integrator")))
     following = loop.create_task(follower.run(stop_reading, _reporter(Event.FOLLOWER_FAILED)))
     expiring = loop.create_task(expirer.run(stop_sweeping, _reporter(Event.RETENTION_FAILED)))
+    tasks = {"sweeper": sweeping, "integrator": integrating, "follower": following}
+    for part, task in {**tasks, "retention": expiring}.items():
+        task.add_done_callback(partial(tell_of_end, part, troubles))
     try:
-        async with running(Minder(log).run()):
+        async with running(Minder(log).run(), partial(tell_of_end, "minder", troubles)):
             yield
     finally:
         # In this order, so that head and index cover what the last sweep has closed.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -312,9 +312,13 @@ async def _housekeeping(ports: Ports, plane: DataPlane, run_directory: Path) -> 
 
 
 @asynccontextmanager
-async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run `work` beside the block, and end it with the block."""
+async def running(
+    work: Coroutine[Any, Any, None], ended: Callable[[asyncio.Task[None]], None] | None = None
+) -> AsyncIterator[None]:
+    """Run `work` beside the block, and end it with the block; `ended` hears of its end."""
     task = asyncio.get_running_loop().create_task(work)
+    if ended is not None:
+        task.add_done_callback(ended)
     try:
         yield
     finally:

@@ -35,6 +35,7 @@ class Event(StrEnum):
     RETENTION_FAILED = "retention.failed"
     SIEM_FAILED = "siem.failed"
     REVIEWS_FAILED = "reviews.failed"
+    TASK_ENDED = "task.ended"
 
 
 FACTS: Final = frozenset(
@@ -81,6 +82,7 @@ _TROUBLES: Final = frozenset(
         Event.RETENTION_FAILED,
         Event.SIEM_FAILED,
         Event.REVIEWS_FAILED,
+        Event.TASK_ENDED,
     }
 )
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from pysqlite3 import dbapi2 as sqlite
 
-from gateway.audit.entry import EntryInvalid, Kind
+from gateway.audit.entry import Kind
 from gateway.audit.index import (
     FORM,
     HOUR_US,
@@ -100,20 +100,21 @@ class Follower:
         self._words: set[int] = set()
         self._tags: dict[tuple[int, str, str], bytes | None] = {}
         self._year_keys: dict[int, bytes | None] = {}
+        self._damaged: set[int] = set()
 
     async def run(
         self, stop: asyncio.Event, report: Callable[[LogUnavailable | None], None]
     ) -> None:
         """Step about once a second until `stop` is set, and a last time then.
 
-        `report` is told after every step whether it failed.
+        `report` is told after every step whether it failed, or came upon damaged records.
         """
         while True:
             stopping = stop.is_set()
             try:
                 while await asyncio.to_thread(self.step) and not stop.is_set():
                     pass
-                report(None)
+                report(self._damage())
             except LogUnavailable as failure:
                 report(failure)
             if stopping:
@@ -132,7 +133,7 @@ class Follower:
             return False
         try:
             return self._step()
-        except (sqlite.Error, PostgresFailed, OSError, EntryInvalid) as broken:
+        except (sqlite.Error, PostgresFailed, OSError, ValueError, LookupError) as broken:
             raise LogUnavailable(f"the search index cannot be kept up: {broken}") from broken
         finally:
             if self._db.in_transaction:
@@ -151,6 +152,17 @@ class Follower:
         """Close the files."""
         self._db.close()
         self._lock.close()
+
+    def _damage(self) -> LogUnavailable | None:
+        """Return, once, what the steps could not read of the records that they indexed."""
+        if not self._damaged:
+            return None
+        first, count = min(self._damaged), len(self._damaged)
+        self._damaged.clear()
+        text = (
+            f"{count} of the records are damaged, and found by what is whole of them; the first is"
+        )
+        return LogUnavailable(f"{text} {first}: see concordat audit verify")
 
     def _step(self) -> bool:
         with snapshot(self._path) as log:
@@ -172,6 +184,7 @@ class Follower:
             batch.write()
             self._db.execute(_MARK, (FORM, last.index + 1, last.at_us, last.leaf_hash))
             self._db.execute("COMMIT")
+            self._damaged |= batch.opened.damaged
             if len(self._words) > WORDS_REMEMBERED_MAX:
                 self._words.clear()
             if len(self._tags) > TAGS_REMEMBERED_MAX:
@@ -218,6 +231,8 @@ class _Opened:
     def __init__(self, log: Connection, keys: LogKeys) -> None:
         self._log = log
         self._opener = Opener(log, keys)
+        self.core = self._opener.core
+        self.damaged = self._opener.damaged
 
     def rows(
         self, statement: str, values: tuple[object, ...]
@@ -260,7 +275,7 @@ class _Batch:
         self._hours: dict[int, tuple[int, int]] = {}
 
     def add(self, record: Found, sections: dict[str, object]) -> None:
-        core = record.core()
+        core = self.opened.core(record)
         first = self._first(record)
         if record.exchange is not None:
             self._members.append((record.exchange, record.index))

@@ -12,6 +12,7 @@ from gateway.audit.entry import (
     KIND_CODES,
     EntryInvalid,
     Kind,
+    StoredSection,
     open_section,
     section_context,
     unpack_sections,
@@ -38,11 +39,10 @@ class Found:
     sections: bytes
 
     def core(self) -> dict[str, object]:
-        """Return what the record says in clear."""
+        """Return what the record says in clear; raise EntryInvalid where that is damaged."""
         for section in unpack_sections(self.sections):
             if section.name == "core":
-                core: dict[str, object] = orjson.loads(section.body)
-                return core
+                return _parsed(section.body)
         return {}
 
 
@@ -60,7 +60,11 @@ def found(row: tuple[int, bytes, bytes | None, int, int, bytes, bytes]) -> Found
 
 
 class Opener:
-    """Opens sealed sections for a reader who has the keys."""
+    """Opens sealed sections for a reader who has the keys.
+
+    What is damaged stays closed, and its record's index is in `damaged`: one bad byte must not hide
+    the rest of the log. Whether the log is whole is for verification to tell.
+    """
 
     def __init__(self, db: Connection, keys: LogKeys | None) -> None:
         """Open records of the log that `db` reads; without `keys` nothing is opened."""
@@ -68,9 +72,21 @@ class Opener:
         self._origin: str = db.execute("SELECT origin FROM audit_head").fetchone()[0]
         self._keys = keys
         self._day_keys: dict[int, bytes | None] = {}
+        self.damaged: set[int] = set()
+
+    def core(self, record: Found) -> dict[str, object]:
+        """Return what a record says in clear, nothing where that is damaged."""
+        try:
+            return record.core()
+        except EntryInvalid:
+            self.damaged.add(record.index)
+            return {}
 
     def open(self, record: Found) -> dict[str, object]:
-        """Return the sections other than `core` by name; None stands for an erased one."""
+        """Return the sections other than `core` by name; None stands for one that is not readable.
+
+        It was erased, or the record is `damaged`.
+        """
         if self._keys is None:
             return {}
         row = self._db.execute(
@@ -81,17 +97,30 @@ class Opener:
     def open_with(self, record: Found, wrapped: Wrapped | None) -> dict[str, object]:
         """Return what `open` returns, with keys that were read along with the record."""
         keys = self._section_keys(record, wrapped)
-        opened: dict[str, object] = {}
-        for name, salt, body in unpack_sections(record.sections):
-            if salt is not None:
-                if name != "core":
-                    opened[name] = orjson.loads(body)
-            elif name in keys:
-                context = section_context(self._origin, record.record_id, name)
-                opened[name] = orjson.loads(open_section(keys[name], context, body)[1])
-            else:
-                opened[name] = None
-        return opened
+        try:
+            sections = unpack_sections(record.sections)
+        except EntryInvalid:
+            self.damaged.add(record.index)
+            return {}
+        return {
+            section.name: self._read(record, section, keys.get(section.name))
+            for section in sections
+            if section.name != "core"
+        }
+
+    def _read(
+        self, record: Found, section: StoredSection, key: bytes | None
+    ) -> dict[str, object] | None:
+        if section.salt is None and key is None:
+            return None
+        try:
+            if section.salt is not None or key is None:
+                return _parsed(section.body)
+            context = section_context(self._origin, record.record_id, section.name)
+            return _parsed(open_section(key, context, section.body)[1])
+        except EntryInvalid:
+            self.damaged.add(record.index)
+            return None
 
     def _section_keys(self, record: Found, wrapped: Wrapped | None) -> Mapping[str, bytes]:
         day_key = self._day_key(wrapped.day) if wrapped else None
@@ -99,10 +128,21 @@ class Opener:
             return {}
         try:
             return unwrap_keys(day_key, self._origin, record.record_id, wrapped.keys)
-        except EntryInvalid:  # told by verification; a search goes on without
+        except EntryInvalid:
+            self.damaged.add(record.index)
             return {}
 
     def _day_key(self, day: int) -> bytes | None:
         if day not in self._day_keys:
             self._day_keys[day] = self._keys.find_day_key(day) if self._keys else None
         return self._day_keys[day]
+
+
+def _parsed(body: bytes) -> dict[str, object]:
+    try:
+        section = orjson.loads(body)
+    except orjson.JSONDecodeError as broken:
+        raise EntryInvalid("a section is not JSON") from broken
+    if not isinstance(section, dict):
+        raise EntryInvalid("a section is not an object")
+    return section

@@ -338,7 +338,7 @@ def _view(records: list[Found], opener: Opener, *, whole: bool = False) -> View:
     sections: dict[str, object] = {}
     opened = [opener.open(record) for record in records]
     for record, said in zip(records, opened, strict=True):
-        core = record.core()
+        core = opener.core(record)
         alert = alert or core.get("alert") is True
         reason = core.get("reason") or reason
         merged |= core
@@ -359,8 +359,11 @@ def _view(records: list[Found], opener: Opener, *, whole: bool = False) -> View:
     }
     if sections:
         view["sections"] = sections
+    damaged = [record.index for record in records if record.index in opener.damaged]
+    if damaged:
+        view["damaged"] = damaged
     if whole:
-        view["cores"] = [record.core() for record in records]
+        view["cores"] = [opener.core(record) for record in records]
         view["opened"] = opened
     return view
 

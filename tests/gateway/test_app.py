@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from connectors.scripted import open_scripted
-from gateway.app import create_app, open_control_plane
+from gateway.app import create_app, open_control_plane, tell_of_end
 from gateway.audit.keys import LogKeys
 from gateway.audit.proofs import find_announcement
 from gateway.audit.reader import find_log, verify_log
-from gateway.data_plane import Composition, open_data_plane
+from gateway.control.health import Readiness, Troubles
+from gateway.data_plane import Composition, open_data_plane, running
 from gateway.database import open_engine
 from gateway.refresh import SnapshotRefused
 from gateway.registry.store import Registry
@@ -44,6 +47,35 @@ def test_control_and_data_plane_carry_an_exchange_and_a_signed_head(tmp_path: Pa
         assert report.checkpoints >= 1
 
     asyncio.run(play())
+
+
+@pytest.mark.parametrize(("part", "ready"), [("sweeper", False), ("follower", True)])
+def test_background_work_that_ends_by_itself_is_told(
+    capsys: pytest.CaptureFixture[str], part: str, *, ready: bool
+) -> None:
+    """By its part and the failure's class alone; work that was ended on purpose is not."""
+
+    async def fails() -> None:
+        raise ValueError("9990000018")
+
+    async def play() -> Readiness:
+        troubles = Troubles()
+        async with (
+            running(asyncio.sleep(3_600), partial(tell_of_end, "other", troubles)),
+            running(fails(), partial(tell_of_end, part, troubles)),
+        ):
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        return troubles.readiness()
+
+    found = asyncio.run(play())
+    (line,) = capsys.readouterr().err.splitlines()
+    told = json.loads(line)
+    assert (told["event"], told["role"], told["failure"]) == ("task.ended", part, "ValueError")
+    assert found.ready is ready
+    assert [*found.reasons, *found.warnings] == [
+        f"The {part} has ended unexpectedly: start the gateway anew."
+    ]
 
 
 def test_a_log_that_has_another_receipt_key_announces_it_once(tmp_path: Path) -> None:

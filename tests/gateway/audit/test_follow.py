@@ -18,11 +18,12 @@ from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog
 from gateway.audit.people import Person
 from gateway.audit.seal import DAY_US
-from gateway.audit.search import Filters, find, seek_person
+from gateway.audit.search import Filters, find, seek_person, show
 from gateway.audit.store import LogUnavailable
 from gateway.clock import new_uuid7, system_time_us, uuid_text
 from tests.gateway.audit.erasing import erased
 from tests.gateway.audit.records import (
+    each_store,
     filled,
     intent,
     keys_in,
@@ -30,6 +31,7 @@ from tests.gateway.audit.records import (
     provisioned,
     record,
     selected,
+    tampered,
     using,
 )
 
@@ -221,3 +223,38 @@ def test_the_follower_runs_until_it_is_stopped(tmp_path: Path) -> None:
     with index_snapshot(path) as db:
         assert watermark(db).next_index == 3
     assert set(told) == {None}
+
+
+@each_store
+@pytest.mark.parametrize("mark", [b"\x04core", b'{"agreement'], ids=["sealed", "clear"])
+def test_one_damaged_byte_hides_no_other_record(tmp_path: Path, mark: bytes) -> None:
+    """F20: it is told once, everything else is found, and the exchange itself is still shown."""
+    path, keys = filled(tmp_path, 3), keys_in(tmp_path)
+    ((exchange, block),) = selected(
+        path, "SELECT exchange, sections FROM audit_record WHERE leaf_index = 2"
+    )
+    at = bytes(block).index(mark) - (mark[0] == 4)
+    broken = block[:at] + bytes([block[at] ^ 1]) + block[at + 1 :]
+    tampered(path, "UPDATE audit_record SET sections = ? WHERE leaf_index = 2", broken)
+    told: list[LogUnavailable | None] = []
+
+    async def follow() -> None:
+        stop, follower = asyncio.Event(), Follower(path, keys=keys)
+        stop.set()
+        await follower.run(stop, told.append)
+        await follower.run(stop, told.append)
+        follower.close()
+
+    asyncio.run(follow())
+    page = find(path, Filters(), keys=keys)
+    shown = show(path, exchange, keys=keys)
+
+    assert [str(one) if one else None for one in told] == [
+        "1 of the records are damaged, and found by what is whole of them; the first is 2:"
+        " see concordat audit verify",
+        None,
+    ]
+    assert len(page.items) == 3
+    assert [one["damaged"] for one in page.items if "damaged" in one] == [[2]]
+    assert shown is not None
+    assert (shown["status"], shown["damaged"]) == (200, [2])
