@@ -28,14 +28,17 @@ from gateway.audit.published import Head, published_head
 from gateway.audit.reader import find_shards, snapshot
 from gateway.audit.receipts import RECEIPT_KEY
 from gateway.audit.sqlite import Connection
+from gateway.audit.store import LogUnavailable
 from gateway.audit.tree import StoredTree
 
 # How far the clocks of two writers may be apart.
 SKEW_MS: Final = 60_000
 # An exchange's first record is made this soon after its identifier: its body may come slowly.
 BODY_MS_MAX: Final = 3_600_000
-# How many records after one of an exchange its next may lie: a long one records its progress.
-ROWS_TO_NEXT_MAX: Final = 100_000
+# How many records are looked through at a time for the next one of an exchange.
+ROWS_PER_LOOK: Final = 100_000
+# How long after an exchange began a late outcome may follow the record that closed it.
+LATE_US_MAX: Final = 2 * 3_600_000_000
 
 _KINDS_BY_CODE: Final = {code: kind for kind, code in KIND_CODES.items()}
 _COLUMNS: Final = "leaf_index, record_id, exchange, kind, leaf_hash, entry, sections"
@@ -44,8 +47,8 @@ _ENDINGS: Final = (Kind.LATE_OUTCOME, Kind.OUTCOME, Kind.INDETERMINATE, Kind.DEN
 
 
 _ENDED: Final = (Kind.OUTCOME, Kind.LATE_OUTCOME)
-_FOLLOWED: Final = (Kind.INTENT, Kind.PROGRESS, Kind.INDETERMINATE)
-"""Kinds after which an exchange has another record, or may have."""
+_FOLLOWED: Final = (Kind.INTENT, Kind.PROGRESS)
+"""Kinds after which an exchange that is not open any more has another record."""
 
 
 class Located(NamedTuple):
@@ -84,7 +87,10 @@ def find_place(directory: LogHome, exchange: bytes) -> Place | None:
 
 
 def records_of(place: Place, exchange: bytes) -> list[Located]:
-    """Return all records of an exchange in the order of the log; LogUnavailable if unreadable."""
+    """Return all records of an exchange in the order of the log, none if there are none.
+
+    Raises LogUnavailable where the log cannot be read, or the exchange's end is missing from it.
+    """
     with snapshot(place) as db:
         return _records_of(db, exchange)
 
@@ -256,18 +262,37 @@ def _records_of(db: Connection, exchange: bytes) -> list[Located]:
     records = [] if first is None else [first]
     is_open = db.execute("SELECT 1 FROM audit_open WHERE exchange = ?", (exchange,)).fetchone()
     # What an open exchange has done meanwhile is not looked for: it may be anywhere in the rows.
-    while not is_open and records and records[-1].kind in _FOLLOWED:
-        last = records[-1].place
+    following = _next_of(db, first) if first is not None and not is_open else None
+    while following is not None:
+        records.append(following)
+        following = _next_of(db, following)
+    return records
+
+
+def _next_of(db: Connection, last: Located) -> Located | None:
+    """Return the next record of the exchange of `last`, which is not open; None after its last.
+
+    Raises LogUnavailable where there must be one and is none: what is shown is never shortened.
+    """
+    if last.kind not in (*_FOLLOWED, Kind.INDETERMINATE) or last.exchange is None:
+        return None
+    end: int = db.execute("SELECT next_index FROM audit_head").fetchone()[0]
+    late_us = int.from_bytes(last.exchange[:6], "big") * 1_000 + LATE_US_MAX
+    for start in range(last.place + 1, end, ROWS_PER_LOOK):
         row = db.execute(
             f"SELECT {_COLUMNS} FROM audit_record"  # noqa: S608 - constants
-            " WHERE leaf_index > ? AND leaf_index <= ? AND exchange = ?"
+            " WHERE leaf_index >= ? AND leaf_index < ? AND exchange = ?"
             " ORDER BY leaf_index LIMIT 1",
-            (last, last + ROWS_TO_NEXT_MAX, exchange),
+            (start, start + ROWS_PER_LOOK, last.exchange),
         ).fetchone()
-        if row is None:
-            break
-        records.append(_located(row))
-    return records
+        if row is not None:
+            return _located(row)
+        began = db.execute("SELECT t FROM audit_record WHERE leaf_index = ?", (start,)).fetchone()
+        if last.kind is Kind.INDETERMINATE and began is not None and began[0] > late_us:
+            return None
+    if last.kind in _FOLLOWED:
+        raise LogUnavailable("the log does not hold how the exchange ended")
+    return None
 
 
 def _first_of(db: Connection, exchange: bytes) -> Located | None:

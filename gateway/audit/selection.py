@@ -29,6 +29,7 @@ EXCHANGE_MS_MAX: Final = 2 * 3_600_000
 INTENTS_REMEMBERED_MAX: Final = 4_096
 
 _KINDS_BY_CODE: Final = {code: kind for kind, code in KIND_CODES.items()}
+_UNENDED: Final = frozenset({KIND_CODES[Kind.INTENT], KIND_CODES[Kind.PROGRESS]})
 _COLUMNS: Final = (
     "r.leaf_index, r.record_id, r.exchange, r.kind, r.t, r.leaf_hash, r.entry, r.sections,"
     " k.kek_id, k.wrapped"
@@ -194,7 +195,8 @@ class _Picker:
             low = max(0, made_ms - SKEW_US // 1000).to_bytes(6, "big")
             near = min(made_ms + EXCHANGE_MS_MAX, (1 << 48) - 1).to_bytes(6, "big")
             found = self._find(wanted, low, near)
-            if len(found) == 1 and found[0][1] == KIND_CODES[Kind.INTENT]:
+            kinds = {kind for _, kind in found}
+            if kinds and kinds <= _UNENDED:
                 found += self._find(wanted, near, b"\xff" * 17)
             indices.update(index for index, _ in found)
         for index in sorted(indices):

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from gateway.audit import proofs
 from gateway.audit.entry import EntryInvalid, Kind
 from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog
@@ -28,6 +29,7 @@ from gateway.audit.proofs import (
 )
 from gateway.audit.reader import find_log
 from gateway.audit.receipts import announcement
+from gateway.audit.store import LogUnavailable
 from gateway.audit.tiles import check_proved
 from gateway.clock import new_uuid7
 from tests.auditor import Auditor, new_auditor
@@ -279,6 +281,36 @@ def test_an_exchange_is_found_in_its_shard(told: Told) -> None:
     with pytest.raises(LookupError):
         prove_exchange(told.place, new_uuid7())
     assert receipt_of(told.place, new_uuid7(), told.keys) is None
+
+
+def test_however_far_away_an_end_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An intent and its progress are never shown as if that were all (I8); nor is a loss hidden."""
+    exchange, closed = new_uuid7(), new_uuid7()
+
+    async def use(log: AuditLog) -> None:
+        endings = [(exchange, Kind.OUTCOME), (closed, Kind.INDETERMINATE)]
+        for kind in (Kind.INTENT, Kind.PROGRESS, None):
+            for one, ending in endings:
+                await log.append(record(kind or ending, one, core={"status": 200}))
+            await asyncio.gather(*[log.append(intent()) for _ in range(20)])
+        await log.append(record(Kind.LATE_OUTCOME, closed, core={"status": 200}))
+
+    using(tmp_path, use)
+    place, keys = integrated(tmp_path), keys_in(tmp_path)
+    monkeypatch.setattr(proofs, "ROWS_PER_LOOK", 5)
+    key = read_receipt_key(keys.receipt_signer(ORIGIN).public_text)
+
+    assert [it.kind for it in records_of(place, exchange)][1:] == [Kind.PROGRESS, Kind.OUTCOME]
+    assert open_receipt(receipt_of(place, exchange, keys) or "", [key]).kind is Kind.OUTCOME
+    assert len(json.loads(prove_exchange(place, exchange))["records"]) == 3
+    assert [it.kind for it in records_of(place, closed)][2:] == [
+        Kind.INDETERMINATE,
+        Kind.LATE_OUTCOME,
+    ]
+    lost = records_of(place, exchange)[-1].place
+    tampered(place, "DELETE FROM audit_record WHERE leaf_index = ?", lost)
+    with pytest.raises(LogUnavailable, match="how the exchange ended"):
+        prove_exchange(place, exchange)
 
 
 def test_a_receipt_has_digests_while_they_are_known(told: Told, tmp_path: Path) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gateway.audit import selection as selection_module
 from gateway.audit.entry import EntryInvalid, Kind
+from gateway.audit.log import AuditLog
+from gateway.audit.place import Place
 from gateway.audit.reader import snapshot
-from gateway.audit.selection import Opening, Picked, Selection, pick
+from gateway.audit.selection import EXCHANGE_MS_MAX, Opening, Picked, Selection, pick
+from gateway.clock import new_uuid7, system_time_us
 from tests.gateway.audit.exporting import AGREEMENTS, PERSON, RECORDS, export_log
-from tests.gateway.audit.records import keys_in, selected, tampered
+from tests.gateway.audit.records import keys_in, place_in, record, selected, tampered, using
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +24,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export_log(tmp_path_factory.mktemp("log"))
 
 
-def picked(log: Path, selection: Selection, *, opened: bool = False) -> list[Picked]:
+def picked(log: Place, selection: Selection, *, opened: bool = False) -> list[Picked]:
     """Return what a selection picks."""
     keys = keys_in(log.parent.parent) if opened else None
     with snapshot(log) as db:
@@ -84,6 +88,25 @@ def test_exchanges_are_found_by_their_identifier(log: Path) -> None:
     wanted = tuple(row[0] for row in [*rows, *own])
     assert [item.index for item in picked(log, Selection(exchanges=wanted))] == [1, 2, 3, 4]
     assert Selection(exchanges=wanted, kind=Kind.DENY).asked()["kind"] is Kind.DENY
+
+
+def test_the_late_end_of_a_long_exchange_is_picked_with_it(tmp_path: Path) -> None:
+    """What was closed after a night without a gateway, with progress on record before it (I8)."""
+    made_ms = system_time_us() // 1_000 - EXCHANGE_MS_MAX - 3_600_000
+
+    def earlier() -> bytes:
+        return made_ms.to_bytes(6, "big") + new_uuid7()[6:]
+
+    async def use(log: AuditLog) -> None:
+        for kind in (Kind.INTENT, Kind.PROGRESS):
+            made = record(kind, exchange, core={"agreement": AGREEMENTS[0]})
+            await log.append(replace(made, record_id=earlier()))
+        await log.append(record(Kind.INDETERMINATE, exchange, core={}))
+
+    exchange = earlier()
+    using(tmp_path, use)
+    found = picked(place_in(tmp_path), Selection(exchanges=(exchange,)))
+    assert [it.kind for it in found] == [Kind.INTENT, Kind.PROGRESS, Kind.INDETERMINATE]
 
 
 def test_sections_are_opened_for_who_asks(log: Path) -> None:
