@@ -72,7 +72,7 @@ def exports_router(reader: LogReader, log: AccessLog, secrets: SecretCheck) -> A
         """
         export = asked.export()
         try:
-            path = find_log(reader.directory)
+            path = await run_in_threadpool(find_log, reader.directory)
             by = Reader(principal=principal.name, via=Via.API)
             await log.append(export_record(by, asked.use, export))
             chunks = export_chunks(path, export, reader.keys)

@@ -56,7 +56,10 @@ class ReceiptParameters(UseParameters):
 
 
 def proofs_router(reader: LogReader, log: AccessLog, secrets: SecretCheck) -> APIRouter:
-    """Return the routes of proofs and receipts: hashes and promises, no section of a record."""
+    """Return the routes of proofs and receipts: hashes and promises.
+
+    Of what records hold they show an announced key, and in receipts the digests of bodies.
+    """
     router = APIRouter(prefix=PUBLISHED_PREFIX, tags=["proofs"])
     auditing = Depends(Require(Permission.READ_ENTRIES, secrets))
     public = [Depends(anybody)]

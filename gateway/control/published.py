@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from email.utils import formatdate
-from typing import Annotated, Any, Final, ParamSpec, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Depends, Response
 from fastapi import Path as InPath
@@ -30,6 +31,10 @@ MIRROR_RECORD_S: Final = 3600.0
 would make the log grow by being read."""
 MIRRORS_MAX: Final = 1_000
 """Readers and shards that are remembered as recorded; all are forgotten beyond that."""
+READINGS_AT_ONCE: Final = 8
+"""Strangers may ask as often as they like: the rest wait, and leave threads to everybody else."""
+SHARDS_KNOWN_S: Final = 5.0
+"""How long the list of shards is gone by: a new one begins with the gateway stopped."""
 
 _FOREVER: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
 _SOON_FULL: Final = {"Cache-Control": "public, max-age=60"}
@@ -39,7 +44,6 @@ _OCTETS: Final = "application/octet-stream"
 _BINARY: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {_OCTETS: {}}}}
 
 Shard = Annotated[str, InPath(pattern=r"^[0-9]{4}(-[1-9][0-9]{0,3})?$")]
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -66,11 +70,12 @@ def published_router(reader: LogReader, log: AccessLog, secrets: SecretCheck) ->
     """Return the routes of the published log: hashes for everybody, entries for auditors."""
     router = APIRouter(prefix=PUBLISHED_PREFIX, tags=["published log"])
     mirrors, mirroring = _Mirrors(log), Depends(Require(Permission.READ_ENTRIES, secrets))
+    published = _Published(reader.directory)
 
     @router.get("", dependencies=[Depends(anybody)])
     async def shards() -> PublishedShards:
         """List the shards with their keys and addresses."""
-        return PublishedShards(shards=await _read(_list, reader.directory))
+        return PublishedShards(shards=await published.read(published.listed))
 
     @router.get(
         "/{shard}/checkpoint", response_class=PlainTextResponse, dependencies=[Depends(anybody)]
@@ -80,18 +85,19 @@ def published_router(reader: LogReader, log: AccessLog, secrets: SecretCheck) ->
 
         `Last-Modified` is when it was published, again at least every ten minutes.
         """
-        head = await _read(published_head, _place(reader, shard))
+        head = await published.read(lambda: published_head(published.place(shard)))
         if head is None:
             raise NotFound("Nothing was published yet.")
-        published = formatdate(head.published_at_us / 1_000_000, usegmt=True)
-        return PlainTextResponse(head.note, headers={**_ASK_AGAIN, "Last-Modified": published})
+        at = formatdate(head.published_at_us / 1_000_000, usegmt=True)
+        return PlainTextResponse(head.note, headers={**_ASK_AGAIN, "Last-Modified": at})
 
     @router.get("/{shard}/tile/entries/{index:path}", response_class=Response, responses=_BINARY)
     async def entries(shard: Shard, index: str, principal: Principal = mirroring) -> Response:
         """Return a bundle of entries; that somebody fetches them is recorded, once an hour."""
-        name, place = _tile_name(f"tile/entries/{index}"), _place(reader, shard)
+        name = _tile_name(f"tile/entries/{index}")
+        await published.read(lambda: published.place(shard))  # what is not there is not read
         await mirrors.record(principal, shard)
-        return await _tile(place, name, _FOR_ONE)
+        return await published.tile(shard, name, _FOR_ONE)
 
     @router.get(
         "/{shard}/tile/{level}/{index:path}",
@@ -103,9 +109,64 @@ def published_router(reader: LogReader, log: AccessLog, secrets: SecretCheck) ->
         """Return a hash tile: full ones never change, of the last one any width can be had."""
         name = _tile_name(f"tile/{level}/{index}")
         headers = _FOREVER if name.width == TILE_WIDTH else _SOON_FULL
-        return await _tile(_place(reader, shard), name, headers)
+        return await published.tile(shard, name, headers)
 
     return router
+
+
+class _Published:
+    """The shards as strangers read them: in threads, and only so many at once.
+
+    Where the log is in PostgreSQL, to find its shards is a connection too.
+    """
+
+    def __init__(self, directory: LogHome) -> None:
+        self._directory = directory
+        self._turns = asyncio.Semaphore(READINGS_AT_ONCE)
+        self._found: tuple[float, list[Place]] | None = None
+
+    async def read(self, reading: Callable[[], T]) -> T:
+        """Read the log in a thread; AuditUnavailable where that cannot be."""
+        async with self._turns:
+            try:
+                return await run_in_threadpool(reading)
+            except LogUnavailable:
+                raise AuditUnavailable("The audit log cannot be read now.") from None
+
+    async def tile(self, shard: str, name: TileName, headers: dict[str, str]) -> Response:
+        """Answer with a tile or a bundle of a shard."""
+        content = await self.read(lambda: read_tile(self.place(shard), name))
+        if content is None:
+            raise NotFound("The published checkpoint has no such tile.")
+        return Response(content, media_type=_OCTETS, headers=headers)
+
+    def place(self, shard: str) -> Place:
+        """Return a shard by its name; called in a thread, as all that follow."""
+        for place in self._shards():
+            if shard_name(place) == shard:
+                return place
+        raise NotFound(f"There is no shard {shard}.")
+
+    def listed(self) -> list[PublishedShard]:
+        """Return all shards as they are shown."""
+        found = []
+        for place in self._shards():
+            vkey, head = verifier_key(place), published_head(place)
+            found.append(
+                PublishedShard(
+                    origin=vkey.partition("+")[0],
+                    vkey=vkey,
+                    monitoring_url=f"{PUBLISHED_PREFIX}/{shard_name(place)}",
+                    size=head.size if head is not None else 0,
+                )
+            )
+        return found
+
+    def _shards(self) -> list[Place]:
+        now_s = monotonic_s()
+        if self._found is None or now_s - self._found[0] >= SHARDS_KNOWN_S:
+            self._found = now_s, list(find_shards(self._directory))
+        return self._found[1]
 
 
 class _Mirrors:
@@ -131,45 +192,8 @@ class _Mirrors:
         self._recorded_s[key] = now_s
 
 
-async def _tile(place: Place, name: TileName, headers: dict[str, str]) -> Response:
-    content = await _read(read_tile, place, name)
-    if content is None:
-        raise NotFound("The published checkpoint has no such tile.")
-    return Response(content, media_type=_OCTETS, headers=headers)
-
-
 def _tile_name(path: str) -> TileName:
     name = parse_tile_path(path)
     if name is None:
         raise NotFound("This is not the path of a tile (C2SP tlog-tiles).")
     return name
-
-
-def _place(reader: LogReader, shard: str) -> Place:
-    for place in find_shards(reader.directory):
-        if shard_name(place) == shard:
-            return place
-    raise NotFound(f"There is no shard {shard}.")
-
-
-def _list(directory: LogHome) -> list[PublishedShard]:
-    found = []
-    for place in find_shards(directory):
-        vkey, head = verifier_key(place), published_head(place)
-        found.append(
-            PublishedShard(
-                origin=vkey.partition("+")[0],
-                vkey=vkey,
-                monitoring_url=f"{PUBLISHED_PREFIX}/{shard_name(place)}",
-                size=head.size if head is not None else 0,
-            )
-        )
-    return found
-
-
-async def _read(reading: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Read the log in a thread."""
-    try:
-        return await run_in_threadpool(reading, *args, **kwargs)
-    except LogUnavailable:
-        raise AuditUnavailable("The audit log cannot be read now.") from None

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import socket
 from email.utils import parsedate_to_datetime
 
+import httpx2
 import pytest
 
+from gateway.audit.access import LogReader
 from gateway.audit.entry import Kind
 from gateway.audit.integrate import Integrator
 from gateway.audit.note import open_checkpoint
+from gateway.audit.place import PostgresHome
 from gateway.audit.reader import find_log
 from gateway.audit.search import Filters, find
 from gateway.clock import new_uuid7, system_time_us
-from tests.control_listener import ORIGIN, Control
+from gateway.control.app import create_control
+from gateway.control.health import Readiness
+from tests.control_listener import ORIGIN, Control, UnavailableLog
 from tests.gateway.control.test_exchanges import denial
 
 BASE = "/audit/v1/2026"
@@ -102,3 +109,33 @@ def test_the_shards_are_listed_with_their_keys(control: Control) -> None:
             }
         ]
     }
+
+
+def test_a_database_that_does_not_answer_keeps_nobody_else_waiting(control: Control) -> None:
+    """F9: however many strangers ask meanwhile, the rest of the control listener goes on."""
+
+    async def play(silent: socket.socket) -> tuple[int, int, set[int]]:
+        url = f"postgresql://gateway@127.0.0.1:{silent.getsockname()[1]}/audit"
+        home = PostgresHome(url, control.directory / "audit")
+        app = create_control(
+            registry=control.registry,
+            reader=LogReader(directory=home, keys=control.keys),
+            log=UnavailableLog(),
+            readiness=lambda: Readiness(reasons=()),
+            metrics=control.metrics,
+        )
+        transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://control") as client:
+            asked = [f"{BASE}/tile/0/000", f"{BASE}/checkpoint", "/audit/v1"] * 20
+            waiting = [asyncio.ensure_future(client.get(path)) for path in asked]
+            ready = await client.get("/readyz")
+            answered = sum(one.done() for one in waiting)
+            silent.close()
+            return (
+                ready.status_code,
+                answered,
+                {one.status_code for one in await asyncio.gather(*waiting)},
+            )
+
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as silent:
+        assert asyncio.run(play(silent)) == (200, 0, {503})
