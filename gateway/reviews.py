@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from threading import Event
 from typing import Final
 
 from gateway.audit.due import Due, State, notes_about, reviews
@@ -80,7 +81,8 @@ class ReviewWatch:
         agreements = suspending(self._registry)
         if not agreements and not suspended:
             return 0
-        overdue, reviewed = self._uses(agreements, now_us)
+        missed = Event()
+        overdue, reviewed = self._uses(agreements, now_us, missed.set)
         for grant, use in overdue.items():
             if grant not in suspended:
                 reason = f"{_REASON}{use.exchange_id}"
@@ -94,24 +96,28 @@ class ReviewWatch:
                 record = self._recording(loop, "resume", grant, reason, None)
                 self._registry.resume(StopKind.GRANT, grant, record=record)
                 del suspended[grant]
+        if missed.is_set():  # what was found is dealt with; that there is more must be seen
+            raise LogUnavailable("there are more uses of urgent access than one look takes")
         return len(suspended)
 
     def _uses(
-        self, agreements: frozenset[str], now_us: int
+        self, agreements: frozenset[str], now_us: int, shortened: Callable[[], None]
     ) -> tuple[Mapping[str, Due], frozenset[str]]:
         """Return by grant the latest use whose review is overdue, and all that was reviewed.
 
-        A use may be in one shard of the log, and its review in a later one.
+        A use may be in one shard of the log, and its review in a later one. `shortened` is called
+        where there may be more.
         """
         shards = find_shards(self._home)
         reviewed = frozenset(
             exchange
             for shard in shards
-            for exchange in notes_about(shard, NoteKind.REVIEW, self._keys)
+            for exchange in notes_about(shard, NoteKind.REVIEW, self._keys, shortened)
         )
         overdue = {}
         for shard in shards:
-            for use in reversed(reviews(shard, keys=self._keys, now_us=now_us)):
+            uses = reviews(shard, keys=self._keys, now_us=now_us, shortened=shortened)
+            for use in reversed(uses):
                 late = use.state is State.OVERDUE and use.exchange_id not in reviewed
                 if late and use.grant is not None and use.agreement in agreements:
                     overdue[use.grant] = use

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -14,7 +14,7 @@ from gateway.audit.place import Place
 from gateway.audit.search import PAGE_ITEMS_MAX, Filters, View, find
 
 ITEMS_MAX: Final = 10_000
-"""Exchanges or notes that one list looks at, the newest of them."""
+"""Exchanges or notes that one list looks at, the newest of them; of others it says so."""
 
 
 class State(StrEnum):
@@ -66,8 +66,13 @@ class FeedbackRule:
     within_us: int
 
 
-def everything(place: Place, filters: Filters, *, keys: LogKeys) -> Iterator[View]:
-    """Yield all that is found, newest first and `ITEMS_MAX` at most, without sealed sections."""
+def everything(
+    place: Place, filters: Filters, *, keys: LogKeys, shortened: Callable[[], None]
+) -> Iterator[View]:
+    """Yield all that is found, newest first and `ITEMS_MAX` at most, without sealed sections.
+
+    `shortened` is called where there may be more.
+    """
     cursor, left = None, ITEMS_MAX
     while left > 0:
         limit = min(left, PAGE_ITEMS_MAX)
@@ -77,13 +82,16 @@ def everything(place: Place, filters: Filters, *, keys: LogKeys) -> Iterator[Vie
         cursor = page.cursor
         if cursor is None:
             return
+    shortened()
 
 
-def reviews(place: Place, *, keys: LogKeys, now_us: int) -> list[Due]:
+def reviews(
+    place: Place, *, keys: LogKeys, now_us: int, shortened: Callable[[], None]
+) -> list[Due]:
     """Return every use of urgent access, newest first, and whether it was reviewed in time."""
-    notes = notes_about(place, NoteKind.REVIEW, keys)
+    notes = notes_about(place, NoteKind.REVIEW, keys, shortened)
     found = []
-    for view in everything(place, Filters(break_glass=True), keys=keys):
+    for view in everything(place, Filters(break_glass=True), keys=keys, shortened=shortened):
         decided, due = view.get("decided_at"), view.get("review_due")
         if isinstance(decided, int) and isinstance(due, int):
             found.append(_due(view, notes, within_us=due - decided, now_us=now_us))
@@ -91,42 +99,54 @@ def reviews(place: Place, *, keys: LogKeys, now_us: int) -> list[Due]:
 
 
 def feedback(
-    place: Place, rules: Mapping[str, FeedbackRule], *, keys: LogKeys, now_us: int
+    place: Place,
+    rules: Mapping[str, FeedbackRule],
+    *,
+    keys: LogKeys,
+    now_us: int,
+    shortened: Callable[[], None],
 ) -> list[Due]:
     """Return every feedback that was taken, by agreement, and whether it was acknowledged."""
-    notes = notes_about(place, NoteKind.ACKNOWLEDGEMENT, keys)
+    notes = notes_about(place, NoteKind.ACKNOWLEDGEMENT, keys, shortened)
     found = []
     for agreement, asked in rules.items():
         filters = Filters(agreement=agreement, rule=asked.rule, decision="permit")
-        for view in everything(place, filters, keys=keys):
+        for view in everything(place, filters, keys=keys, shortened=shortened):
             status = view.get("status")
             if isinstance(status, int) and 200 <= status < 300:
                 found.append(_due(view, notes, within_us=asked.within_us, now_us=now_us))
     return found
 
 
-def breaches(place: Place, *, keys: LogKeys, now_us: int) -> list[Breach]:
+def breaches(
+    place: Place, *, keys: LogKeys, now_us: int, shortened: Callable[[], None]
+) -> list[Breach]:
     """Return every incident that was noted, and its clock."""
     filters = Filters(kind=Kind.CHANGE, note=NoteKind.INCIDENT.value)
     by_reference: dict[str, list[View]] = {}
-    for view in everything(place, filters, keys=keys):
+    for view in everything(place, filters, keys=keys, shortened=shortened):
         by_reference.setdefault(str(view.get("about")), []).append(view)
     return [_breach(reference, notes, now_us) for reference, notes in by_reference.items()]
 
 
-def disposals(place: Place, *, keys: LogKeys) -> dict[str, View]:
+def disposals(place: Place, *, keys: LogKeys, shortened: Callable[[], None]) -> dict[str, View]:
     """Return the newest note of a disposal for each agreement that has one."""
     filters = Filters(kind=Kind.CHANGE, note=NoteKind.DISPOSAL.value)
     found: dict[str, View] = {}
-    for view in everything(place, filters, keys=keys):
+    for view in everything(place, filters, keys=keys, shortened=shortened):
         found.setdefault(str(view.get("agreement")), view)
     return found
 
 
-def notes_about(place: Place, kind: NoteKind, keys: LogKeys) -> dict[str, View]:
+def notes_about(
+    place: Place, kind: NoteKind, keys: LogKeys, shortened: Callable[[], None]
+) -> dict[str, View]:
     """Return the first note about each exchange: when it was looked at for the first time."""
     filters = Filters(kind=Kind.CHANGE, note=kind.value)
-    return {str(view.get("about")): view for view in everything(place, filters, keys=keys)}
+    return {
+        str(view.get("about")): view
+        for view in everything(place, filters, keys=keys, shortened=shortened)
+    }
 
 
 def _due(view: View, notes: Mapping[str, View], *, within_us: int, now_us: int) -> Due:

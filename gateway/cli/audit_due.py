@@ -59,18 +59,20 @@ def due(
 
 def _found(name: str, settings: Settings, reader: LogReader) -> Iterator[dict[str, Any]]:
     from gateway.audit.due import breaches, feedback, reviews
+    from gateway.cli.audit_log import tell_shortened
     from gateway.clock import system_time_us
 
-    log, keys, now_us = reader.place(), reader.keys, system_time_us()
+    log, now_us = reader.place(), system_time_us()
+    keys, told = reader.keys, tell_shortened
     if name == "disposals":
         yield from _disposals(settings, reader)
     elif name == "incidents":
-        yield from map(asdict, breaches(log, keys=keys, now_us=now_us))
+        yield from map(asdict, breaches(log, keys=keys, now_us=now_us, shortened=told))
     elif name == "feedback":
         rules = _feedback_rules(settings)
-        yield from map(asdict, feedback(log, rules, keys=keys, now_us=now_us))
+        yield from map(asdict, feedback(log, rules, keys=keys, now_us=now_us, shortened=told))
     else:
-        yield from map(asdict, reviews(log, keys=keys, now_us=now_us))
+        yield from map(asdict, reviews(log, keys=keys, now_us=now_us, shortened=told))
 
 
 def _agreements(settings: Settings) -> Mapping[str, Any]:
@@ -103,9 +105,13 @@ def _disposals(settings: Settings, reader: LogReader) -> Iterator[dict[str, Any]
     When a certificate is due is said in words in the agreement: people judge it once that ended.
     """
     from gateway.audit.due import State, disposals
+    from gateway.cli.audit_log import tell_shortened
     from gateway.clock import SystemClock
 
-    notes, now = disposals(reader.place(), keys=reader.keys), SystemClock().now()
+    notes, now = (
+        disposals(reader.place(), keys=reader.keys, shortened=tell_shortened),
+        SystemClock().now(),
+    )
     for key, agreement in _agreements(settings).items():
         promised, note = agreement.retention, notes.get(key)
         ended = agreement.status in _ENDED or (agreement.term.end or now) < now

@@ -20,6 +20,7 @@ from gateway.audit.access import (
     find_record,
     show_record,
 )
+from gateway.audit.due import ITEMS_MAX
 from gateway.audit.entry import Kind, Record
 from gateway.audit.keys import LogKeys
 from gateway.audit.people import PersonInvalid
@@ -28,7 +29,7 @@ from gateway.audit.reader import find_log, shard_name, structural_faults, verify
 from gateway.audit.search import Filters, Page
 from gateway.audit.store import LogUnavailable, Position
 from gateway.audit.verify import Fault, Progress, Report
-from gateway.cli.output import Exit, Stop
+from gateway.cli.output import Exit, Stop, tell
 from gateway.data_plane import log_home, open_audit_log, shard_origin
 from gateway.settings import Settings
 
@@ -154,6 +155,11 @@ def kind_of(kind: str) -> Kind:
         return Kind(kind)
     except ValueError:
         raise Stop(f"{kind} is no kind of record", mend=f"--kind {' | '.join(Kind)}") from None
+
+
+def tell_shortened() -> None:
+    """Say on standard error that a list is not all there is."""
+    tell(f"only the newest {ITEMS_MAX} were looked at: what is older is not listed")
 
 
 def append(settings: Settings, record: Record) -> Position:

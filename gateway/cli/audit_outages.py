@@ -37,14 +37,16 @@ def outages(
     from gateway.audit.due import everything
     from gateway.audit.entry import Kind
     from gateway.audit.reader import snapshot
-    from gateway.cli.audit_log import recorded_search
+    from gateway.cli.audit_log import recorded_search, tell_shortened
 
     times = {"from_us": from_ and microseconds(from_), "until_us": until and microseconds(until)}
     reader, within = recorded_search(settings_of(home), times, use=use, verb="outages")
     place, keys = reader.place(), reader.keys
 
     def found(**asked: Any) -> list[View]:
-        return list(everything(place, replace(within, **asked), keys=keys))
+        return list(
+            everything(place, replace(within, **asked), keys=keys, shortened=tell_shortened)
+        )
 
     with snapshot(place) as log:
         count, last = log.execute("SELECT count(*), max(leaf_index) FROM audit_record").fetchone()

@@ -58,11 +58,12 @@ def watch(
 def _found(settings: Settings, file: Path, use: str) -> Iterator[dict[str, Any]]:
     from gateway.audit.due import everything
     from gateway.audit.search import show
-    from gateway.cli.audit_log import recorded_search
+    from gateway.cli.audit_log import recorded_search, tell_shortened
 
     for row in _rows(file):
         reader, wanted = recorded_search(settings, {"person": row["person"]}, use=use, verb="watch")
-        for view in everything(reader.place(), wanted, keys=reader.keys):
+        place, keys = reader.place(), reader.keys
+        for view in everything(place, wanted, keys=keys, shortened=tell_shortened):
             identifier = bytes.fromhex(str(view["exchange_id"]).replace("-", ""))
             opened = show(reader.place(), identifier, keys=reader.keys) or {}
             sections = opened.get("sections")

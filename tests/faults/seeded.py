@@ -14,9 +14,10 @@ from gateway.audit.integrate import Integrator
 from gateway.audit.keyed import Opener
 from gateway.audit.log import AuditLog
 from gateway.audit.note import Checkpoint, Signer
+from gateway.audit.place import Place
 from gateway.audit.reader import snapshot
 from gateway.audit.sqlite import SqliteStore
-from gateway.audit.store import Answer, Append, Claim, LogFrozen, Position
+from gateway.audit.store import Answer, Append, Claim, KeyChange, LogFrozen, Position
 from gateway.audit.tree import SEALED_HEAD_NAME, write_sealed_head
 from tests.faults.worlds import World
 from tests.gateway.audit.records import record, selected, tampered
@@ -96,8 +97,16 @@ class SilentErasure(World):
             guard = Guard(db, opener, read_holds(db, self.keys.state_key()), ())
             slots = list(find_slots(db, selection, guard, opener, tally))
         for slot in slots:
-            tampered(self.path, slot.change.sql, *slot.change.values)
+            _overwrite(self.path, slot.change)
         return tally
+
+
+def _overwrite(path: Place, change: KeyChange) -> None:
+    if change.anew is None:
+        tampered(path, "DELETE FROM audit_key WHERE leaf_index = ?", change.leaf_index)
+    else:
+        sql = "UPDATE audit_key SET wrapped = ? WHERE leaf_index = ?"
+        tampered(path, sql, change.anew, change.leaf_index)
 
 
 class EagerSweep(World):

@@ -24,7 +24,7 @@ from gateway.audit.opened import open_log
 from gateway.audit.reader import find_log, find_shards, shard_name
 from gateway.audit.room import Limits
 from gateway.audit.shards import Retired, retire
-from gateway.audit.store import AppendRefused, LogUnavailable, Position, Statement
+from gateway.audit.store import AppendRefused, Change, LogUnavailable, Position
 from gateway.audit.sweep import Sweeper
 from gateway.audit.tree import SEALED_HEAD_NAME
 from tests.faults.model import Wanted
@@ -142,7 +142,7 @@ class World:
 
         return self.run(hand())
 
-    def changes(self, wanted: Wanted) -> tuple[Statement, ...]:
+    def changes(self, wanted: Wanted) -> tuple[Change, ...]:
         """Return what changes the holds with a record."""
         if wanted.added is not None:
             return adding(wanted.added, self.keys.state_key())

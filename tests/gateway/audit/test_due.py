@@ -40,6 +40,11 @@ DAY_US = 86_400_000_000
 DECIDED = 1_600_000_000_000_000
 
 
+def never() -> None:
+    """Nothing is left out here."""
+    raise AssertionError
+
+
 async def urgent(log: AuditLog, *, within_us: int = DAY_US) -> bytes:
     """Record a use of urgent access, decided in another year than it is recorded."""
     exchange = new_uuid7()
@@ -63,12 +68,12 @@ def test_reviews_are_in_time_late_open_or_overdue(tmp_path: Path) -> None:
                 )
 
     using(tmp_path, use)
-    found = reviews(path, keys=keys, now_us=system_time_us() + 1)
+    found = reviews(path, keys=keys, now_us=system_time_us() + 1, shortened=never)
     assert [one.exchange_id for one in reversed(found)] == [uuid_text(one) for one in made]
     states = [one.state for one in reversed(found)]
     assert states == [State.DONE, State.DONE_LATE, State.OPEN, State.OVERDUE]
     assert {one.outcome for one in found} == {"follow_up", None}
-    tomorrow = reviews(path, keys=keys, now_us=system_time_us() + 2 * DAY_US)
+    tomorrow = reviews(path, keys=keys, now_us=system_time_us() + 2 * DAY_US, shortened=never)
     assert [one.state for one in tomorrow[:2]] == [State.OVERDUE, State.OVERDUE]
 
 
@@ -83,14 +88,16 @@ def test_feedback_is_acknowledged_by_its_owner(tmp_path: Path) -> None:
             await log.append(intent(exchange, rule="R2"))
             await log.append(outcome(exchange, status=status))
         await log.append(intent(rule="R1"))
-        (waiting,) = feedback(path, rules, keys=keys, now_us=system_time_us())
+        (waiting,) = feedback(path, rules, keys=keys, now_us=system_time_us(), shortened=never)
         assert (waiting.exchange_id, waiting.state) == (uuid_text(taken), State.OPEN)
         accepted = AcknowledgementOutcome.ACCEPTED
         note = Acknowledgement(exchange=taken, outcome=accepted, text="")
         await log.append(note_record(WHO, note))
 
     using(tmp_path, use)
-    (done,) = feedback(path, rules, keys=keys, now_us=system_time_us() + 9 * DAY_US)
+    (done,) = feedback(
+        path, rules, keys=keys, now_us=system_time_us() + 9 * DAY_US, shortened=never
+    )
     assert (done.state, done.outcome) == (State.DONE, "accepted")
 
 
@@ -117,7 +124,7 @@ def test_the_clock_of_72_hours_runs_from_awareness(
             await log.append(note_record(WHO, note))
 
     using(tmp_path, use)
-    (found,) = breaches(path, keys=keys, now_us=aware_us + hours * hour_us)
+    (found,) = breaches(path, keys=keys, now_us=aware_us + hours * hour_us, shortened=never)
     assert (found.aware_us, found.report_due_us) == (aware_us, aware_us + REPORT_WITHIN_US)
     assert (found.state, found.exchanges) == (state, (uuid_text(exchange),))
     assert [step for step, _ in found.steps][:2] == ["aware", "contained"]
@@ -133,7 +140,7 @@ def test_the_newest_certificate_of_each_agreement(tmp_path: Path) -> None:
             await log.append(note_record(WHO, note))
 
     using(tmp_path, use)
-    found = disposals(path, keys=keys)
+    found = disposals(path, keys=keys, shortened=never)
     assert {key: one["certificate"] for key, one in found.items()} == {"DSA-1": "C-2"}
 
 
@@ -147,8 +154,10 @@ def test_everything_is_bounded_and_closed(tmp_path: Path, monkeypatch: pytest.Mo
 
     using(tmp_path, use)
     monkeypatch.setattr(due, "PAGE_ITEMS_MAX", 2)
-    views = list(everything(path, Filters(kind=Kind.INTENT), keys=keys))
+    views = list(everything(path, Filters(kind=Kind.INTENT), keys=keys, shortened=never))
     assert len({UUID(str(view["exchange_id"])) for view in views}) == 5
     assert not any("sections" in view for view in views)
     monkeypatch.setattr(due, "ITEMS_MAX", 3)
-    assert len(list(everything(path, Filters(), keys=keys))) == 3
+    told: list[str] = []
+    bounded = everything(path, Filters(), keys=keys, shortened=lambda: told.append("more"))
+    assert (len(list(bounded)), told) == (3, ["more"])
