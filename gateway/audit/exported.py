@@ -45,6 +45,10 @@ class Unreadable(ValueError):
     """The file is not an export, or its end is missing: nothing can be told."""
 
 
+class KeyMalformed(Unreadable):
+    """What was given is not a log's key, perhaps mistyped: it says nothing against the file."""
+
+
 class Summary(NamedTuple):
     """What a check found.
 
@@ -70,8 +74,12 @@ class Summary(NamedTuple):
 def check_lines(lines: Iterable[bytes], vkey: str, accepts: Accepts) -> Summary:
     """Check an export against the key of the log, as its publisher gave it (C2SP signed-note).
 
-    Raises Unreadable where the lines are no export.
+    Raises Unreadable where the lines are no export, KeyMalformed before any is read.
     """
+    try:
+        _parse_vkey(vkey)
+    except ValueError as malformed:
+        raise KeyMalformed("what was given is not the key of a log (vkey)") from malformed
     return check_opened(lines, lambda note: open_checkpoint(note, vkey, accepts))
 
 

@@ -116,12 +116,14 @@ def verify_export(
     where it cannot be told.
     """
     from gateway.audit.export_check import check_export
-    from gateway.audit.exported import Unreadable
+    from gateway.audit.exported import KeyMalformed, Unreadable
     from gateway.cli.audit_proofs import policy_of
 
     trusted = vkey if policy is None and vkey is not None else policy_of(vkey, policy)
     try:
         found = check_export(file, trusted)
+    except KeyMalformed as malformed:
+        raise Stop(str(malformed), mend="copy it whole: --vkey NAME+ID+KEY") from None
     except (OSError, Unreadable) as failure:
         raise Stop(f"{file}: {failure}", mend="give a file of `concordat audit export`") from None
     if as_json:
@@ -139,7 +141,9 @@ def verify_export(
 
 
 def instant(text: str | None) -> int | None:
-    """Return a time as microseconds; a date is its midnight in UTC. Raises Stop."""
+    """Return a time as the log keeps it; a date is its midnight in UTC. Raises Stop."""
+    from gateway.audit.search import in_log_time
+
     if text is None:
         return None
     try:
@@ -148,4 +152,4 @@ def instant(text: str | None) -> int | None:
         raise Stop(f"{text} is no time", mend="write 2026-11-01 or 2026-11-01T09:30Z") from None
     if at.tzinfo is None and len(text) > len("2026-11-01"):
         raise Stop(f"{text} has no time zone", mend=f"write {text}Z for UTC")
-    return (at.replace(tzinfo=at.tzinfo or UTC) - _EPOCH) // timedelta(microseconds=1)
+    return in_log_time((at.replace(tzinfo=at.tzinfo or UTC) - _EPOCH) // timedelta(microseconds=1))

@@ -21,7 +21,7 @@ from gateway.audit.access import (
     show_record,
 )
 from gateway.audit.due import ITEMS_MAX
-from gateway.audit.entry import Kind, Record
+from gateway.audit.entry import EntryInvalid, Kind, Record
 from gateway.audit.keys import LogKeys
 from gateway.audit.people import PersonInvalid
 from gateway.audit.place import Place
@@ -169,6 +169,9 @@ def append(settings: Settings, record: Record) -> Position:
     except LogUnavailable as failure:
         mend = "the log is only shown where the reading can be recorded; see: concordat doctor"
         raise Stop(f"the reading cannot be recorded: {failure}", mend=mend) from None
+    except EntryInvalid as invalid:
+        mend = "give other filters: what you look for is recorded with the reading"
+        raise Stop(f"the reading cannot be recorded: {invalid}", mend=mend) from None
 
 
 async def _append(settings: Settings, record: Record) -> Position:

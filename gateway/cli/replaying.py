@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from gateway.audit.access import look_record
 from gateway.audit.decided import decided
@@ -14,6 +14,7 @@ from gateway.audit.keyed import Opener
 from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog
 from gateway.audit.reader import find_log, snapshot
+from gateway.audit.search import in_log_time
 from gateway.audit.store import LogUnavailable
 from gateway.cli.audit_log import console_reader
 from gateway.cli.configuration import open_registry
@@ -22,6 +23,8 @@ from gateway.clock import system_time_us, uuid_text
 from gateway.data_plane import log_home, open_audit_log
 from gateway.replay import Replayed, Replayer, Result, Tally
 from gateway.settings import Settings
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def replay_range(
@@ -95,5 +98,4 @@ def _instant_us(text: str) -> int:
     except ValueError:
         mend = "2026-11-01, or 2026-11-01T09:00:00Z; UTC unless it says otherwise"
         raise Stop(f"{text} is no date or time", mend=mend) from None
-    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-    return int(at.timestamp() * 1_000_000)
+    return in_log_time((at.replace(tzinfo=at.tzinfo or UTC) - _EPOCH) // timedelta(microseconds=1))

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.audit.export import Export, ExportFormat, export_chunks
 from gateway.audit.export_check import accepts
-from gateway.audit.exported import Summary, Unreadable, check_lines
+from gateway.audit.exported import KeyMalformed, Summary, Unreadable, check_lines
 from gateway.audit.selection import Selection
 from tests.gateway.audit.exporting import AGREEMENTS, RECORDS, export_log, vkey_of
 from tests.gateway.audit.records import ORIGIN, keys_in
@@ -143,6 +143,13 @@ def test_another_key_s_checkpoint_does_not_pass(home: Path, tmp_path: Path) -> N
     found = check_lines(lines_of(home), vkey_of(tmp_path), accepts)
     ((at, what),) = found.faults
     assert (at, what.partition(": ")[2]) == (-1, "the log's key did not sign it")
+
+
+@pytest.mark.parametrize("vkey", ["", "x", "log+0+AAAA", "log+00000000+é"])
+def test_a_mistyped_key_is_told_before_anything_is_read(vkey: str) -> None:
+    """It is no fault of the file's: nothing can be told."""
+    with pytest.raises(KeyMalformed, match="not the key of a log"):
+        check_lines(iter(()), vkey, accepts)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 
+from gateway.audit.entry import INTEGER_MAX
 from gateway.audit.integrate import Integrator
 from gateway.audit.keys import LogKeys
 from gateway.cli.audit_export import instant
@@ -17,7 +18,7 @@ from gateway.cli.home import NewHome
 from gateway.cli.output import Stop
 from gateway.data_plane import log_origin
 from gateway.settings import Settings
-from tests.gateway.audit.records import VECTORS
+from tests.gateway.audit.records import ORIGIN, VECTORS, keys_in
 from tests.gateway.cli.conftest import Run
 from tests.gateway.cli.test_audit_log import deny_one
 
@@ -98,18 +99,25 @@ def test_the_page_s_commands_exist(run: Run, typed: str) -> None:
 
 
 def test_what_is_no_export_cannot_be_told(run: Run, tmp_path: Path) -> None:
-    """It is exit 2."""
+    """It is exit 2, and so is a key that is none; each with what mends it."""
     (tmp_path / "file").write_bytes(b"nothing")
+    words = ("audit", "verify", "export", tmp_path / "file", "--vkey")
     with pytest.raises(Stop, match="not JSON") as stopped:
-        run("audit", "verify", "export", tmp_path / "file", "--vkey", "x")
+        run(*words, keys_in(tmp_path).signer(ORIGIN).verifier.vkey())
     assert stopped.value.code == 2
+    with pytest.raises(Stop, match="not the key of a log") as stopped:
+        run(*words, "x")
+    assert stopped.value.code == 2
+    assert "--vkey" in stopped.value.mend
 
 
 def test_times_are_dates_or_have_a_zone() -> None:
-    """A date is its midnight in UTC; a time without a zone is refused."""
+    """A date is its midnight in UTC, none is later than the log has; one needs a zone."""
     assert instant(None) is None
     assert instant("2026-11-01") == instant("2026-11-01T00:00:00Z") == 1_793_491_200_000_000
     assert instant("2026-11-01T01:00+01:00") == instant("2026-11-01")
+    assert instant("9999-12-31") == instant("2300-01-01") == INTEGER_MAX
+    assert instant("1066-10-14") == 0
     for wrong in ("yesterday", "2026-11-01T09:30"):
         with pytest.raises(Stop):
             instant(wrong)

@@ -54,6 +54,11 @@ def test_what_cannot_be_exported_says_why(new_home: NewHome, tmp_path: Path) -> 
         export(out, use="curiosity")
     with pytest.raises(Stop, match="no checkpoint"):
         export(out, ExportFormat.NDJSON)
+    with pytest.raises(Stop, match="reading cannot be recorded"):
+        export_log(
+            settings, {"reason": "\udcff"}, ExportFormat.CSV, out, use="self_monitoring",
+            personal=False,
+        )  # fmt: skip
     export(out)
     with pytest.raises(Stop, match="is there already"):
         export(out)

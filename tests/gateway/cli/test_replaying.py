@@ -27,6 +27,7 @@ def test_a_range_of_one_agreement_is_replayed_on_record(tmp_path: Path) -> None:
     assert tally.holds
     assert 0 < tally.results[Result.SAME] < 40
     later = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}"
+    assert replay_range(settings, **{**asked, "until": "9999-12-31"}, tell=told.append) == tally
     none = replay_range(settings, **{**asked, "from_": later}, tell=told.append)
     assert none.results == {}
     assert told == []
