@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from gateway.audit.follow import catch_up
@@ -46,7 +46,7 @@ COUNTED: Final = (
 PUBLIC: Final = frozenset(
     {"agreement", "purpose", "service", "dataset", "consumer", "provider", "decision", "week"}
 )
-"""What public counts may be divided by: nothing that tells of one person's hour."""
+"""What public counts may be divided and filtered by: nothing that tells of one person's hour."""
 SMALL_MAX: Final = 7
 ROUNDED_TO: Final = 5
 
@@ -129,14 +129,21 @@ def known_dimensions() -> tuple[str, ...]:
     return (*COUNTED, CLIENT, *PERIODS)
 
 
-def publishable(counts: Counts, by: Sequence[str]) -> Counts:
+def publishable(counts: Counts, filters: Filters, by: Sequence[str]) -> Counts:
     """Return counts that may be published: none of 1 to 7, all others rounded to five.
 
     The rule of the small-number guard, so that no two series give a small one by subtraction.
-    Raises ValueError for a division that is not for the public.
+    Raises ValueError for a division, a filter or a range of time that is not for the public: they
+    would tell of one person, or of one hour, what the division may not.
     """
-    if set(by) - PUBLIC:
-        raise ValueError(f"public counts are divided by: {', '.join(sorted(PUBLIC))}")
+    times = {"from_us": filters.from_us, "until_us": filters.until_us}
+    asked = {
+        field.name for field in fields(filters) if getattr(filters, field.name) is not None
+    } - set(times)
+    if (set(by) | asked) - PUBLIC:
+        raise ValueError(f"public counts are divided and filtered by: {', '.join(sorted(PUBLIC))}")
+    if any(at_us is not None and at_us % PERIODS["week"] for at_us in times.values()):
+        raise ValueError("public counts are of whole weeks: they begin on Thursdays, 00:00 UTC")
     rows = [
         Count(
             group=row.group,

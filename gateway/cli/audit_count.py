@@ -28,7 +28,11 @@ def count(
     ],
     public: Annotated[
         bool,
-        typer.Option("--public", help="For publication: no number of 1 to 7, others to five."),
+        typer.Option(
+            "--public",
+            help="For publication: no number of 1 to 7, others to five; by agreement, purpose, "
+            "service, dataset, party, decision and whole weeks (from Thursdays) only.",
+        ),
     ] = False,
     use: Use = "self_monitoring",
     home: Home = None,
@@ -42,7 +46,7 @@ def count(
     reader, wanted = recorded_search(settings_of(home), filters, use=use, verb="count")
     try:
         counts = counted(reader.place(), wanted, by, keys=reader.keys)
-        counts = publishable(counts, by) if public else counts
+        counts = publishable(counts, wanted, by) if public else counts
     except ValueError as invalid:
         raise Stop(str(invalid), mend="concordat audit count --by purpose --by week") from None
     if as_json:

@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 
 from gateway.audit import count as counting
-from gateway.audit.count import Count, count, publishable, reach
+from gateway.audit.count import PERIODS, Count, Counts, count, publishable, reach
 from gateway.audit.entry import Kind
+from gateway.audit.index import Watermark
 from gateway.audit.log import AuditLog
 from gateway.audit.search import Filters
 from gateway.clock import new_uuid7
 from tests.gateway.audit.records import keys_in, provisioned, record, tampered, using
 
 EXCHANGES = 12
+WEEK_US = PERIODS["week"]
 
 
 @pytest.fixture(scope="module")
@@ -96,12 +98,29 @@ def test_public_counts_hold_no_small_number(path: Path) -> None:
     """1 to 7 are not told, others are rounded to five, and no client is named."""
     keys = keys_in(path.parent.parent)
     counts = count(path, Filters(), ["purpose"], keys=keys)
-    assert publishable(counts, ["purpose"]).rows == (
+    assert publishable(counts, Filters(), ["purpose"]).rows == (
         Count(group=("CARE",), exchanges=10, records=20, people=10, dropped=0),
         Count(group=("FUEL",), exchanges=None, records=None, people=None, dropped=0),
     )
     with pytest.raises(ValueError, match="public counts"):
-        publishable(counts, ["client"])
+        publishable(counts, Filters(), ["client"])
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"client": "client-0"}, {"actor": "SYNTHETIC-USER"}, {"case": "CASE-1"}, {"status": 200},
+        {"break_glass": True}, {"alert": False}, {"kind": Kind.CHANGE},
+        {"from_us": WEEK_US + 1}, {"until_us": WEEK_US // 7},
+    ],
+)  # fmt: skip
+def test_public_counts_are_of_nobody_and_of_whole_weeks(asked: dict[str, Any]) -> None:
+    """What may not divide may not filter either: one client's hour, one user, one case."""
+    counts = Counts(rows=(), watermark=Watermark(next_index=0, at_us=0))
+    with pytest.raises(ValueError, match="public counts are"):
+        publishable(counts, Filters(**asked), ["purpose"])
+    allowed = Filters(purpose="CARE", agreement="DSA-1", from_us=WEEK_US, until_us=2 * WEEK_US)
+    assert publishable(counts, allowed, ["purpose", "week"]) == counts
 
 
 def test_reach_tells_people_apart_and_names_nobody(path: Path) -> None:

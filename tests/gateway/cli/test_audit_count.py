@@ -33,6 +33,11 @@ def test_what_cannot_be_counted_by_is_told(run: Run, new_home: NewHome) -> None:
     with pytest.raises(Stop, match="count by at most") as stopped:
         run("audit", "count", "--by", "person", "--home", new_home.settings.home)
     assert "--by purpose" in stopped.value.mend
+    words = ("audit", "count", "--by", "purpose", "--public", "--home", new_home.settings.home)
+    for asked in ("--client=council-app", "--from=2026-11-20", "--until=2026-11-19T01:00Z"):
+        with pytest.raises(Stop, match="public counts are"):
+            run(*words, asked)
+    assert run(*words, "--purpose", "CARE", "--from", "2026-11-19").exit_code == 0
 
 
 def test_reach_is_facts(run: Run, new_home: NewHome) -> None:
