@@ -101,10 +101,11 @@ class Replayer:
     def replay(self, records: Iterable[Decided], *, agreement: str | None) -> Iterator[Replayed]:
         """Yield every decision of `records`, those under `agreement` alone where one is named.
 
-        Raises RegistryUnavailable.
+        A record with a fault is always told: whose it was cannot be. Raises RegistryUnavailable.
         """
         for record in records:
-            if agreement is None or record.core.get("agreement") == agreement:
+            named = agreement is None or record.core.get("agreement") == agreement
+            if named or record.fault is not None:
                 yield self._replay(record)
 
     def _replay(self, record: Decided) -> Replayed:

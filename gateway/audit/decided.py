@@ -50,14 +50,18 @@ class Decided:
 
 
 def decided(db: Connection, opener: Opener, *, from_us: int, until_us: int) -> Iterator[Decided]:
-    """Yield the decisions on record from one system time until before another."""
+    """Yield the decisions on record from one system time until before another.
+
+    A record with a fault is told too where it lies near that time: its own is not to be trusted.
+    """
     after = _id_at(from_us // 1_000 - SKEW_MS)
     end = _id_at(until_us // 1_000 + BODY_MS_MAX)
     while True:
         rows = db.execute(_ROWS, (after, end, *_KINDS, ROWS_PER_READ)).fetchall()
         for row in rows:
-            if from_us <= row[3] < until_us:
-                yield _read(row, opener)
+            one = _read(row, opener)
+            if one.fault is not None or from_us <= one.at_us < until_us:
+                yield one
         if len(rows) < ROWS_PER_READ:
             return
         after = rows[-1][1]
@@ -73,7 +77,7 @@ def _read(row: tuple[Any, ...], opener: Opener) -> Decided:
     sections: dict[str, Mapping[str, Any] | None] = {}
     fault = None
     try:
-        committed = dict(parse_entry(entry).commitments)
+        committed = _committed(entry, (record_id, exchange, at_us))
         kek = opener.day_key(day) if wrapped is not None else None
         keys = unwrap_keys(kek, opener.origin, record_id, wrapped) if kek else {}
         for section in unpack_sections(block):
@@ -91,6 +95,14 @@ def _read(row: tuple[Any, ...], opener: Opener) -> Decided:
         sections=sections,
         fault=fault,
     )
+
+
+def _committed(entry: bytes, row: tuple[bytes, bytes, int]) -> dict[str, str]:
+    """Return the commitments of an entry; EntryInvalid where its row says other than it."""
+    parsed = parse_entry(entry)
+    if (parsed.record_id, parsed.exchange, parsed.at_us) != row:
+        raise EntryInvalid("the row is not that of its entry")
+    return dict(parsed.commitments)
 
 
 def _opened(

@@ -96,7 +96,10 @@ def test_a_configuration_that_no_longer_reads_is_told(settings: Settings) -> Non
 
 
 def test_changed_records_are_told_by_index(settings: Settings) -> None:
-    """A clear section that says otherwise, or a sealed one that is another's, is no evidence."""
+    """A clear section that says otherwise, or a sealed one that is another's, is no evidence.
+
+    They are told of whichever agreement the replay is: what they name is not to be trusted (F20).
+    """
     path = find_log(settings.audit_directory)
     (first, second, *_) = replayed(settings, "DSA-2026-0003")
     tampered(
@@ -114,7 +117,7 @@ def test_changed_records_are_told_by_index(settings: Settings) -> None:
     )
     told = {
         one.decided.leaf_index: one.why
-        for one in replayed(settings)
+        for one in replayed(settings, "DSA-2026-0003")
         if one.result is Result.DIFFERENT
     }
     assert set(told) == {first.decided.leaf_index, second.decided.leaf_index}

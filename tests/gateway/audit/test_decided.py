@@ -49,3 +49,11 @@ def test_a_record_that_was_changed_says_so(tmp_path: Path) -> None:
     assert first.fault == "the section core is not the one that was recorded"
     assert second.fault == "not the canonical bytes of an entry"
     assert (dict(first.core), dict(second.sections)) == ({}, {})
+
+
+def test_a_record_whose_time_was_changed_is_told(tmp_path: Path) -> None:
+    """A row that says another time than its entry is not passed over (F20)."""
+    path, _ = with_exchanges(tmp_path, [ANN], [BOB])
+    tampered(path, "UPDATE audit_record SET t = 0 WHERE leaf_index = 1")
+    first, second = read(tmp_path, path, from_us=1)
+    assert (first.fault, second.fault) == ("the row is not that of its entry", None)
