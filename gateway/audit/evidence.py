@@ -17,12 +17,14 @@ import orjson
 
 from gateway.audit.entry import Kind
 from gateway.audit.evidence_check import KEY_NAME, RECORDS_NAME
-from gateway.audit.export import Export, ExportFormat, export_chunks
+from gateway.audit.export import Export, ExportFormat, export_chunks, whole_file
 from gateway.audit.export_events import iso_time
 from gateway.audit.keys import LogKeys
 from gateway.audit.place import Place
+from gateway.audit.published import published_head
 from gateway.audit.reader import snapshot
 from gateway.audit.selection import Picked, Selection, pick
+from gateway.audit.store import LogUnavailable
 from gateway.clock import uuid_text
 
 EXCHANGES_MAX: Final = 1_000
@@ -92,21 +94,25 @@ def write_pack(
 ) -> int:
     """Write a pack of the exchanges that an export selects; return how many records it holds.
 
-    Raises LookupError where an exchange has no record that a checkpoint covers, FileExistsError
-    where `out` is there; see `export_chunks`.
+    The file is whole or not there, and its owner's alone. Raises LookupError where an exchange has
+    no record that a published checkpoint covers, FileExistsError where `out` is there; see
+    `export_chunks`.
     """
-    origin, records = _records(path, export, keys)
+    head = published_head(path)
+    if head is None:
+        raise LogUnavailable("no checkpoint proves the log's records yet")
+    origin, records = _records(path, export, keys, head.size)
     found = {item.exchange or item.record_id for item in records}
     for wanted in export.selection.exchanges:
         if wanted not in found:
             raise LookupError(f"{uuid_text(wanted)} is not in the log, or not signed yet")
-    with out.open("xb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as pack:
+    with whole_file(out) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as pack:
         told = "\n".join(_told(records))
         readme = _README.format(origin=origin, vkey=vkey, name=out.name, exchanges=told)
         _put(pack, README_NAME, readme)
         _put(pack, KEY_NAME, f"{vkey}\n")
         with pack.open(zipfile.ZipInfo(RECORDS_NAME, _TIME), "w") as lines:
-            for chunk in export_chunks(path, export, keys):
+            for chunk in export_chunks(path, export, keys, head=head):
                 lines.write(chunk)
         for agreement in sorted({str(item.section("core").get("agreement")) for item in records}):
             document = agreements(agreement)
@@ -122,10 +128,9 @@ def write_pack(
     return len(records)
 
 
-def _records(path: Place, export: Export, keys: LogKeys) -> tuple[str, list[Picked]]:
+def _records(path: Place, export: Export, keys: LogKeys, end: int) -> tuple[str, list[Picked]]:
     with snapshot(path) as db:
         origin: str = db.execute("SELECT origin FROM audit_head").fetchone()[0]
-        end = db.execute("SELECT max(size) FROM audit_checkpoint").fetchone()[0] or 0
         opened = keys if export.personal else None
         return origin, list(pick(db, export.selection, end=end, keys=opened))
 

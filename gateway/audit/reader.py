@@ -18,8 +18,7 @@ from pysqlite3 import dbapi2 as sqlite
 from gateway.audit.damage import find_damage
 from gateway.audit.glance import glance
 from gateway.audit.keys import LogKeys
-from gateway.audit.merkle import inclusion_proof
-from gateway.audit.note import Verifier, format_proof
+from gateway.audit.note import Verifier
 from gateway.audit.place import (
     SCHEMA_PREFIX,
     LogHome,
@@ -34,7 +33,7 @@ from gateway.audit.rows import check_rows, join_spans
 from gateway.audit.sqlite import Connection, open_for_reading
 from gateway.audit.store import LogUnavailable
 from gateway.audit.tiles import Tile
-from gateway.audit.tree import StoredTree, previous_head, read_sealed_head
+from gateway.audit.tree import previous_head, read_sealed_head
 from gateway.audit.verify import (
     Fault,
     LogImage,
@@ -146,8 +145,31 @@ def snapshot(place: Place) -> Iterator[Connection]:
 
     Where it is not the log that fails, but its keys or PostgreSQL's server, that is a CannotTell.
     """
+    with _session(place) as db:
+        postgres = isinstance(place, PostgresLog)
+        db.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if postgres else "BEGIN")
+        yield db
+
+
+@contextmanager
+def passing(place: Place) -> Iterator[Connection]:
+    """Open the log for reading, each statement of it a moment of its own; see LogUnavailable.
+
+    For what takes as long as somebody else pleases: a moment that is held keeps SQLite's
+    write-ahead log from starting over, until the disk has no room for it. Records once written
+    are never changed; keys may go between two statements. All rows of a statement must be fetched
+    at once.
+    """
+    with _session(place) as db:
+        if isinstance(place, PostgresLog):
+            db.execute("SET default_transaction_read_only = on")
+        yield db
+
+
+@contextmanager
+def _session(place: Place) -> Iterator[Connection]:
     if isinstance(place, PostgresLog):
-        with _postgres_snapshot(place) as session:
+        with _postgres_session(place) as session:
             yield session
         return
     if not place.exists():
@@ -155,7 +177,6 @@ def snapshot(place: Place) -> Iterator[Connection]:
     try:
         db = open_for_reading(place)
         try:
-            db.execute("BEGIN")
             yield db
         finally:
             db.close()
@@ -166,14 +187,13 @@ def snapshot(place: Place) -> Iterator[Connection]:
 
 
 @contextmanager
-def _postgres_snapshot(place: PostgresLog) -> Iterator[Connection]:
+def _postgres_session(place: PostgresLog) -> Iterator[Connection]:
     # Imported where it is needed: a gateway on SQLite starts without PostgreSQL's drivers.
     from gateway.audit.postgres_session import open_session
 
     try:
         session = open_session(place, reads=True)
         try:
-            session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             yield session
         finally:
             session.close()
@@ -237,21 +257,6 @@ def structural_faults(place: Place) -> tuple[str, ...]:
         return ()
     with snapshot(place) as db:
         return find_damage(db)
-
-
-def prove(place: Place, index: int) -> str:
-    """Return the offline proof (C2SP tlog-proof) that a record is in the newest checkpoint.
-
-    Raises IndexError where no checkpoint covers the record yet.
-    """
-    with snapshot(place) as db:
-        newest = db.execute(
-            "SELECT size, note FROM audit_checkpoint ORDER BY size DESC LIMIT 1"
-        ).fetchone()
-        if newest is None or not 0 <= index < newest[0]:
-            raise IndexError("no checkpoint covers this record yet")
-        proof = inclusion_proof(index, newest[0], StoredTree(db).subtree)
-        return format_proof(index, proof, newest[1])
 
 
 def _image(db: Connection, sealed_head: str | None, spans: Iterable[Span]) -> LogImage:

@@ -22,6 +22,7 @@ from gateway.audit.log import AuditLog
 from gateway.audit.opened import open_log
 from gateway.audit.place import LogHome, Place, PostgresHome, PostgresLog, place_of
 from gateway.audit.postgres_session import open_session, quoted
+from gateway.audit.store import LogUnavailable
 from gateway.clock import new_uuid7, system_time_us
 from tests.postgres import new_database
 
@@ -177,6 +178,16 @@ def integrated(directory: Path) -> Path:
     finally:
         integrator.close()
     return _as_file(place_in(directory))
+
+
+def unpublished(directory: Path, use: Callable[[AuditLog], Awaitable[None]]) -> None:
+    """Use a log, and have what it holds signed, but the head not published: its disk refuses."""
+    using(directory, use)
+    obstacle = directory / "audit" / ".sealed-head"
+    obstacle.mkdir()
+    with pytest.raises(LogUnavailable, match="cannot be sealed"):
+        integrated(directory)
+    obstacle.rmdir()
 
 
 def _as_file(place: Place) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -10,9 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.audit.evidence import evidence_of, write_pack
-from tests.gateway.audit.exporting import AGREEMENTS, PERSON, export_log, vkey_of
-from tests.gateway.audit.records import keys_in, selected
+from gateway.audit.evidence import Agreements, evidence_of, write_pack
+from gateway.audit.evidence_check import check_pack
+from gateway.audit.log import AuditLog
+from gateway.audit.store import LogUnavailable
+from gateway.clock import new_uuid7
+from tests.gateway.audit.exporting import AGREEMENTS, PERSON, RECORDS, export_log, vkey_of
+from tests.gateway.audit.records import intent, keys_in, selected, tampered, unpublished
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +99,60 @@ def test_an_exchange_that_is_not_there_makes_no_pack(home: Path, tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_pack_ends_at_a_published_checkpoint(tmp_path: Path) -> None:
+    """What is signed and not published yet is not in a pack, nor what signed it (I5)."""
+    log, made = export_log(tmp_path), new_uuid7()
+
+    async def use(log: AuditLog) -> None:
+        await log.append(intent(made))
+
+    unpublished(tmp_path, use)
+    rows = selected(log, "SELECT exchange FROM audit_record WHERE leaf_index = 3")
+
+    def pack(exchange: bytes) -> int:
+        return write_pack(
+            log, evidence_of((exchange,), personal=False), keys_in(tmp_path), tmp_path / "pack",
+            vkey=vkey_of(tmp_path), agreements=lambda name: None,
+        )  # fmt: skip
+
+    with pytest.raises(LookupError, match="not signed yet"):
+        pack(made)
+    assert pack(rows[0][0]) == 2
+    assert check_pack(tmp_path / "pack")[0].size == RECORDS
+    tampered(log, "DELETE FROM audit_checkpoint")
+    (log.parent / "sealed-head").unlink()
+    (tmp_path / "pack").unlink()
+    with pytest.raises(LogUnavailable, match="no checkpoint"):
+        pack(rows[0][0])
+
+
+def test_a_pack_is_whole_or_not_there_and_its_owner_s_alone(home: Path, tmp_path: Path) -> None:
+    """One that breaks off leaves nothing; none may be read by others, or overwrites a file."""
+    log = next((home / "audit").glob("audit-*.db"))
+    rows = selected(log, "SELECT exchange FROM audit_record WHERE leaf_index = 3")
+
+    def pack(agreements: Agreements) -> None:
+        write_pack(
+            log, evidence_of((rows[0][0],), personal=True), keys_in(home), tmp_path / "pack",
+            vkey=vkey_of(home), agreements=agreements,
+        )  # fmt: skip
+
+    def unreachable(agreement: str) -> None:
+        raise OSError(agreement)
+
+    before = os.umask(0)
+    try:
+        with pytest.raises(OSError, match="DSA-"):
+            pack(unreachable)
+        assert list(tmp_path.iterdir()) == []
+        pack(lambda agreement: None)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "pack").stat().st_mode & 0o077 == 0
+    with pytest.raises(FileExistsError):
+        pack(lambda agreement: None)
+
+
 def repacked(pack: Path, out: Path, name: str, old: bytes, new: bytes) -> None:
     """Write a pack with some bytes of one of its files changed."""
     with zipfile.ZipFile(pack) as source, zipfile.ZipFile(out, "w") as target:
@@ -125,6 +184,13 @@ def test_every_changed_byte_class_is_found(home: Path, tmp_path: Path, name: str
     result = run_pack(tmp_path / "pack.pyz")
     assert result.returncode in (1, 2), result.stdout
     assert "VERIFIED: the signed" not in result.stdout
+
+
+def test_a_mistyped_key_is_no_sign_of_tampering(home: Path) -> None:
+    """Nothing can be told with it: exit 2, and not a word of the records."""
+    result = run_pack(home / "pack.pyz", "--vkey", vkey_of(home)[:-1])
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "not the key of a log" in result.stderr
 
 
 def test_another_key_does_not_pass(home: Path, tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from gateway.audit import proofs
 from gateway.audit.entry import EntryInvalid, Kind
 from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog
-from gateway.audit.merkle import open_receipt, read_receipt_key
-from gateway.audit.note import Policy, check_consistency, read_unsigned
+from gateway.audit.merkle import open_receipt, read_receipt_key, verify_inclusion
+from gateway.audit.note import Policy, check_consistency, open_checkpoint, read_unsigned
 from gateway.audit.proofs import (
     checkpoint_of,
     find_announcement,
@@ -35,6 +35,7 @@ from gateway.clock import new_uuid7
 from tests.auditor import Auditor, new_auditor
 from tests.gateway.audit.records import (
     ORIGIN,
+    each_store,
     filled,
     integrated,
     intent,
@@ -43,6 +44,7 @@ from tests.gateway.audit.records import (
     record,
     selected,
     tampered,
+    unbase64,
     using,
 )
 
@@ -122,6 +124,33 @@ def test_five_files_check_a_tlog_proof(told: Told) -> None:
         done = told.auditor.verify("proof", file, *words)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith("INVALID: ")
+
+
+@each_store
+def test_a_proof_stands_on_its_own(tmp_path: Path) -> None:
+    """Leaf hash, index, hashes and checkpoint are all that a verifier needs (I6)."""
+    path = filled(tmp_path, 140)
+    verifier = keys_in(tmp_path).signer(ORIGIN).verifier
+    for index in (0, 100, 280):
+        proof, _, note = (prove_index(path, index)[1] or "").partition("\n\n")
+        first, at, *hashes = proof.split("\n")
+        assert (first, at) == ("c2sp.org/tlog-proof@v1", f"index {index}")
+        head = open_checkpoint(note, verifier)
+        of_index = "SELECT leaf_hash FROM audit_record WHERE leaf_index = ?"
+        leaf = selected(path, of_index, index)
+        assert verify_inclusion(leaf[0][0], index, head.size, unbase64(hashes)) == head.root
+
+
+@each_store
+def test_a_record_beyond_the_newest_checkpoint_has_no_proof_yet(tmp_path: Path) -> None:
+    """What no checkpoint covers cannot be proved."""
+    path = filled(tmp_path, 1)
+
+    async def use(log: AuditLog) -> None:
+        await log.append(intent())
+
+    using(tmp_path, use)
+    assert prove_index(path, 3)[1] is None
 
 
 def test_five_files_check_a_receipt_and_that_it_was_kept(told: Told) -> None:

@@ -1,4 +1,4 @@
-"""Reading the log's file: shards, proofs, and never a write."""
+"""Reading the log's file: shards, moments, and never a write."""
 
 from __future__ import annotations
 
@@ -7,18 +7,14 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.log import AuditLog
-from gateway.audit.merkle import verify_inclusion
-from gateway.audit.note import open_checkpoint
-from gateway.audit.reader import find_log, find_shards, prove, shard_name, snapshot
+from gateway.audit.reader import find_log, find_shards, passing, shard_name, snapshot
+from gateway.audit.scrub import empty_wal
 from gateway.audit.store import LogUnavailable
 from tests.gateway.audit.records import (
-    ORIGIN,
     each_store,
     filled,
     intent,
-    keys_in,
     selected,
-    unbase64,
     using,
 )
 
@@ -50,28 +46,19 @@ def test_a_snapshot_cannot_write(tmp_path: Path) -> None:
 
 
 @each_store
-def test_a_proof_stands_on_its_own(tmp_path: Path) -> None:
-    """Leaf hash, index, hashes and checkpoint are all that a verifier needs (I6)."""
-    path = filled(tmp_path, 140)
-    verifier = keys_in(tmp_path).signer(ORIGIN).verifier
-    for index in (0, 100, 280):
-        proof, _, note = prove(path, index).partition("\n\n")
-        first, at, *hashes = proof.split("\n")
-        assert (first, at) == ("c2sp.org/tlog-proof@v1", f"index {index}")
-        head = open_checkpoint(note, verifier)
-        of_index = "SELECT leaf_hash FROM audit_record WHERE leaf_index = ?"
-        leaf = selected(path, of_index, index)
-        assert verify_inclusion(leaf[0][0], index, head.size, unbase64(hashes)) == head.root
-
-
-@each_store
-def test_a_record_beyond_the_newest_checkpoint_has_no_proof_yet(tmp_path: Path) -> None:
-    """What no checkpoint covers cannot be proved."""
+def test_what_is_read_in_passing_holds_nothing(tmp_path: Path) -> None:
+    """Each statement sees what is there by then, and none can write."""
     path = filled(tmp_path, 1)
+    with passing(path) as db:
+        assert db.execute("SELECT count(*) FROM audit_record").fetchall() == [(3,)]
+        using(tmp_path, one_more)
+        assert db.execute("SELECT count(*) FROM audit_record").fetchall() == [(4,)]
+        if isinstance(path, Path):
+            assert empty_wal(path)
+    with pytest.raises(LogUnavailable, match=r"read-?only"), passing(path) as db:
+        db.execute("DELETE FROM audit_record")
 
-    async def use(log: AuditLog) -> None:
-        await log.append(intent())
 
-    using(tmp_path, use)
-    with pytest.raises(IndexError, match="no checkpoint"):
-        prove(path, 3)
+async def one_more(log: AuditLog) -> None:
+    """Append a record."""
+    await log.append(intent())
