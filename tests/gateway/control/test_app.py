@@ -44,6 +44,7 @@ def test_every_route_names_its_permission(control: Control) -> None:
         **dict.fromkeys(PUBLIC_PATHS, Permission.PUBLIC),
         "/agreements": Permission.READ_AGREEMENTS,
         "/agreements/{agreement_id}": Permission.READ_AGREEMENTS,
+        "/exports": Permission.READ_EXCHANGES,
         "/exchanges": Permission.READ_EXCHANGES,
         "/exchanges/search": Permission.READ_EXCHANGES,
         "/exchanges/{exchange_id}": Permission.READ_EXCHANGES,
