@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 import pytest
 from hypothesis import settings
 from sqlalchemy import Engine
+from typer.main import get_command
 
 from gateway.database import open_engine, upgrade
 from tests.configured import postgresql_url, sqlite_url
@@ -28,6 +30,14 @@ EXPECTED_SKIPS: Final = ("Wycheproof's vectors are not here",)
 """Beginnings of the reasons for which CI may skip: what a stranger's clone cannot have."""
 
 _skipped: list[str] = []
+
+
+@pytest.fixture(autouse=True, scope="session")
+def commands_are_made_once() -> Iterator[None]:
+    """Have CliRunner build the program's seventy commands once, as a process does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.testing._get_command", cache(get_command))
+        yield
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
