@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -193,7 +194,7 @@ def changed(pack: Pack) -> Callable[..., dict[str, Any]]:
     """Return a deep copy of an agreement's document, changed at the pointers given."""
 
     def change(agreement_id: str, changes: Mapping[tuple[str | int, ...], Any]) -> dict[str, Any]:
-        document: dict[str, Any] = yaml.safe_load(yaml.safe_dump(pack.documents[agreement_id]))
+        document: dict[str, Any] = deepcopy(pack.documents[agreement_id])
         for pointer, value in changes.items():
             target: Any = document
             for step in pointer[:-1]:
