@@ -22,7 +22,7 @@ demo: $(READY) ## Play the scenarios against a real gateway on loopback (ARGS=--
 	$(BIN)/concordat demo $(ARGS)
 
 test: $(READY) lint types ## Run every check and every test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m tests.side_by_side $(ARGS)
 
 lint: $(READY) ## Check style and the import contracts
 	$(BIN)/ruff check .
