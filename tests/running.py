@@ -40,6 +40,8 @@ PURPOSE: Final = "POPULATION_HEALTH_PLANNING"
 FIELDS: Final = tuple(f"field_{number:02}" for number in range(19))
 START_S_MAX: Final = 60.0
 STOP_S_MAX: Final = 50.0
+PLAY_S_MAX: Final = 280.0
+"""How long a test may play before it is taken to hang: much, for the machine may be busy."""
 
 _SPAWN: Final = multiprocessing.get_context("spawn")
 

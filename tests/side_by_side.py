@@ -4,7 +4,8 @@ Most of the tests wait for processes of their own: gateways, commands, PostgreSQ
 each other take little more than half as long as one. Each has its own servers and folders, and
 ports are the kernel's choice, so neither sees the other. Every line says which run wrote it.
 
-Where the arguments name files or folders, one process runs those alone.
+Tests that hold a gateway to a time have the marker `alone`: they run last, with the machine to
+themselves. Where the arguments name files, folders or markers, one process runs those and no more.
 """
 
 from __future__ import annotations
@@ -23,31 +24,42 @@ APART: Final = "tests/gateway"
 NOTHING_TO_RUN: Final = 5
 """pytest's exit status where an expression selects no test."""
 
+Runs = dict[str, list[str]]
+"""Commands to run at once, by the names that their lines have."""
+
 _terminal: Final = Lock()
 
 
-def commands(arguments: list[str]) -> dict[str, list[str]]:
-    """Return the runs of pytest that `arguments` ask for, by the names their lines have."""
+def stages(arguments: list[str]) -> list[Runs]:
+    """Return the runs of pytest that `arguments` ask for: one stage after the other."""
     pytest = [sys.executable, "-m", "pytest", *arguments]
-    if any(Path(argument.partition("::")[0]).exists() for argument in arguments):
-        return {"tests": pytest}
-    runs = {"gateway": [APART], "others": [f"--ignore={APART}"]}
-    # What failed last is kept by each for itself, or the second to end would overwrite it.
-    return {
-        name: [*pytest, "-o", f"cache_dir=.pytest_cache/{name}", *chosen]
+    if any(argument == "-m" or _names_tests(argument) for argument in arguments):
+        return [{"tests": pytest}]
+    beside, last = ["-m", "not alone"], ["-m", "alone"]
+    runs = {"gateway": [*beside, APART], "others": [*beside, f"--ignore={APART}"], "alone": last}
+    # What failed last is kept by each for itself, or the last to end would overwrite it.
+    gateway, others, alone = (
+        {name: [*pytest, "-o", f"cache_dir=.pytest_cache/{name}", *chosen]}
         for name, chosen in runs.items()
-    }
+    )
+    return [gateway | others, alone]
 
 
-def run_all(runs: dict[str, list[str]]) -> int:
-    """Run the commands at once, pass their lines on, and return the exit status of them all.
+def run_all(stages: list[Runs]) -> int:
+    """Run each stage's commands at once, pass their lines on, and return one exit status.
 
     It is that of the first that failed. One that had nothing to run is no failure, unless none had.
     """
-    with ThreadPoolExecutor(len(runs)) as threads:
-        statuses = list(threads.map(_run, runs, runs.values()))
+    statuses: list[int] = []
+    for runs in stages:
+        with ThreadPoolExecutor(len(runs)) as threads:
+            statuses += threads.map(_run, runs, runs.values())
     failed = [status for status in statuses if status not in (0, NOTHING_TO_RUN)]
     return failed[0] if failed else min(statuses)
+
+
+def _names_tests(argument: str) -> bool:
+    return Path(argument.partition("::")[0]).exists()
 
 
 def _run(name: str, command: list[str]) -> int:
@@ -64,4 +76,4 @@ def _run(name: str, command: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_all(commands(sys.argv[1:])))
+    sys.exit(run_all(stages(sys.argv[1:])))

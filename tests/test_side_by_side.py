@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.side_by_side import APART, NOTHING_TO_RUN, commands, run_all
+from tests.side_by_side import APART, NOTHING_TO_RUN, run_all, stages
 
 
 def ends_with(status: int) -> list[str]:
@@ -15,20 +15,21 @@ def ends_with(status: int) -> list[str]:
 
 
 def test_what_one_run_takes_the_other_leaves_out() -> None:
-    """Every test is in exactly one of the two, whatever folders there are."""
-    one, other = commands(["--no-skips"]).values()
+    """Every test is in exactly one run, whatever folders there are."""
+    beside, last = stages(["--no-skips"])
+    (one, other), (alone,) = beside.values(), last.values()
 
     assert APART in one
     assert f"--ignore={APART}" in other
-    assert "--no-skips" in one
-    assert "--no-skips" in other
+    for run, selected in ((one, "not alone"), (other, "not alone"), (alone, "alone")):
+        assert run[run.index("-m", 3) + 1] == selected
+        assert "--no-skips" in run
 
 
 def test_what_is_named_is_run_once() -> None:
-    """Who names a file or a test of it gets that one, not two runs."""
-    (alone,) = commands(["tests/test_side_by_side.py::test_what_is_named_is_run_once"]).values()
-
-    assert not any(argument.startswith("--ignore") for argument in alone)
+    """Who names a file, a test of it or a marker gets that, in one run."""
+    for chosen in (["tests/test_side_by_side.py::test_what_is_named_is_run_once"], ["-m", "fault"]):
+        assert stages(chosen) == [{"tests": [sys.executable, "-m", "pytest", *chosen]}]
 
 
 @pytest.mark.parametrize(
@@ -44,13 +45,14 @@ def test_what_is_named_is_run_once() -> None:
 )
 def test_a_failure_of_either_fails_the_run(statuses: tuple[int, int], expected: int) -> None:
     """Green means that both were green, and that some test ran."""
-    first, second = statuses
+    first, second = map(ends_with, statuses)
 
-    assert run_all({"a": ends_with(first), "b": ends_with(second)}) == expected
+    assert run_all([{"a": first, "b": second}]) == expected
+    assert run_all([{"a": first}, {"b": second}]) == expected
 
 
 def test_every_line_says_which_run_wrote_it(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     """Lines stay whole, and errors are passed on with the rest."""
-    run_all({"one": ends_with(0), "other": ends_with(1)})
+    run_all([{"one": ends_with(0), "other": ends_with(1)}])
 
     assert sorted(capfdbinary.readouterr().out.splitlines()) == [b"one: said", b"other: said"]

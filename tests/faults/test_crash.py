@@ -16,7 +16,7 @@ from gateway.audit.reader import find_log, verify_log
 from gateway.audit.sqlite import open_database
 from gateway.presence import Role, who_runs
 from tests.faults.journals import Journal, kinds_of, log_of, open_exchanges, open_stage
-from tests.running import ITEM, Running, free_port, kill_all, running_gateway
+from tests.running import ITEM, PLAY_S_MAX, Running, free_port, kill_all, running_gateway
 from tests.tokens import SigningKey
 
 CLIENTS = 8
@@ -98,7 +98,7 @@ def test_killed_workers_lose_nothing_that_was_acknowledged(tmp_path: Path) -> No
                 await all_closed(home)
             judge(home, journal)
 
-    asyncio.run(asyncio.wait_for(play(), 100))
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
 
 
 def test_a_killed_gateway_starts_again_on_its_log(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_killed_gateway_starts_again_on_its_log(tmp_path: Path) -> None:
                 await all_closed(home)
             judge(home, journal)
 
-    asyncio.run(asyncio.wait_for(play(), 100))
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
 
 
 async def replaced(running: Running, worker: int) -> None:
@@ -153,7 +153,7 @@ def test_a_changed_byte_is_reported_with_its_index(tmp_path: Path) -> None:
         found = {(fault.at, fault.what) for fault in report.faults}
         assert (3, "the entry does not have its leaf hash") in found
 
-    asyncio.run(asyncio.wait_for(play(), 60))
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
 
 
 def change_byte_of_entry(path: Path, *, index: int) -> None:

@@ -16,7 +16,7 @@ from gateway.audit.reader import find_log, snapshot, verify_log
 from tests.faults.journals import Journal, open_stage
 from tests.faults.test_rollback import call, reasons
 from tests.gateway.audit.test_room import small_disk
-from tests.running import Running, free_port, running_gateway
+from tests.running import PLAY_S_MAX, Running, free_port, running_gateway
 from tests.tokens import SigningKey
 
 FULL_MIB = 120
@@ -71,7 +71,7 @@ def test_a_gateway_on_a_full_disk_refuses_until_there_is_room(tmp_path: Path) ->
             assert report.ok, report.faults
 
     with small_disk(tmp_path, FULL_MIB) as place:
-        asyncio.run(asyncio.wait_for(play(place / "home"), 60))
+        asyncio.run(asyncio.wait_for(play(place / "home"), PLAY_S_MAX))
 
 
 def test_a_gateway_whose_log_is_in_doubt_ends_and_recovers_at_its_next_start(
@@ -95,4 +95,4 @@ def test_a_gateway_whose_log_is_in_doubt_ends_and_recovers_at_its_next_start(
             report = verify_log(find_log(home / "audit"), keys=LogKeys(home / "keys"))
             assert report.ok, report.faults
 
-    asyncio.run(asyncio.wait_for(play(), 100))
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))

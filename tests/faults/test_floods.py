@@ -17,7 +17,7 @@ from gateway.exchange.pace import AT_ONCE, HOLD_S_MAX, PER_S
 from gateway.exchange.refused import RECORDS_PER_SOURCE_PER_MINUTE
 from tests.faults.journals import Journal, open_stage
 from tests.listening import read_answer
-from tests.running import ITEM, Running, free_port, item_token, running_gateway
+from tests.running import ITEM, PLAY_S_MAX, Running, free_port, item_token, running_gateway
 
 FLOODERS: Final = 150
 """Connections of a flood: more than are answered at once."""
@@ -153,4 +153,4 @@ def test_a_flood_slows_itself(tmp_path: Path) -> None:
             assert after[Kind.TRAFFIC_REFUSED] <= before[Kind.TRAFFIC_REFUSED] + 1
             assert after[Kind.OUTCOME] == before[Kind.OUTCOME] + GOOD_CALLS
 
-    asyncio.run(asyncio.wait_for(play(), 110))
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))

@@ -34,7 +34,7 @@ from tests.gateway.audit.records import (
     using,
 )  # fmt: skip
 from tests.postgres import Postgres
-from tests.running import ITEM, free_port, running_gateway
+from tests.running import ITEM, PLAY_S_MAX, free_port, running_gateway
 
 ROUNDS: Final = 50
 WRITERS: Final = 3
@@ -194,4 +194,4 @@ def test_a_gateway_outlives_a_crash_of_its_server(tmp_path: Path, postgres: Post
                 await all_closed(home)
             judge(home, journal)
 
-    asyncio.run(asyncio.wait_for(play(), 100))
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))

@@ -17,7 +17,7 @@ from gateway.clock import monotonic_s
 from gateway.registry.store import StopKind
 from tests.configured import postgresql_url
 from tests.postgres import Postgres
-from tests.running import AGREEMENT
+from tests.running import AGREEMENT, PLAY_S_MAX
 from tests.staging import POLL_S, WAIT_S_MAX, Stage, open_stage, until
 
 EFFECT_S_MAX = 1.0
@@ -67,7 +67,7 @@ def test_without_postgresql_nothing_is_let_through(
             assert slowest_us / 1_000_000 <= EFFECT_S_MAX
             await until_status(stage, 403)
 
-    asyncio.run(asyncio.wait_for(play(), 100))
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
 
 
 async def until_status(stage: Stage, status: int) -> Answer:

@@ -10,7 +10,7 @@ from typing import Any
 
 from connectors.fetch import open_client
 from gateway.audit.reader import find_log, verify_log
-from tests.running import ITEM
+from tests.running import ITEM, PLAY_S_MAX
 from tests.staging import BODY, MOVING, WAIT_S_MAX, Stage, open_stage, until
 from tests.steady import open_steady
 
@@ -78,7 +78,7 @@ def test_no_request_fails_while_the_configuration_changes(tmp_path: Path) -> Non
             assert {seen.status for seen in stage.seen} == {200}
         assert verify_log(find_log(tmp_path / "home" / "audit")).ok
 
-    asyncio.run(asyncio.wait_for(play(), 100))
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
 
 
 def test_what_cannot_be_enforced_leaves_everything_as_it_was(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_what_cannot_be_enforced_leaves_everything_as_it_was(tmp_path: Path) -> 
             assert {seen.status for seen in stage.seen} == {200}
             assert (await stage.call(client, ITEM)).status == 200
 
-    asyncio.run(asyncio.wait_for(play(), 100))
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
 
 
 def test_a_worker_that_takes_nothing_gets_the_newest_as_soon_as_it_does(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_worker_that_takes_nothing_gets_the_newest_as_soon_as_it_does(tmp_path
                 os.kill(stuck, signal.SIGCONT)
             await stage.everywhere(newest)
 
-    asyncio.run(asyncio.wait_for(play(), 100))
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
 
 
 def _move(document: Any, base_url: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from connectors.fetch import open_client
 from gateway.audit.reader import find_log
 from tests.faults.journals import Journal, open_stage
-from tests.running import ITEM, Running, free_port, running_gateway
+from tests.running import ITEM, PLAY_S_MAX, Running, free_port, running_gateway
 from tests.tokens import SigningKey
 
 
@@ -58,4 +58,4 @@ def test_a_restored_backup_freezes_the_whole_gateway(tmp_path: Path) -> None:
             assert (audit / "sealed-head").read_bytes() == sealed
             assert len(journal.served) == 2
 
-    asyncio.run(asyncio.wait_for(play(), 60))
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))

@@ -14,6 +14,7 @@ from tests.running import (
     AGREEMENT,
     CONSUMER,
     FIELDS,
+    PLAY_S_MAX,
     PURPOSE,
     Running,
     free_port,
@@ -126,4 +127,4 @@ def test_state_is_exact_across_workers_and_survives_them(tmp_path: Path) -> None
                 assert await break_glass(running, key, PERSON) == 200
                 assert await rely_on_decision(running, key) == 403
 
-    asyncio.run(asyncio.wait_for(play(), 150))
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))

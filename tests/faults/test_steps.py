@@ -30,7 +30,7 @@ from gateway.settings import load_settings
 from tests.faults.journals import Journal, kinds_of, open_exchanges, open_stage
 from tests.faults.mortal import LEFT, Death, Step, run_mortal_worker
 from tests.listening import connected, read_answer
-from tests.running import ITEM, PROVIDER, item_token
+from tests.running import ITEM, PLAY_S_MAX, PROVIDER, item_token
 
 ROUNDS: Final = 50
 COMPANY: Final = 4
@@ -218,4 +218,4 @@ def test_fifty_deaths_at_every_step_lose_nothing(tmp_path: Path) -> None:
         assert len(mortals.journal.acknowledged) >= ROUNDS
         assert report.size > 2 * len(mortals.journal.acknowledged)
 
-    asyncio.run(asyncio.wait_for(play(), 110))
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))

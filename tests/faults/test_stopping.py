@@ -16,8 +16,10 @@ from gateway import administration
 from gateway.clock import monotonic_s
 from gateway.database import open_engine, writing
 from gateway.registry.store import StopKind
-from tests.running import AGREEMENT, CLIENT, ISSUER, SERVICE
+from tests.running import AGREEMENT, CLIENT, ISSUER, PLAY_S_MAX, SERVICE
 from tests.staging import POLL_S, WAIT_S_MAX, Stage, open_stage, until
+
+pytestmark = pytest.mark.alone
 
 EFFECT_S_MAX = 1.0
 """The promise: a stop takes effect on every worker within a second of its commit."""
@@ -84,7 +86,7 @@ def test_a_suspension_takes_effect_within_a_second_under_load(tmp_path: Path) ->
             assert b'concordat_stop_effect_seconds_bucket{le="1.0"} 2.0' in metrics.body
             assert b"concordat_stop_effect_seconds_count 2.0" in metrics.body
 
-    asyncio.run(asyncio.wait_for(play(), 100))
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
 
 
 def test_each_kind_of_stop_is_refused_and_ends(tmp_path: Path) -> None:
@@ -109,7 +111,7 @@ def test_each_kind_of_stop_is_refused_and_ends(tmp_path: Path) -> None:
             await until_status(stage, 200, jti=TOKEN_ID)
             await took_effect(stage, workers=1)
 
-    asyncio.run(asyncio.wait_for(play(), 100))
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
 
 
 def test_a_stop_needs_no_control_process(tmp_path: Path) -> None:
@@ -130,7 +132,7 @@ def test_a_stop_needs_no_control_process(tmp_path: Path) -> None:
                 for worker in stage.running.workers:
                     os.kill(worker, signal.SIGTERM)
 
-    asyncio.run(asyncio.wait_for(play(), 100))
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
 
 
 @pytest.mark.parametrize("how", ["moved away", "emptied"])
@@ -159,4 +161,4 @@ def test_without_the_registry_nothing_is_let_through(tmp_path: Path, how: str) -
                 rename_table(path, "gone", "stop")
             await until_status(stage, 200)
 
-    asyncio.run(asyncio.wait_for(play(), 100))
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))

@@ -22,7 +22,15 @@ from gateway.registry.store import Registry
 from gateway.settings import Settings, load_settings
 from tests.faults.journals import Journal, kinds_of, open_exchanges, open_stage
 from tests.listening import connected, read_answer
-from tests.running import ITEM, PROVIDER, Running, free_port, item_token, running_gateway
+from tests.running import (
+    ITEM,
+    PLAY_S_MAX,
+    PROVIDER,
+    Running,
+    free_port,
+    item_token,
+    running_gateway,
+)
 from tests.tokens import SigningKey
 
 PATIENCE_S = 30.0
@@ -111,7 +119,7 @@ def test_a_worker_that_is_told_to_end_finishes_what_it_has_begun(tmp_path: Path)
             assert [(await call).status for call in (slow, *others)] == [200] * 5
             await soon(lambda: len(stage.workers()) == 2 and not stage.workers() & before)
 
-    asyncio.run(asyncio.wait_for(play(), 100))
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
 
 
 def test_one_worker_alone_is_replaced_without_a_refused_connection(tmp_path: Path) -> None:
@@ -142,7 +150,7 @@ def test_one_worker_alone_is_replaced_without_a_refused_connection(tmp_path: Pat
             assert kinds_of(path, identifier) == (Kind.INTENT, Kind.OUTCOME)
         assert len(stage.journal.served) == 3
 
-    asyncio.run(asyncio.wait_for(play(), 100))
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
 
 
 def test_what_a_dead_worker_left_open_is_closed_before_the_gateway_has_ended(
@@ -167,7 +175,7 @@ def test_what_a_dead_worker_left_open_is_closed_before_the_gateway_has_ended(
         assert report.ok, report.faults
         assert report.signed_size == report.size
 
-    asyncio.run(asyncio.wait_for(play(), 100))
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
 
 
 def test_a_worker_that_cannot_start_again_is_nobody_elses_trouble(tmp_path: Path) -> None:
@@ -191,7 +199,7 @@ def test_a_worker_that_cannot_start_again_is_nobody_elses_trouble(tmp_path: Path
             assert len(stage.workers() - {victim, other}) == 1
             assert other in stage.workers()
 
-    asyncio.run(asyncio.wait_for(play(), 110))
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
 
 
 async def soon(holds: Callable[[], object]) -> None:
@@ -266,7 +274,7 @@ def test_a_worker_that_hangs_holds_up_nobody_and_is_replaced(tmp_path: Path) -> 
             await soon(lambda: len(stage.workers()) == 2)
             assert other in stage.workers()
 
-    asyncio.run(asyncio.wait_for(play(), 110))
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
 
 
 def test_draining_workers_in_turn_costs_no_call(tmp_path: Path) -> None:
@@ -288,7 +296,7 @@ def test_draining_workers_in_turn_costs_no_call(tmp_path: Path) -> None:
             await asyncio.gather(*callers)
             assert set(statuses) == {200}
 
-    asyncio.run(asyncio.wait_for(play(), 110))
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
 
 
 async def call_on(stage: Stage, statuses: list[int], ended: asyncio.Event) -> None:

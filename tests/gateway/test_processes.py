@@ -33,6 +33,7 @@ from tests.running import (
     FIELDS,
     ISSUER,
     ITEM,
+    PLAY_S_MAX,
     Running,
     free_port,
     running_gateway,
@@ -100,7 +101,7 @@ def test_two_workers_share_listener_and_log(tmp_path: Path) -> None:
         assert report.signed_size == 0  # no key was given to this check
         assert report.checkpoints >= 1
 
-    asyncio.run(asyncio.wait_for(play(), 60))
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
 
 
 def test_a_suspended_agreement_stops_within_a_second(tmp_path: Path) -> None:
@@ -124,7 +125,7 @@ def test_a_suspended_agreement_stops_within_a_second(tmp_path: Path) -> None:
             assert (await call(running, key)).status == 200
             engine.dispose()
 
-    asyncio.run(asyncio.wait_for(play(), 60))
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
 
 
 def test_workers_outlive_the_control_process(tmp_path: Path) -> None:
@@ -147,7 +148,7 @@ def test_workers_outlive_the_control_process(tmp_path: Path) -> None:
                 for worker in running.workers:
                     os.kill(worker, signal.SIGTERM)
 
-    asyncio.run(asyncio.wait_for(play(), 60))
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
 
 
 def test_a_listener_that_is_taken_is_an_error_at_once(tmp_path: Path) -> None:
