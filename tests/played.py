@@ -13,7 +13,7 @@ from typing import Final
 
 from gateway.settings import Settings, load_settings
 
-DEMO_S_MAX: Final = 100
+DEMO_S_MAX: Final = 280
 
 
 @cache

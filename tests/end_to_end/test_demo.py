@@ -15,7 +15,7 @@ from gateway.demo.packs import BUILT_IN
 from tests.renaming import rename_pack
 
 PROGRAM = str(Path(sys.executable).with_name("concordat"))
-DEMO_S_MAX = 100
+DEMO_S_MAX = 280
 
 
 def _urgent_call(name: str, expected: str, **said: object) -> dict[str, object]:

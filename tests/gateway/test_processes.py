@@ -104,6 +104,7 @@ def test_two_workers_share_listener_and_log(tmp_path: Path) -> None:
     asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
 
 
+@pytest.mark.alone
 def test_a_suspended_agreement_stops_within_a_second(tmp_path: Path) -> None:
     """What the registry stops, every worker refuses, without a restart."""
 
