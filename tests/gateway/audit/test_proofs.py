@@ -18,7 +18,6 @@ from gateway.audit.merkle import open_receipt, read_receipt_key, verify_inclusio
 from gateway.audit.note import Policy, check_consistency, open_checkpoint, read_unsigned
 from gateway.audit.proofs import (
     checkpoint_of,
-    find_announcement,
     find_place,
     prove_announcement,
     prove_consistency,
@@ -28,7 +27,6 @@ from gateway.audit.proofs import (
     records_of,
 )
 from gateway.audit.reader import find_log
-from gateway.audit.receipts import announcement
 from gateway.audit.store import LogUnavailable
 from gateway.audit.tiles import check_proved
 from gateway.clock import new_uuid7
@@ -40,7 +38,6 @@ from tests.gateway.audit.records import (
     integrated,
     intent,
     keys_in,
-    outcome,
     record,
     selected,
     tampered,
@@ -363,44 +360,6 @@ def test_a_receipt_has_digests_while_they_are_known(told: Told, tmp_path: Path) 
     erased = receipt_of(place, exchange, keys)
     key = read_receipt_key(keys.receipt_signer(ORIGIN).public_text)
     assert open_receipt(erased or "", [key]).response_digest is None
-
-
-def test_what_is_not_published_is_not_proved(tmp_path: Path) -> None:
-    """A record beyond the published checkpoint has a receipt at once, and its proof later (I6)."""
-    place = filled(tmp_path, 1)
-    exchange = new_uuid7()
-
-    async def use(log: AuditLog) -> None:
-        await log.append(intent(exchange))
-        await log.append(outcome(exchange))
-
-    using(tmp_path, use)
-    proofs = json.loads(prove_exchange(place, exchange))
-    assert [it["proof"] for it in proofs["records"]] == [None, None]
-    assert receipt_of(place, exchange, keys_in(tmp_path)) is not None
-    integrated(tmp_path)
-    policy = Policy(logs=(keys_in(tmp_path).signer(ORIGIN).verifier,))
-    assert len(check_proved(prove_exchange(place, exchange), policy)) == 2
-
-
-def test_a_log_without_the_key_announces_it(tmp_path: Path) -> None:
-    """A log that was begun with another receipt key tells the new one in a record of a change."""
-    place = filled(tmp_path, 1)
-    (tmp_path / "keys" / "log-receipt.key").unlink()
-    signer = keys_in(tmp_path).receipt_signer(ORIGIN)
-    assert find_announcement(place, signer.public_text) is None
-    with pytest.raises(LookupError):
-        prove_announcement(place, signer.public_text)
-
-    async def use(log: AuditLog) -> None:
-        await log.append(announcement(signer))
-
-    using(tmp_path, use)
-    integrated(tmp_path)
-    assert find_announcement(place, signer.public_text) == 3
-    policy = Policy(logs=(keys_in(tmp_path).signer(ORIGIN).verifier,))
-    (shown,) = check_proved(prove_announcement(place, signer.public_text), policy)
-    assert shown.sections["core"]["receipt_key"] == signer.public_text
 
 
 def test_consistency_is_of_published_checkpoints(told: Told) -> None:

@@ -48,7 +48,6 @@ def test_every_route_names_its_permission(control: Control) -> None:
         "/exchanges": Permission.READ_EXCHANGES,
         "/exchanges/search": Permission.READ_EXCHANGES,
         "/exchanges/{exchange_id}": Permission.READ_EXCHANGES,
-        "/exports": Permission.READ_EXCHANGES,
         "/audit/v1": Permission.PUBLIC,
         "/audit/v1/exchanges/{exchange_id}/proof": Permission.READ_ENTRIES,
         "/audit/v1/exchanges/{exchange_id}/receipt": Permission.READ_ENTRIES,
