@@ -23,6 +23,7 @@ from pydantic_settings import (
 
 from connectors.origin import Origin
 from connectors.secrets import ENVIRONMENT_PREFIX, SecretStore
+from gateway.postgres_url import check_postgres_url
 from policies.times import Duration
 
 FILE_NAME: Final = "concordat.yaml"
@@ -82,13 +83,6 @@ def _check_organisation(value: str) -> str:
 
 def _shown(value: object) -> str:
     return "none" if value is None else str(value)
-
-
-def _check_audit_url(url: SecretStr | None) -> SecretStr | None:
-    """Accept PostgreSQL alone: the log's SQLite file has its place in the home."""
-    if url is not None and urlsplit(url.get_secret_value()).scheme != "postgresql":
-        raise ValueError("write it as postgresql://user:password@host:port/database")
-    return url
 
 
 def _check_siem_url(value: str | None) -> str | None:
@@ -160,7 +154,7 @@ class Settings(BaseSettings):
         description="SQLAlchemy URL of the registry, postgresql+psycopg://user@host/database; "
         "a SQLite file in the home unless set.",
     )
-    audit_url: Annotated[SecretStr | None, AfterValidator(_check_audit_url)] = Field(
+    audit_url: Annotated[SecretStr | None, AfterValidator(check_postgres_url)] = Field(
         default=None,
         description="PostgreSQL URL of the audit log, postgresql://user:password@host/database; "
         "a SQLite file in the home unless set.",

@@ -15,6 +15,7 @@ from gateway.audit.postgres_session import (
     IDLE_IN_TRANSACTION_MS_MAX,
     LOCK_MS_MAX,
     SESSION_FACTS,
+    URL_MALFORMED,
     SessionUnsuitable,
     is_in_doubt,
     quoted,
@@ -106,7 +107,11 @@ async def open_link(place: PostgresLog) -> PostgresLink:
         )
     except asyncpg.PostgresError as failure:
         raise _failed(failure) from failure
-    except (asyncpg.InterfaceError, OSError, TimeoutError) as failure:
+    except (OSError, TimeoutError) as failure:  # of TLS, too, whose errors may be ValueErrors
+        raise PostgresFailed(f"PostgreSQL does not answer: {type(failure).__name__}") from failure
+    except ValueError:  # asyncpg reads the URL with urllib, which quotes what it cannot read
+        raise PostgresFailed(URL_MALFORMED) from None
+    except asyncpg.InterfaceError as failure:
         raise PostgresFailed(f"PostgreSQL does not answer: {type(failure).__name__}") from failure
     try:
         _keep_alive(connection)

@@ -16,6 +16,7 @@ from gateway.audit.place import SCHEMA_PREFIX, PostgresFailed, PostgresLog
 
 VERSION_MIN: Final = 140_000
 """PostgreSQL 14: older ones cannot wait for a backend that they end."""
+URL_MALFORMED: Final = "the URL of PostgreSQL is malformed"
 CONNECT_S_MAX: Final = 5
 LOCK_MS_MAX: Final = 2_000
 """How long a statement waits for another's lock before it is given up."""
@@ -124,7 +125,7 @@ class PostgresSession:
         self.in_doubt = False
         self._streams = reads
         self._cursors = 0
-        with translating_errors():
+        with translating_errors(), _telling_no_url():
             # Values are written into the statement by psycopg itself: PostgreSQL then infers
             # their types as SQLite does, from where they stand.
             self.raw = psycopg.connect(
@@ -278,6 +279,17 @@ class _BinaryIntegerLoader(NumericBinaryLoader):
     def load(self, data: Buffer) -> Any:
         found = super().load(data)
         return int(found) if found == found.to_integral_value() else found
+
+
+@contextmanager
+def _telling_no_url() -> Iterator[None]:
+    """Raise PostgresFailed for a URL that cannot be read: libpq quotes it, password and all."""
+    try:
+        yield
+    except psycopg.ProgrammingError as failure:
+        if failure.sqlstate is not None:
+            raise
+        raise PostgresFailed(URL_MALFORMED) from None
 
 
 @contextmanager

@@ -107,6 +107,45 @@ def test_a_database_password_is_not_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://gw:marker%zz@db/audit",
+        "postgresql:/gw:marker@db/audit",
+        "postgresql://gw:p@marker@db/audit",
+        "postgresql://gw:5432/marker@db/audit",
+        "postgresql://gw:p?marker@db/audit",
+        "postgresql://gw:p#marker@db/audit",
+        "postgresql://gw:p[marker@db/audit",
+        "postgresql://gw:p@db/audit?marker=1",
+        "mysql://gw:marker@db/audit",
+    ],
+)
+def test_a_malformed_audit_url_is_refused_and_not_told(tmp_path: Path, url: str) -> None:
+    """What libpq could take for a host, or quote in an error, never gets as far as libpq."""
+    (fault,) = faults_of(write(tmp_path, GOOD), audit_url=url)
+
+    assert "postgresql://user:password@host" in fault
+    assert "marker" not in fault
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://gw:p%40ss%2f@db:5432/audit?sslmode=verify-full",
+        "postgresql:///audit?host=/run/postgresql",
+        "postgresql://gw@one:1,two:2/audit",
+        "postgresql://gw@[::1]:5432/audit",
+    ],
+)
+def test_an_audit_url_as_libpq_reads_it_is_accepted(tmp_path: Path, url: str) -> None:
+    """Sockets, several hosts and quoted passwords included."""
+    settings = load_settings(write(tmp_path, GOOD), audit_url=url)
+
+    assert settings.audit_url is not None
+    assert settings.audit_url.get_secret_value() == url
+
+
+@pytest.mark.parametrize(
     ("url", "shown"),
     [
         ("postgresql+psycopg://u@db/registry", "postgresql+psycopg://u@db/registry"),

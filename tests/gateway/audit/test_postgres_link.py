@@ -62,6 +62,14 @@ def test_a_server_that_is_not_there_is_a_failure(tmp_path: Path) -> None:
     assert "secret" not in str(failure.value)
 
 
+def test_a_malformed_url_is_a_failure_and_not_told(tmp_path: Path) -> None:
+    """Whatever reads it would quote it."""
+    malformed = PostgresLog("postgresql://u:p@127.0.0.1:secret/none", "audit_2026", tmp_path)
+    with pytest.raises(PostgresFailed, match="malformed") as failure:
+        asyncio.run(open_link(malformed))
+    assert "secret" not in str(failure.value)
+
+
 @pytest.mark.parametrize(
     ("sqlstate", "expected"),
     [("55P03", True), ("53100", True), ("25006", True), ("XX000", False), ("42501", False)],

@@ -78,6 +78,16 @@ def test_a_server_that_is_not_there_is_a_failure() -> None:
 
 
 @pytest.mark.parametrize(
+    "url", ["postgresql://u:secret%zz@127.0.0.1:1/none", "postgresql:/u:secret@127.0.0.1/none"]
+)
+def test_a_malformed_url_is_a_failure_and_not_told(url: str) -> None:
+    """libpq quotes it, password and all."""
+    with pytest.raises(PostgresFailed, match="malformed") as failure:
+        PostgresSession(url, "public", reads=True)
+    assert "secret" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
     ("facts", "says"),
     [
         (("on", "on", False, 180_000), None),
