@@ -99,23 +99,29 @@ class Integrator:
         if not self._upkeep.lead():
             return False
         try:
-            return self._step_unless_frozen()
+            self._check_unfrozen()
+            return self._step_or_freeze()
+        finally:
+            self._upkeep.rest()
+
+    def _check_unfrozen(self) -> None:
+        """Do nothing to a log that is frozen: what froze this host may be mended, and thawed."""
+        reason = frozen_reason(self._directory)
+        if reason is not None:  # a head that is published now might replace one that proves more
+            raise LogFrozen(reason)
+        if is_in_doubt(self._directory):
+            raise LogUnavailable("nothing is signed until the store has recovered from an error")
+
+    def _step_or_freeze(self) -> bool:
+        """Step; a contradiction in the stored tree itself freezes it for every host, for good."""
+        try:
+            return self._step()
         except LogFrozen as contradiction:
             self._upkeep.rest()
             with self._upkeep.writing() as db:
                 db.execute("UPDATE audit_head SET state = 'frozen'")
             freeze(self._directory, str(contradiction))
             raise
-        finally:
-            self._upkeep.rest()
-
-    def _step_unless_frozen(self) -> bool:
-        reason = frozen_reason(self._directory)
-        if reason is not None:  # a head that is published now might replace one that proves more
-            raise LogFrozen(reason)
-        if is_in_doubt(self._directory):
-            raise LogUnavailable("nothing is signed until the store has recovered from an error")
-        return self._step()
 
     def _step(self) -> bool:
         size, root = self._tree()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.audit.freeze import freeze, thaw
 from gateway.audit.integrate import Integrator
 from gateway.audit.log import AuditLog
 from gateway.audit.merkle import root_of
@@ -116,6 +117,22 @@ def test_a_contradiction_freezes_the_log_for_every_process(tmp_path: Path) -> No
             await log.append(intent())
 
     using(tmp_path, use)
+
+
+@each_store
+def test_a_freeze_that_can_be_mended_is_not_made_permanent(tmp_path: Path) -> None:
+    """What froze one host stays beside the log: thawed, the integrator goes on (I5, I10)."""
+    path = filled(tmp_path, 1)
+    freeze(directory_of(path), "a sealed head is newer than the log")
+    growing = integrator(tmp_path)
+    with pytest.raises(LogFrozen, match="a sealed head is newer"):
+        growing.step()
+    assert selected(path, "SELECT state FROM audit_head") == [("open",)]
+
+    thaw(directory_of(path))
+    growing.step()
+    growing.close()
+    assert growing.published_size == 3
 
 
 @each_store
