@@ -40,38 +40,49 @@ class PostgresUpkeep:
         """Connect to a provisioned shard; raises LogUnavailable."""
         self._place = place
         self._presence = Presence()
+        self._begun = False
         try:
-            self.db: PostgresSession = open_session(place)
+            self._session = open_session(place)
         except PostgresFailed as failure:
             raise LogUnavailable(f"the audit log cannot be opened: {failure}") from failure
+
+    @property
+    def db(self) -> PostgresSession:
+        """Return the session; see Upkeep. Half a transaction is never gone on with in another."""
+        if not self._begun:
+            self._reconnect()
+        return self._session
 
     def lead(self) -> bool:
         """Take the lead for one step, which is one transaction; see Upkeep."""
         self._reconnect()
-        self.db.execute("BEGIN")
-        leads: bool = self.db.execute(_LEAD).fetchone()[0]
+        self._session.execute("BEGIN")
+        leads: bool = self._session.execute(_LEAD).fetchone()[0]
         if not leads:
-            self.db.execute("ROLLBACK")
+            self._session.execute("ROLLBACK")
+        self._begun = leads
         return leads
 
     def rest(self) -> None:
         """End the step's transaction, and the lead with it; see Upkeep."""
-        if not self.db.broken and self.db.in_transaction:
-            self.db.execute("ROLLBACK")
+        self._begun = False
+        if not self._session.broken and self._session.in_transaction:
+            self._session.execute("ROLLBACK")
 
     @contextmanager
     def writing(self) -> Iterator[PostgresSession]:
         """Open a transaction, or go on with the leader's; see Upkeep."""
         self._reconnect()
-        if not self.db.in_transaction:
-            self.db.execute("BEGIN")
-        self.db.in_doubt = False
+        db = self._session
+        if not db.in_transaction:
+            db.execute("BEGIN")
+        self._begun, db.in_doubt = True, False
         try:
-            yield self.db
-            self.db.execute("COMMIT")
+            yield db
+            db.execute("COMMIT")
         finally:
             self.rest()
-        if self.db.in_doubt:
+        if db.in_doubt:
             raise LogUnavailable("a commit's wait for its standby was cut short")
 
     def confirm(self) -> None:
@@ -81,12 +92,10 @@ class PostgresUpkeep:
 
     def alive(self, instances: Collection[str]) -> Collection[str]:
         """Look who has counted on; see Upkeep."""
-        self._reconnect()
         return set(instances) & set(self._presence.alive(self.db))
 
     def tidy(self, needed: Collection[str]) -> None:
         """Forget dead instances, and the identifiers of records nobody will retry; see Upkeep."""
-        self._reconnect()
         known = {row[0] for row in self.db.execute("SELECT name FROM audit_instance").fetchall()}
         dead = known - set(self._presence.alive(self.db)) - set(needed)
         self.db.execute(_FORGET_INSTANCES, (",".join(dead),))
@@ -106,8 +115,8 @@ class PostgresUpkeep:
 
     def close(self) -> None:
         """Close the session."""
-        self.db.close()
+        self._session.close()
 
     def _reconnect(self) -> None:
-        if self.db.broken:
-            self.db = open_session(self._place)
+        if self._session.broken:
+            self._session = open_session(self._place)

@@ -25,7 +25,9 @@ STORE_ERRORS: Final = (sqlite.Error, PostgresFailed, OSError)
 class Upkeep(Protocol):
     """A connection for work on the whole log, beside those that append; raises STORE_ERRORS."""
 
-    db: Connection
+    @property
+    def db(self) -> Connection:
+        """Return the connection, opened again if it was lost and no step is under way."""
 
     def lead(self) -> bool:
         """Take the lead if nobody has it; tell whether this is the leader now."""

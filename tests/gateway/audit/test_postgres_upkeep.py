@@ -131,6 +131,42 @@ def test_exchanges_of_a_killed_process_become_indeterminate(
     using(tmp_path, use)
 
 
+def test_a_sweeper_goes_on_after_a_restart_of_the_server(
+    tmp_path: Path, place: PostgresLog
+) -> None:
+    """F9: the sweep that loses its session fails, and the next one opens another (I8)."""
+
+    async def use(log: AuditLog) -> None:
+        await log.append(intent())
+        with closing(Sweeper(log)) as sweeper:
+            assert await sweeper.sweep() == 0
+            pid = sweeper._db.raw.info.backend_pid
+            assert selected(place, "SELECT pg_terminate_backend(?, 30000)", pid) == [(True,)]
+            with pytest.raises(PostgresFailed):
+                await sweeper.sweep()
+            tampered(place, "UPDATE audit_open SET started = 1")
+            assert await sweeper.sweep() == 1
+
+    using(tmp_path, use)
+
+
+def test_half_a_transaction_is_not_gone_on_with_in_another(place: PostgresLog) -> None:
+    """A step whose session was lost fails: its commit would be one of nothing (I5)."""
+
+    def lose_the_session(upkeep: PostgresUpkeep) -> None:
+        with upkeep.writing() as db:
+            db.execute("UPDATE audit_tree SET published_size = 7")
+            selected(place, "SELECT pg_terminate_backend(?, 30000)", db.raw.info.backend_pid)
+            with pytest.raises(PostgresFailed):
+                upkeep.db.execute("SELECT 1")
+            assert upkeep.db.broken
+
+    with closing(PostgresUpkeep(place)) as upkeep:
+        with pytest.raises(PostgresFailed):
+            lose_the_session(upkeep)
+        assert upkeep.db.execute("SELECT published_size FROM audit_tree").fetchone() == (0,)
+
+
 def test_identifiers_are_kept_for_a_retry_and_then_forgotten(
     tmp_path: Path, place: PostgresLog
 ) -> None:
