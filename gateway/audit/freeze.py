@@ -6,16 +6,20 @@ been written into the rest.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from gateway.audit.doubt import is_in_doubt
 from gateway.audit.keys import sync_directory
-from gateway.audit.store import Answer, Append, Grant, LogFrozen
+from gateway.audit.store import Answer, Append, Grant, LogFrozen, LogUnavailable
 
 FROZEN_NAME: Final = "frozen"
 REASON_CHARS_MAX: Final = 1_000
+# The process or the machine has run out of something, which says nothing of the log.
+_PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR})
 
 
 def freeze(directory: Path, reason: str) -> None:
@@ -37,9 +41,27 @@ def freeze(directory: Path, reason: str) -> None:
 def frozen_reason(directory: Path) -> str | None:
     """Return why the log is frozen, or None where it is not."""
     try:
-        return (directory / FROZEN_NAME).read_text("utf-8")
+        return (directory / FROZEN_NAME).read_text("utf-8", errors="replace")
     except FileNotFoundError:
         return None
+
+
+def found_elsewhere(directory: Path) -> LogUnavailable | None:
+    """Return why nothing may be appended, as another process found; None where none found it.
+
+    It is None too where nothing can be read just now, and a refusal where a mark that may be there
+    cannot be read at all (invariant I10).
+    """
+    try:
+        reason = frozen_reason(directory)
+        if reason is not None:
+            return LogFrozen(reason)
+        if is_in_doubt(directory):
+            return LogUnavailable("the audit store failed in another process")
+    except OSError as failure:
+        if failure.errno not in _PASSING:
+            return LogUnavailable(f"the marks of the audit log cannot be read: {failure.strerror}")
+    return None
 
 
 def thaw(directory: Path) -> None:

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.audit.attach import Present
-from gateway.audit.doubt import is_in_doubt
 from gateway.audit.entry import Kind, Record
-from gateway.audit.freeze import frozen_reason
+from gateway.audit.freeze import found_elsewhere
 from gateway.audit.grants import Tagger
 from gateway.audit.place import Place, directory_of
 from gateway.audit.receipts import ReceiptSigner
@@ -28,7 +27,6 @@ from gateway.audit.store import (
     CounterChange,
     Grant,
     LogBusy,
-    LogFrozen,
     LogFull,
     LogStore,
     LogUnavailable,
@@ -188,10 +186,11 @@ class AuditLog:
         loop = asyncio.get_running_loop()
         self.room.look()
         self._tasks = [
-            loop.create_task(self._commit_groups()),
-            loop.create_task(self._watch()),
+            loop.create_task(self._commit_groups(), name="committer"),
+            loop.create_task(self._watch(), name="watch"),
         ]
-        self._tasks[0].add_done_callback(self._committer_ended)
+        for task in self._tasks:
+            task.add_done_callback(self._task_ended)
 
     async def stop(self) -> None:
         """Commit what is queued, then close; later appends raise LogUnavailable."""
@@ -225,10 +224,10 @@ class AuditLog:
                 self._wake = None
             await self._commit(*self._take())
 
-    def _committer_ended(self, task: asyncio.Task[None]) -> None:
-        """Let nobody wait for a committer that is no more."""
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        """Let nobody wait for a committer, or rely on a watch, that is no more."""
         if self._failure is None and not task.cancelled():
-            failure = LogUnavailable(f"the audit committer ended: {task.exception()!r}")
+            failure = LogUnavailable(f"the audit {task.get_name()} ended: {task.exception()!r}")
             self._answer(self._storing, [failure] * len(self._storing))
             self.refuse(failure)
 
@@ -332,13 +331,9 @@ class AuditLog:
     def _look_around(self) -> None:
         """See what other processes found of the log, and how much room there is."""
         self.room.look()
-        if self._failure is not None:
-            return
-        reason = frozen_reason(self.directory)
-        if reason is not None:
-            self.refuse(LogFrozen(reason))
-        elif is_in_doubt(self.directory):
-            self.refuse(LogUnavailable("the audit store failed in another process"))
+        found = found_elsewhere(self.directory) if self._failure is None else None
+        if found is not None:
+            self.refuse(found)
 
     def _answer(
         self,
