@@ -18,8 +18,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-APART: Final = "tests/gateway"
-"""The folder that has a process to itself; the other one runs everything else."""
+APART: Final = ("tests/gateway", "tests/policies")
+"""Folders that one process runs; the other runs everything else, which takes about as long."""
 
 NOTHING_TO_RUN: Final = 5
 """pytest's exit status where an expression selects no test."""
@@ -36,13 +36,14 @@ def stages(arguments: list[str]) -> list[Runs]:
     if any(argument == "-m" or _names_tests(argument) for argument in arguments):
         return [{"tests": pytest}]
     beside, last = ["-m", "not alone"], ["-m", "alone"]
-    runs = {"gateway": [*beside, APART], "others": [*beside, f"--ignore={APART}"], "alone": last}
+    rest = [*beside, *(f"--ignore={folder}" for folder in APART)]
+    runs = {"units": [*beside, *APART], "others": rest, "alone": last}
     # What failed last is kept by each for itself, or the last to end would overwrite it.
-    gateway, others, alone = (
+    units, others, alone = (
         {name: [*pytest, "-o", f"cache_dir=.pytest_cache/{name}", *chosen]}
         for name, chosen in runs.items()
     )
-    return [gateway | others, alone]
+    return [units | others, alone]
 
 
 def run_all(stages: list[Runs]) -> int:
