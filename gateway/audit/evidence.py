@@ -24,6 +24,7 @@ from gateway.audit.place import Place
 from gateway.audit.published import published_head
 from gateway.audit.reader import snapshot
 from gateway.audit.selection import Picked, Selection, pick
+from gateway.audit.store import LogUnavailable
 from gateway.clock import uuid_text
 
 EXCHANGES_MAX: Final = 1_000
@@ -99,7 +100,7 @@ def write_pack(
     """
     head = published_head(path)
     if head is None:
-        raise LookupError("the log's records are not signed yet")
+        raise LogUnavailable("no checkpoint proves the log's records: they are not signed yet")
     origin, records = _records(path, export, keys, head.size)
     found = {item.exchange or item.record_id for item in records}
     for wanted in export.selection.exchanges:
