@@ -4,6 +4,8 @@ Most of the tests wait for processes of their own: gateways, commands, PostgreSQ
 each other take little more than half as long as one. Each has its own servers and folders, and
 ports are the kernel's choice, so neither sees the other. Every line says which run wrote it.
 
+What failed is said once more at the end, so that who sees only the last lines sees it.
+
 Tests that hold a gateway to a time have the marker `alone`: they run last, with the machine to
 themselves. Where the arguments name files, folders or markers, one process runs those and no more.
 """
@@ -26,6 +28,9 @@ NOTHING_TO_RUN: Final = 5
 
 Runs = dict[str, list[str]]
 """Commands to run at once, by the names that their lines have."""
+
+BAD_NEWS: Final = (b"FAILED ", b"ERROR ", b"INTERNALERROR", b"skipped, and CI must not skip it")
+"""Beginnings of the lines of pytest that say why a run was red."""
 
 _terminal: Final = Lock()
 
@@ -50,11 +55,17 @@ def run_all(stages: list[Runs]) -> int:
     """Run each stage's commands at once, pass their lines on, and return one exit status.
 
     It is that of the first that failed. One that had nothing to run is no failure, unless none had.
+    The lines that say what failed are repeated last.
     """
     statuses: list[int] = []
+    news: list[bytes] = []
     for runs in stages:
         with ThreadPoolExecutor(len(runs)) as threads:
-            statuses += threads.map(_run, runs, runs.values())
+            ended = threads.map(_run, runs, runs.values())
+            for status, bad in ended:
+                statuses.append(status)
+                news += bad
+    _say(*news)
     failed = [status for status in statuses if status not in (0, NOTHING_TO_RUN)]
     return failed[0] if failed else min(statuses)
 
@@ -63,17 +74,26 @@ def _names_tests(argument: str) -> bool:
     return Path(argument.partition("::")[0]).exists()
 
 
-def _run(name: str, command: list[str]) -> int:
+def _run(name: str, command: list[str]) -> tuple[int, list[bytes]]:
+    """Pass on the command's lines; return its exit status, and again its lines of bad news."""
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
         assert process.stdout is not None
+        news = []
         for line in process.stdout:
-            with _terminal:
-                sys.stdout.buffer.write(f"{name}: ".encode() + line)
-                sys.stdout.flush()
-    return process.returncode
+            said = f"{name}: ".encode() + line
+            _say(said)
+            if line.startswith(BAD_NEWS):
+                news.append(said)
+    return process.returncode, news
+
+
+def _say(*lines: bytes) -> None:
+    with _terminal:
+        sys.stdout.buffer.writelines(lines)
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

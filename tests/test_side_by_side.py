@@ -57,3 +57,17 @@ def test_every_line_says_which_run_wrote_it(capfdbinary: pytest.CaptureFixture[b
     run_all([{"one": ends_with(0), "other": ends_with(1)}])
 
     assert sorted(capfdbinary.readouterr().out.splitlines()) == [b"one: said", b"other: said"]
+
+
+def test_what_failed_is_said_again_at_the_end(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """Who is shown only the end of a long run learns what to mend."""
+    red = [sys.executable, "-c", "print('FAILED tests/test_x.py::test_y - why\\nthe last line')"]
+
+    run_all([{"one": red}, {"other": ends_with(0)}])
+
+    assert capfdbinary.readouterr().out.splitlines() == [
+        b"one: FAILED tests/test_x.py::test_y - why",
+        b"one: the last line",
+        b"other: said",
+        b"one: FAILED tests/test_x.py::test_y - why",
+    ]
