@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -40,10 +40,7 @@ class Found:
 
     def core(self) -> dict[str, object]:
         """Return what the record says in clear; raise EntryInvalid where that is damaged."""
-        for section in unpack_sections(self.sections):
-            if section.name == "core":
-                return _parsed(section.body)
-        return {}
+        return _core_of(unpack_sections(self.sections))
 
 
 class Wrapped(NamedTuple):
@@ -76,11 +73,7 @@ class Opener:
 
     def core(self, record: Found) -> dict[str, object]:
         """Return what a record says in clear, nothing where that is damaged."""
-        try:
-            return record.core()
-        except EntryInvalid:
-            self.damaged.add(record.index)
-            return {}
+        return self._core(record, self._unpacked(record))
 
     def open(self, record: Found) -> dict[str, object]:
         """Return the sections other than `core` by name; None stands for one that is not readable.
@@ -96,17 +89,36 @@ class Opener:
 
     def open_with(self, record: Found, wrapped: Wrapped | None) -> dict[str, object]:
         """Return what `open` returns, with keys that were read along with the record."""
-        keys = self._section_keys(record, wrapped)
+        return self._opened(record, self._unpacked(record), wrapped)
+
+    def read(
+        self, record: Found, wrapped: Wrapped | None, names: Collection[str]
+    ) -> tuple[dict[str, object], dict[str, object]]:
+        """Return what `core` and `open_with` return, of the latter only the sections in `names`."""
+        sections = self._unpacked(record)
+        wanted = [section for section in sections if section.name in names]
+        return self._core(record, sections), self._opened(record, wanted, wrapped)
+
+    def _unpacked(self, record: Found) -> Sequence[StoredSection]:
         try:
-            sections = unpack_sections(record.sections)
+            return unpack_sections(record.sections)
+        except EntryInvalid:
+            self.damaged.add(record.index)
+            return ()
+
+    def _core(self, record: Found, sections: Sequence[StoredSection]) -> dict[str, object]:
+        try:
+            return _core_of(sections)
         except EntryInvalid:
             self.damaged.add(record.index)
             return {}
-        return {
-            section.name: self._read(record, section, keys.get(section.name))
-            for section in sections
-            if section.name != "core"
-        }
+
+    def _opened(
+        self, record: Found, sections: Sequence[StoredSection], wrapped: Wrapped | None
+    ) -> dict[str, object]:
+        closed = [section for section in sections if section.name != "core"]
+        keys = self._section_keys(record, wrapped) if closed else {}
+        return {one.name: self._read(record, one, keys.get(one.name)) for one in closed}
 
     def _read(
         self, record: Found, section: StoredSection, key: bytes | None
@@ -136,6 +148,13 @@ class Opener:
         if day not in self._day_keys:
             self._day_keys[day] = self._keys.find_day_key(day) if self._keys else None
         return self._day_keys[day]
+
+
+def _core_of(sections: Sequence[StoredSection]) -> dict[str, object]:
+    for section in sections:
+        if section.name == "core":
+            return _parsed(section.body)
+    return {}
 
 
 def _parsed(body: bytes) -> dict[str, object]:

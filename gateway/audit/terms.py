@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import IntEnum
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -31,7 +31,6 @@ _WORDS: Final[Mapping[str, str]] = {
     "register": "register",
     "consumer": "consumer",
     "provider": "provider",
-    "trace_id": "trace",
     "problem": "problem",
     "verb": "verb",
     "note": "note",
@@ -47,8 +46,16 @@ _CHANGED: Final = ("added", "changed", "removed")
 _CASES: Final = ("case_reference", "decision_ref", "operation_ref")
 _BEGINNINGS: Final = frozenset({Kind.INTENT, Kind.DENY})
 _ENDINGS: Final = frozenset({Kind.OUTCOME, Kind.INDETERMINATE, Kind.LATE_OUTCOME})
+_NAMING: Final = frozenset({"actor", "net", "payload", "subject"})
+# What an answer's payload holds are digests and what was released.
+_NAMING_AT_THE_END: Final = _NAMING - {"payload"}
 WORDS_REMEMBERED_MAX: Final = 16_384
 """Words whose numbers are kept at hand."""
+OWN: Final = frozenset({
+    "bytes", "decided_at", "duration_us", "inputs_digest", "intent", "intent_leaf", "records",
+    "records_dropped", "redacted_subjects", "subjects", "trace_id",
+})  # fmt: skip
+"""Members of `core` in which records differ that say the same otherwise."""
 # Words that nearly every record has one of its own of: nothing is counted by them.
 UNCOUNTED: Final = frozenset({"trace", "about", "document"})
 
@@ -101,8 +108,20 @@ def term_of(name: str, value: str) -> int:
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
-def words_of(kind: Kind, core: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """Yield the words that a record of an exchange, or of none, is found by, each with its name."""
+def own_words_of(core: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Yield the words, each with its name, for which members of `core` in `OWN` must be known."""
+    trace, until, at = core.get("trace_id"), core.get("instrument_until"), core.get("decided_at")
+    if isinstance(trace, str):
+        yield "trace", trace
+    if isinstance(until, int) and isinstance(at, int) and at >= until:
+        yield "instrument_ended", "true"
+
+
+def shared_words_of(kind: Kind, core: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Yield the words, each with its name, in which no member in `OWN` has a part.
+
+    Records that differ in those alone share them.
+    """
     yield "kind", kind.value
     if kind in _BEGINNINGS:
         yield "kind", EXCHANGE
@@ -140,14 +159,10 @@ def _of_the_answer(kind: Kind, core: Mapping[str, object]) -> Iterator[tuple[str
 
 
 def _of_the_law(core: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    instrument, until, at = (
-        core.get(name) for name in ("instrument", "instrument_until", "decided_at")
-    )
+    instrument = core.get("instrument")
     if isinstance(instrument, str):
         yield "instrument", instrument
         yield "instrument", instrument.rpartition("@")[0] or instrument
-    if isinstance(until, int) and isinstance(at, int) and at >= until:
-        yield "instrument_ended", "true"
 
 
 def _of_a_change(core: Mapping[str, object]) -> Iterator[tuple[str, str]]:
@@ -157,6 +172,11 @@ def _of_a_change(core: Mapping[str, object]) -> Iterator[tuple[str, str]]:
             kind, _, key = document.partition(" ")
             if kind == "agreement":
                 yield "agreement", key
+
+
+def naming(kind: Kind) -> Collection[str]:
+    """Return the names of the sections in which a record of this kind may name somebody."""
+    return _NAMING_AT_THE_END if kind in _ENDINGS else _NAMING
 
 
 def named_in(sections: Mapping[str, object]) -> Iterator[Named]:

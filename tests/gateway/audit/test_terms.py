@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gateway.audit.entry import Kind
-from gateway.audit.terms import Figures, Named, What, figures_of, named_in, term_of, words_of
+from gateway.audit.terms import (
+    OWN,
+    Figures,
+    Named,
+    What,
+    figures_of,
+    named_in,
+    naming,
+    own_words_of,
+    shared_words_of,
+    term_of,
+)
 
 ENDED = 1_700_000_000_000_000
+
+
+def words_of(kind: Kind, core: dict[str, object]) -> set[tuple[str, str]]:
+    """Return all words that a record is found by."""
+    return {*shared_words_of(kind, core), *own_words_of(core)}
 
 
 def test_the_words_of_a_decision() -> None:
@@ -16,7 +36,7 @@ def test_the_words_of_a_decision() -> None:
         "method": "GET", "route": "/a/{b}", "reason": "OK", "break_glass": True, "alert": False,
         "exemptions": ["sch2-2", 7], "opt_out": False,
     }  # fmt: skip
-    words = set(words_of(Kind.INTENT, core))
+    words = words_of(Kind.INTENT, core)
     assert words >= {
         ("kind", "exchange.intent"), ("kind", "exchange"), ("consumer", "gss:E1"),
         ("organisation", "gss:E1"), ("organisation", "ods:X9Z"), ("version", "2"),
@@ -42,7 +62,7 @@ def test_the_words_of_an_end_and_of_a_change() -> None:
         "leak": "true",
     }  # fmt: skip
     change: dict[str, object] = {"verb": "apply", "changed": ["agreement DSA-1", "party ods:X"]}
-    assert set(words_of(Kind.CHANGE, change)) >= {
+    assert words_of(Kind.CHANGE, change) >= {
         ("document", "agreement DSA-1"), ("agreement", "DSA-1"), ("document", "party ods:X"),
     }  # fmt: skip
 
@@ -76,3 +96,28 @@ def test_words_of_two_names_differ() -> None:
     """A word's number is signed, as databases keep 64 bits, and its name is part of it."""
     assert term_of("consumer", "x") != term_of("provider", "x")
     assert -(1 << 63) <= term_of("a", "b") < 1 << 63
+
+
+@given(
+    st.sampled_from(Kind),
+    st.dictionaries(
+        st.sampled_from([
+            *OWN, "instrument_until", "instrument", "status", "reason", "rule", "method", "route",
+            "consumer", "opt_out", "alert", "exemptions", "fields_never", "added", "revision",
+        ]),
+        st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from(["a", "agreement b@1"])
+        | st.lists(st.sampled_from(["a", "agreement b"]), max_size=2),
+    ),
+)  # fmt: skip
+def test_what_records_share_needs_none_of_their_own(kind: Kind, core: dict[str, object]) -> None:
+    """Words found for one record hold of each that differs from it in its own members only."""
+    shared = {name: value for name, value in core.items() if name not in OWN}
+
+    assert list(shared_words_of(kind, shared)) == list(shared_words_of(kind, core))
+
+
+@pytest.mark.parametrize("kind", [Kind.OUTCOME, Kind.LATE_OUTCOME, Kind.INDETERMINATE])
+def test_an_answers_payload_names_nobody(kind: Kind) -> None:
+    """It holds digests: so it need not be opened, and whom an answer was about is found still."""
+    assert set(naming(Kind.INTENT)) == {"actor", "net", "payload", "subject"}
+    assert set(naming(kind)) == {"actor", "net", "subject"}
