@@ -38,6 +38,10 @@ _ROWS: Final = (
 )
 _CONTINUES: Final = frozenset({Kind.PROGRESS, Kind.OUTCOME, Kind.INDETERMINATE, Kind.LATE_OUTCOME})
 _POST: Final = "INSERT INTO search_posting VALUES (?, ?) ON CONFLICT DO NOTHING"
+# One statement for all records of a word costs two thirds of one for each of them.
+_POST_ALL: Final = (
+    "INSERT INTO search_posting SELECT ?, value FROM json_each(?) WHERE true ON CONFLICT DO NOTHING"
+)
 _TAG: Final = "INSERT INTO search_tag VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 _WORD: Final = "INSERT INTO search_word VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 _MEMBER: Final = "INSERT INTO search_exchange VALUES (?, ?) ON CONFLICT DO NOTHING"
@@ -166,7 +170,9 @@ class Batch:
         many(_WORD, self._words)
         many(_ROW, [(first, *values) for first, values in self._rows.items()])
         many(_MEMBER, self._members)
-        many(_POST, [(term, at) for term in sorted(self._postings) for at in self._postings[term]])
+        postings = sorted(self._postings.items())
+        many(_POST, [(term, found[0]) for term, found in postings if len(found) == 1])
+        many(_POST_ALL, [(term, _json(found)) for term, found in postings if len(found) > 1])
         many(_TAG, sorted(self._tags))
         many(_FIGURES, self._figures)
         many(_HOUR, [(hour, *span) for hour, span in self._hours.items()])
@@ -241,6 +247,10 @@ class Batch:
             tag = self._tag(year, id_type, value)
             if tag is not None:
                 yield tag, first, what.value
+
+
+def _json(indices: list[int]) -> str:
+    return orjson.dumps(indices).decode()
 
 
 def _erased(core: Mapping[str, object]) -> Iterator[int]:
