@@ -4,7 +4,7 @@ Most of the tests wait for processes of their own: gateways, commands, PostgreSQ
 each other take little more than half as long as one. Each has its own servers and folders, and
 ports are the kernel's choice, so neither sees the other. Every line says which run wrote it.
 
-What failed is said once more at the end, so that who sees only the last lines sees it.
+What failed, and why, is said once more at the end, so that who sees only the last lines sees it.
 
 Tests that hold a gateway to a time have the marker `alone`: they run last, with the machine to
 themselves. Where the arguments name files, folders or markers, one process runs those and no more.
@@ -15,6 +15,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import deque
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
@@ -29,8 +31,14 @@ NOTHING_TO_RUN: Final = 5
 Runs = dict[str, list[str]]
 """Commands to run at once, by the names that their lines have."""
 
-BAD_NEWS: Final = (b"FAILED ", b"ERROR ", b"INTERNALERROR", b"skipped, and CI must not skip it")
+BAD_NEWS: Final = (
+    *(b"E   ", b"FAILED ", b"ERROR ", b"INTERNALERROR"),
+    b"skipped, and CI must not skip it",
+)
 """Beginnings of the lines of pytest that say why a run was red."""
+
+BAD_NEWS_MAX: Final = 60
+"""How many of them are said again of each run: its last, for those name what failed."""
 
 _terminal: Final = Lock()
 
@@ -74,19 +82,21 @@ def _names_tests(argument: str) -> bool:
     return Path(argument.partition("::")[0]).exists()
 
 
-def _run(name: str, command: list[str]) -> tuple[int, list[bytes]]:
-    """Pass on the command's lines; return its exit status, and again its lines of bad news."""
+def _run(name: str, command: list[str]) -> tuple[int, Iterable[bytes]]:
+    """Pass on the command's lines; return its exit status, and again its bad news, which it is."""
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    news = deque[bytes](maxlen=BAD_NEWS_MAX)
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
         assert process.stdout is not None
-        news = []
         for line in process.stdout:
             said = f"{name}: ".encode() + line
             _say(said)
             if line.startswith(BAD_NEWS):
                 news.append(said)
+    if process.returncode not in (0, NOTHING_TO_RUN):
+        news.append(f"{name}: ended with exit status {process.returncode}\n".encode())
     return process.returncode, news
 
 

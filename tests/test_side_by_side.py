@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.side_by_side import APART, NOTHING_TO_RUN, run_all, stages
+from tests.side_by_side import APART, BAD_NEWS_MAX, NOTHING_TO_RUN, run_all, stages
 
 
 def ends_with(status: int) -> list[str]:
@@ -54,20 +54,37 @@ def test_a_failure_of_either_fails_the_run(statuses: tuple[int, int], expected: 
 
 def test_every_line_says_which_run_wrote_it(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     """Lines stay whole, and errors are passed on with the rest."""
-    run_all([{"one": ends_with(0), "other": ends_with(1)}])
+    run_all([{"one": ends_with(0), "other": ends_with(NOTHING_TO_RUN)}])
 
     assert sorted(capfdbinary.readouterr().out.splitlines()) == [b"one: said", b"other: said"]
 
 
 def test_what_failed_is_said_again_at_the_end(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     """Who is shown only the end of a long run learns what to mend."""
-    red = [sys.executable, "-c", "print('FAILED tests/test_x.py::test_y - why\\nthe last line')"]
+    lines = ("E       assert 1 == 2", "FAILED tests/test_x.py::test_y - why", "the last line")
+    red = [sys.executable, "-c", f"print(*{lines}, sep='\\n'); raise SystemExit(1)"]
 
     run_all([{"one": red}, {"other": ends_with(0)}])
 
     assert capfdbinary.readouterr().out.splitlines() == [
+        b"one: E       assert 1 == 2",
         b"one: FAILED tests/test_x.py::test_y - why",
         b"one: the last line",
         b"other: said",
+        b"one: E       assert 1 == 2",
         b"one: FAILED tests/test_x.py::test_y - why",
+        b"one: ended with exit status 1",
     ]
+
+
+def test_of_very_much_bad_news_the_last_is_said_again(
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    """Whatever is cut off at the end of a log, what failed is in it."""
+    red = f"print('E   why\\n' * {2 * BAD_NEWS_MAX}, 'FAILED this', sep=''); raise SystemExit(1)"
+
+    run_all([{"one": [sys.executable, "-c", red]}])
+
+    said = capfdbinary.readouterr().out.splitlines()
+    assert len(said) == 2 * BAD_NEWS_MAX + 1 + BAD_NEWS_MAX
+    assert said[-2:] == [b"one: FAILED this", b"one: ended with exit status 1"]
