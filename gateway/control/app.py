@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI
 from gateway import __version__
 from gateway.audit.access import AccessLog, LogReader
 from gateway.control.agreements import agreements_router
+from gateway.control.bodies import BoundedBodies
 from gateway.control.exchanges import exchanges_router
 from gateway.control.exports import exports_router
 from gateway.control.failures import answer_with_problems
@@ -65,6 +66,7 @@ def create_control(
         redirect_slashes=False,
     )
     answer_with_problems(app)
+    app.add_middleware(BoundedBodies)
     app.add_middleware(SecurityHeaders)
     app.include_router(health_router(readiness, metrics))
     app.include_router(pages_router())
