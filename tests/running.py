@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import secrets
 import shutil
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
@@ -42,6 +43,9 @@ START_S_MAX: Final = 60.0
 STOP_S_MAX: Final = 50.0
 PLAY_S_MAX: Final = 280.0
 """How long a test may play before it is taken to hang: much, for the machine may be busy."""
+
+PORTS: Final = range(20_000, 32_768)
+"""Ports below those that Linux chooses by itself (`ip_local_port_range`)."""
 
 _SPAWN: Final = multiprocessing.get_context("spawn")
 
@@ -186,10 +190,15 @@ def _run(
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port of loopback that nobody listens on.
+
+    It is one that the kernel gives to nobody who leaves the choice to it: until it is listened on
+    some seconds later, neither a test that runs beside this one nor a connection takes it.
+    """
+    while True:
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def write_configuration(

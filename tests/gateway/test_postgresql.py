@@ -69,19 +69,22 @@ def test_a_writer_that_stands_still_loses_its_lock(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody waits for ever for a process that was stopped while it changed the registry."""
-    monkeypatch.setattr(postgresql, "IDLE_TIMEOUT_MS", 200)
     engine = open_engine(postgresql_url(postgres_url))
     upgrade(engine)
     registry = Registry(engine)
     waited = threading.Event()
 
     def record() -> None:
-        # The second change waits for the lock until the server has ended the first.
+        # The second change, which has its time, waits for the lock until the server has ended the
+        # first one.
+        patched.undo()
         registry.stop(StopKind.KEY, "k2", reason="lost", by="test")
         waited.set()
 
-    with pytest.raises(RegistryUnavailable):
-        registry.stop(StopKind.KEY, "k1", reason="lost", by="test", record=record)
+    with monkeypatch.context() as patched:
+        patched.setattr(postgresql, "IDLE_TIMEOUT_MS", 1_000)
+        with pytest.raises(RegistryUnavailable):
+            registry.stop(StopKind.KEY, "k1", reason="lost", by="test", record=record)
 
     assert waited.is_set()
     assert registry.stops() == {("key", "k2")}
@@ -92,15 +95,16 @@ def test_a_server_that_hangs_is_given_up(
     postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody waits for ever for an answer, and the same engine works once there are answers."""
-    monkeypatch.setattr(postgresql._Patient, "answer_s", 0.5)
     engine = open_engine(f"{postgresql_url(postgres.url())}?connect_timeout=2")
     upgrade(engine)
     engine.dispose()
     registry = Registry(engine)
     assert registry.stops() == frozenset()
 
-    with postgres.hanging(), pytest.raises(RegistryUnavailable):
-        registry.stops()
+    with postgres.hanging(), monkeypatch.context() as patched:
+        patched.setattr(postgresql._Patient, "answer_s", 0.5)
+        with pytest.raises(RegistryUnavailable):
+            registry.stops()
 
     assert registry.stops() == frozenset()
     engine.dispose()

@@ -191,6 +191,7 @@ def test_the_last_snapshot_that_compiled_stays(registry_engine: Engine) -> None:
     assert keeper.refused is None
 
 
+@pytest.mark.alone
 def test_a_stop_is_seen_without_compiling(registry_engine: Engine) -> None:
     """What is stopped is on the list within a second, and gone from it when resumed."""
     registry = Registry(registry_engine)
@@ -212,6 +213,7 @@ def test_a_stop_is_seen_without_compiling(registry_engine: Engine) -> None:
     assert seen_s - begun_s < 1
 
 
+@pytest.mark.alone
 def test_how_long_each_stop_took_is_told(registry_engine: Engine) -> None:
     """What was stopped before the reader began is not counted; each later stop is, once."""
     registry = Registry(registry_engine)

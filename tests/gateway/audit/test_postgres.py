@@ -177,6 +177,8 @@ def test_a_head_that_is_held_is_busy_and_not_fatal(
 ) -> None:
     """F13: after `lock_timeout` nothing was written, and a later append succeeds (I10)."""
 
+    monkeypatch.setattr(log_module, "APPEND_DEADLINE_S", 60.0)
+
     async def use(log: AuditLog) -> None:
         await log.append(intent())
         let_go = holding_the_head(place)
@@ -228,12 +230,16 @@ def test_an_intent_that_is_stored_too_late_is_closed_and_gives_back(
                 await connect()
 
             monkeypatch.setattr(store, "_connect", later)
-            monkeypatch.setattr(log_module, "APPEND_DEADLINE_S", 0.2)
+            monkeypatch.setattr(log_module, "APPEND_DEADLINE_S", 60.0)
             wire.cut = Cut.AFTER
             claims, counters = [Claim(b"once", LATER_US)], [CounterChange(b"d", 2, 9)]
-            with pytest.raises(LogBusy, match="in time"):
-                await log.append(intent(kept), claims=claims, counters=counters)
-            monkeypatch.setattr(log_module, "APPEND_DEADLINE_S", 60.0)
+            late = asyncio.ensure_future(log.append(intent(kept), claims=claims, counters=counters))
+            while not wire.cuts:  # noqa: ASYNC110 - the server has committed by then
+                await asyncio.sleep(0.01)
+            with monkeypatch.context() as patched:
+                patched.setattr(log_module, "monotonic_s", lambda: monotonic_s() + 61)
+                with pytest.raises(LogBusy, match="in time"):
+                    await late
             gate.set()
             await log.append(intent())  # behind what closes the exchange
             await log.append(intent(), claims=claims, counters=counters)

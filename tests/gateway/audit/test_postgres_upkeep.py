@@ -104,6 +104,7 @@ def test_exchanges_of_a_killed_process_become_indeterminate(
 ) -> None:
     """After kill -9, on whatever host, every intent gets its terminal record (I8)."""
     monkeypatch.setattr(postgres_presence, "SILENCE_S_MAX", 3.0)
+    monkeypatch.setattr(postgres_presence, "BEAT_S", 0.1)  # so that the living are not missed
     writer = subprocess.Popen(
         [sys.executable, "-m", "tests.gateway.audit.writer", str(tmp_path)], stdout=subprocess.PIPE
     )

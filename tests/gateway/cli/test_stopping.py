@@ -46,7 +46,7 @@ def test_a_stop_is_told_to_be_in_force_once_it_is(new_home: NewHome, counters: C
     assert entries == {("key", "k1")}
     assert (done.changed, len(done.workers), done.behind) == (True, 1, ())
     assert done.waited_s < EFFECT_WAIT_S
-    assert done.sentences()[1].startswith("In force on 1 of 1 workers after 0.")
+    assert done.sentences()[1] == f"In force on 1 of 1 workers after {done.waited_s:.2f} s."
     assert again.sentences()[0] == "key k1 was stopped already; nothing was changed."
     assert ended.sentences()[0] == "key k1 is no longer stopped."
 

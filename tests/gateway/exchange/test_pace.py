@@ -6,9 +6,11 @@ import asyncio
 import tracemalloc
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.exchange import pace as pace_module
 from gateway.exchange.pace import (
     AT_ONCE,
     CALLERS_MAX,
@@ -25,6 +27,14 @@ from gateway.exchange.pace import (
 
 SOURCES = 65_536
 MEMORY_BYTES_MAX = 4 * 1024 * 1024
+at_one_instant = pytest.mark.usefixtures("standing_clock")
+"""Marks a test whose refusals all come at once, however slow the machine."""
+
+
+@pytest.fixture
+def standing_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no time pass between refusals; answers are held back for as long as ever."""
+    monkeypatch.setattr(pace_module, "monotonic_s", lambda: 100.0)
 
 
 def test_refusals_are_answered_at_once_up_to_a_number() -> None:
@@ -83,6 +93,7 @@ def test_many_sources_take_little_memory_and_share_a_pace() -> None:
     assert waits[-1] == HOLD_S_MAX
 
 
+@at_one_instant
 def test_only_so_many_answers_are_held_at_once() -> None:
     """Beyond it the answer is not held, and its caller is told to connect anew."""
 
@@ -99,6 +110,7 @@ def test_only_so_many_answers_are_held_at_once() -> None:
     asyncio.run(play())
 
 
+@at_one_instant
 def test_one_address_holds_up_no_other() -> None:
     """A stranger at another address is answered at once while one address floods."""
 
@@ -115,6 +127,7 @@ def test_one_address_holds_up_no_other() -> None:
     asyncio.run(play())
 
 
+@at_one_instant
 def test_a_flood_of_one_address_is_its_own_affair() -> None:
     """More than all strangers may have at once, from one address: another one waits for nothing."""
 
@@ -135,6 +148,7 @@ def test_a_flood_of_one_address_is_its_own_affair() -> None:
     asyncio.run(play())
 
 
+@at_one_instant
 def test_a_client_beyond_its_share_leaves_the_others_theirs() -> None:
     """One that floods is not even recorded; another one's refusal is recorded and held."""
 
@@ -153,6 +167,7 @@ def test_a_client_beyond_its_share_leaves_the_others_theirs() -> None:
     asyncio.run(play())
 
 
+@at_one_instant
 def test_what_cannot_be_held_is_not_recorded() -> None:
     """Where no more answers can wait, only refusals that are due at once go on record."""
 
@@ -170,6 +185,7 @@ def test_what_cannot_be_held_is_not_recorded() -> None:
     asyncio.run(play())
 
 
+@at_one_instant
 def test_strangers_leave_room_for_clients() -> None:
     """However many strangers wait, at however many addresses, a client's refusal can wait too."""
 
@@ -188,6 +204,7 @@ def test_strangers_leave_room_for_clients() -> None:
     asyncio.run(play())
 
 
+@at_one_instant
 def test_who_leaves_waits_no_longer_and_gains_nothing() -> None:
     """Nothing is kept for a caller who has gone, and its share is taken until its turn."""
 

@@ -29,6 +29,8 @@ from policies.decision import Duties, ReasonCode
 PARQUET = "application/vnd.apache.parquet"
 DUTIES = Duties(allowed=frozenset({"kept"}), subject_field="id")
 BOMB_ROWS = 200_000
+STUCK = "import sys, time; sys.stdin.buffer.read(); time.sleep(600)"
+"""A program that never ends by itself."""
 
 
 def parquet(columns: dict[str, Any], **options: Any) -> bytes:
@@ -145,17 +147,19 @@ def test_a_result_that_is_too_long_is_none(monkeypatch: pytest.MonkeyPatch) -> N
     assert isinstance(withheld, Withheld)
 
 
-def test_an_exchange_that_is_given_up_ends_its_process() -> None:
+def test_an_exchange_that_is_given_up_ends_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever stops waiting leaves no process behind, and its turn goes to the next."""
 
     async def play() -> None:
         processes = DutyProcesses()
-        for _ in range(duty_processes.PROCESSES_MAX):
-            given_up = asyncio.get_running_loop().create_task(apply(processes, GOOD))
-            await asyncio.sleep(0.01)
-            given_up.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await given_up
+        with monkeypatch.context() as patched:
+            patched.setattr(duty_processes, "_PROGRAM", STUCK)
+            for _ in range(duty_processes.PROCESSES_MAX):
+                given_up = asyncio.get_running_loop().create_task(apply(processes, GOOD))
+                await asyncio.sleep(0.01)
+                given_up.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await given_up
         assert isinstance(await apply(processes, GOOD), Applied)
 
     asyncio.run(play())
@@ -177,13 +181,12 @@ def test_answers_take_turns_and_too_many_are_withheld(monkeypatch: pytest.Monkey
 
 def test_one_callers_answers_leave_a_turn_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow they are, and however many: another caller's answer is read meanwhile."""
-    stuck = "import sys, time; sys.stdin.buffer.read(); time.sleep(600)"
     program = duty_processes._PROGRAM
     monkeypatch.setattr(duty_processes, "APPLY_S_MAX", 300.0)
 
     async def play() -> None:
         processes = DutyProcesses()
-        monkeypatch.setattr(duty_processes, "_PROGRAM", stuck)
+        monkeypatch.setattr(duty_processes, "_PROGRAM", STUCK)
         slow = [
             asyncio.ensure_future(apply(processes, GOOD, caller="slow"))
             for _ in range(WAITING_MAX + PROCESSES_MAX)

@@ -149,7 +149,7 @@ def test_a_slow_reader_who_reads_gets_everything() -> None:
         return Response(status=200, headers=(), body=body, close=True)
 
     async def run() -> int:
-        settings = replace(QUICK, write_window_s=0.1, linger_s=0.1)
+        settings = replace(QUICK, write_window_s=0.3, linger_s=0.1)
         async with (
             listening(handler, settings) as listener,
             connected(listener.port) as (reader, writer),
@@ -158,7 +158,7 @@ def test_a_slow_reader_who_reads_gets_everything() -> None:
             read_bytes = 0
             while piece := await reader.read(512 * 1024):
                 read_bytes += len(piece)
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.03)
             return read_bytes
 
     assert asyncio.run(run()) > len(body)
