@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -88,6 +88,29 @@ class WholeBody:
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield it in one piece."""
         yield self.content
+
+
+class Caller:
+    """A caller who can leave."""
+
+    def __init__(self) -> None:
+        """Be there."""
+        self.gone = False
+        self.callback: Callable[[], object] | None = None
+
+    def left(self) -> bool:
+        """Tell whether it left."""
+        return self.gone
+
+    def when_left(self, callback: Callable[[], object] | None) -> None:
+        """Keep whom to call."""
+        self.callback = callback
+
+    def leave(self) -> None:
+        """Close the connection."""
+        self.gone = True
+        if self.callback is not None:
+            self.callback()
 
 
 def json_answer(document: object, *, status: str = "200 OK", more: str = "") -> Script:

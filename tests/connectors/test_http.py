@@ -158,6 +158,27 @@ def test_without_its_secret_a_service_is_not_called(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def with_tokens(directory: Path, base_url: str, *, issuer: str) -> HttpSettings:
+    """Return the settings of a service that asks for a token of an issuer."""
+    return HttpSettings(
+        base_url=base_url,
+        allow_loopback=True,
+        credentials=ClientCredentials(
+            token_url=issuer + "/token",
+            client_id="concordat",
+            secret=SecretReference.parse("file:client"),
+        ),
+        secrets=kept(directory, "client", "SYNTHETIC"),
+    )
+
+
+async def have_an_old_token(connector: HttpConnector) -> None:
+    """Have a connector fetch its token, an hour ago."""
+    assert connector._keeper is not None
+    await connector._keeper.ensure(10)
+    connector._keeper._renewed_s -= 3600
+
+
 @pytest.mark.parametrize(
     ("call", "answered", "tokens"),
     [
@@ -176,20 +197,9 @@ def test_a_token_that_is_refused_is_renewed_once(
             open_scripted([(token("one"),), (token("two"),)]) as issuer,
             open_scripted([(NO,), (OK,), (OK,)]) as service,
         ):
-            settings = HttpSettings(
-                base_url=service.base_url,
-                allow_loopback=True,
-                credentials=ClientCredentials(
-                    token_url=issuer.base_url + "/token",
-                    client_id="concordat",
-                    secret=SecretReference.parse("file:client"),
-                ),
-                secrets=kept(tmp_path, "client", "SYNTHETIC"),
-            )
+            settings = with_tokens(tmp_path, service.base_url, issuer=issuer.base_url)
             async with open_http(settings) as connector:
-                assert connector._keeper is not None
-                await connector._keeper.ensure(10)
-                connector._keeper._renewed_s -= 3600
+                await have_an_old_token(connector)
                 if answered is None:
                     with pytest.raises(CallFailed, match="does not accept the gateway"):
                         await connector.call(call)
@@ -219,20 +229,10 @@ def test_a_repeat_that_reaches_nobody_was_sent_all_the_same(tmp_path: Path) -> N
         servers.append(await asyncio.start_server(answer_and_go, "127.0.0.1", 0))
         port = servers[0].sockets[0].getsockname()[1]
         async with open_scripted([(token("one"),), (token("two"),)]) as issuer:
-            settings = HttpSettings(
-                base_url=f"http://127.0.0.1:{port}",
-                allow_loopback=True,
-                credentials=ClientCredentials(
-                    token_url=issuer.base_url + "/token",
-                    client_id="concordat",
-                    secret=SecretReference.parse("file:client"),
-                ),
-                secrets=kept(tmp_path, "client", "SYNTHETIC"),
-            )
+            service_url = f"http://127.0.0.1:{port}"
+            settings = with_tokens(tmp_path, service_url, issuer=issuer.base_url)
             async with open_http(settings) as connector:
-                assert connector._keeper is not None
-                await connector._keeper.ensure(10)
-                connector._keeper._renewed_s -= 3600
+                await have_an_old_token(connector)
                 with pytest.raises(CallFailed) as caught:
                     await connector.call(Call(method="GET", target=b"/"))
                 assert (caught.value.failure, caught.value.sent) == (Failure.UNREACHABLE, True)
@@ -255,16 +255,8 @@ def test_a_slow_token_endpoint_is_not_the_service_s_failure(tmp_path: Path) -> N
         issuer = await asyncio.start_server(give_late, "127.0.0.1", 0)
         port = issuer.sockets[0].getsockname()[1]
         async with issuer, open_scripted([(Act.STALL,)] * 2) as service:
-            settings = HttpSettings(
-                base_url=service.base_url,
-                allow_loopback=True,
-                credentials=ClientCredentials(
-                    token_url=f"http://127.0.0.1:{port}/token",
-                    client_id="concordat",
-                    secret=SecretReference.parse("file:client"),
-                ),
-                secrets=kept(tmp_path, "client", "SYNTHETIC"),
-            )
+            issuer_url = f"http://127.0.0.1:{port}"
+            settings = with_tokens(tmp_path, service.base_url, issuer=issuer_url)
             async with open_http(settings) as connector:
                 with pytest.raises(CallFailed):
                     await connector.call(Call(method="GET", target=b"/", deadline_s=1.0))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import tracemalloc
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -24,6 +23,7 @@ from gateway.exchange.pace import (
     Pace,
     RefusalPace,
 )
+from tests.world import Caller
 
 SOURCES = 65_536
 MEMORY_BYTES_MAX = 4 * 1024 * 1024
@@ -224,29 +224,6 @@ def test_who_leaves_waits_no_longer_and_gains_nothing() -> None:
                 await asyncio.sleep(0.01)
 
     asyncio.run(play())
-
-
-class Caller:
-    """A caller who can leave."""
-
-    def __init__(self) -> None:
-        """Be there."""
-        self.gone = False
-        self.callback: Callable[[], object] | None = None
-
-    def left(self) -> bool:
-        """Tell whether it left."""
-        return self.gone
-
-    def when_left(self, callback: Callable[[], object] | None) -> None:
-        """Keep whom to call."""
-        self.callback = callback
-
-    def leave(self) -> None:
-        """Close the connection."""
-        self.gone = True
-        if self.callback is not None:
-            self.callback()
 
 
 async def cancelled(tasks: list[asyncio.Task[bool]]) -> None:

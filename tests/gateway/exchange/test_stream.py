@@ -32,7 +32,7 @@ from gateway.exchange.stream import (
 )
 from gateway.exchange.watch import Watch
 from policies.decision import Duties
-from tests.world import NORTHVALE, World, ask, document_of, field_of, freeze, open_world
+from tests.world import NORTHVALE, Caller, World, ask, document_of, field_of, freeze, open_world
 
 PIECE = b"x" * 65536
 PIECES = HELD_BYTES_MAX // len(PIECE) + 16
@@ -48,29 +48,6 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/csv\r\ntransfer-encoding: chunked
 LONG: Script = (HEAD, *(chunk(PIECE),) * PIECES, b"0\r\n\r\n")
 CUT_SHORT: Script = (HEAD, *(chunk(PIECE),) * PIECES, Act.CLOSE)
 STALLED: Script = (HEAD, *(chunk(PIECE),) * PIECES, Act.STALL)
-
-
-class Caller:
-    """A caller who can leave."""
-
-    def __init__(self) -> None:
-        """Be there."""
-        self.gone = False
-        self.callback: Callable[[], object] | None = None
-
-    def left(self) -> bool:
-        """Tell whether it left."""
-        return self.gone
-
-    def when_left(self, callback: Callable[[], object] | None) -> None:
-        """Keep whom to call."""
-        self.callback = callback
-
-    def leave(self) -> None:
-        """Close the connection."""
-        self.gone = True
-        if self.callback is not None:
-            self.callback()
 
 
 async def begin(
