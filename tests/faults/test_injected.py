@@ -9,7 +9,7 @@ import asyncio
 import re
 import shutil
 import subprocess
-import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,6 +24,8 @@ from gateway.audit.log import AuditLog
 from gateway.audit.reader import find_log, find_shards, shard_name, verify_log
 from gateway.audit.tree import read_sealed_head
 from gateway.clock import new_uuid7
+from tests.faults.forked import FORKED
+from tests.faults.victim import SAID, meet_faults
 from tests.gateway.audit.records import (
     ORIGIN,
     filled,
@@ -35,7 +37,6 @@ from tests.gateway.audit.records import (
     using,
 )
 from tests.gateway.audit.test_shards import HOST, first_record, newest, retired
-from tests.test_tidy import ROOT
 
 CALLS: Final = ("pwrite64", "fsync", "fdatasync", "ftruncate", "unlink", "rename")
 FAULTS: Final = ("error=EIO", "error=ENOSPC", "signal=KILL")
@@ -57,20 +58,50 @@ class Injection:
         return f"inject={self.call}:{self.fault}:when={self.number}"
 
 
-def run_victim(what: str, directory: Path, *trace: str) -> subprocess.CompletedProcess[str]:
-    """Run the victim under strace."""
-    return subprocess.run(
-        ["strace", "-f", "-qq", "-o", str(directory / "trace"), *trace,
-         sys.executable, "-B", "-m", "tests.faults.victim", what, str(directory)],
-        cwd=ROOT, capture_output=True, text=True, timeout=VICTIM_S_MAX,
-    )  # fmt: skip
+@dataclass(frozen=True)
+class Done:
+    """How a victim ended, and what it said until then."""
+
+    exit_code: int | None
+    said: str
+
+
+def run_victim(what: str, directory: Path, *trace: str) -> Done:
+    """Run the victim, traced from where it has loaded everything and done nothing yet."""
+    gate, theirs = FORKED.Pipe()
+    victim = FORKED.Process(target=meet_faults, args=(what, directory, theirs))
+    victim.start()
+    tracer = subprocess.Popen(
+        ["strace", "-f", "-qq", "-o", directory / "trace", *trace, "-p", str(victim.pid)]
+    )
+    try:
+        while not is_traced(victim.pid):
+            assert tracer.poll() is None
+            time.sleep(0.002)
+        gate.send(None)
+        victim.join(VICTIM_S_MAX)
+        assert victim.exitcode is not None
+        tracer.wait(VICTIM_S_MAX)
+    finally:
+        victim.kill()
+        tracer.kill()
+        tracer.wait()
+        gate.close()
+        theirs.close()
+    return Done(victim.exitcode, (directory / SAID).read_text())
+
+
+def is_traced(pid: int | None) -> bool:
+    """Tell whether somebody traces a process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return re.search(r"^TracerPid:\t0$", status, re.MULTILINE) is None
 
 
 def calls_of(what: str, base: Path, scratch: Path) -> Counter[str]:
     """Return how often a victim that meets no fault makes each call."""
     shutil.copytree(base, scratch)
     done = run_victim(what, scratch, "-e", f"trace={','.join(CALLS)}")
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.said
     trace = (scratch / "trace").read_text(errors="replace")
     shutil.rmtree(scratch)
     return Counter(re.findall(r"^\d+ +(\w+)\(", trace, re.MULTILINE))
@@ -143,8 +174,8 @@ def inject_all(
         place = directory / "place"
         shutil.copytree(base, place)
         done = run_victim(what, place, "-e", str(injection))
-        failed += done.returncode != 0 or "refused" in done.stdout
-        judge(place, done.stdout, injection)
+        failed += done.exit_code != 0 or "refused" in done.said
+        judge(place, done.said, injection)
         shutil.rmtree(place)
         rounds += 1
     note("rounds", rounds)
@@ -167,7 +198,7 @@ def test_a_fault_at_any_call_of_a_shard_s_end_leaves_one_way_on(
         done = run_victim("retire", place, "-e", str(injection))
         shards = find_shards(place / "audit")
         if len(shards) == 1:
-            assert "retired" not in done.stdout, injection
+            assert "retired" not in done.said, injection
             assert retired(place).contradiction is None, injection
             shards = find_shards(place / "audit")
         assert len(shards) == 2, injection

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -20,6 +19,7 @@ from gateway.audit.log import AuditLog
 from gateway.audit.reader import verify_log
 from gateway.audit.store import LogBusy, Position
 from gateway.audit.sweep import Sweeper
+from tests.faults.forked import FORKED
 from tests.faults.journals import Journal, open_stage
 from tests.faults.test_crash import all_closed, judge, load, served_again, worker_pids
 from tests.faults.writers import write_until_killed
@@ -40,17 +40,12 @@ ROUNDS: Final = 50
 WRITERS: Final = 3
 WAIT_S_MAX: Final = 60.0
 
-# Writers start from a process that has loaded everything already: 150 of them in seconds.
-_WRITERS: Final = multiprocessing.get_context("forkserver")
-_WRITERS.set_forkserver_preload(["tests.faults.writers", "gateway.audit.postgres"])
-
 
 @contextmanager
 def writers_on(directory: Path, journals: list[Path]) -> Iterator[None]:
     """Have a process write to each journal until the block ends; then all are killed -9."""
     writers = [
-        _WRITERS.Process(target=write_until_killed, args=(directory, journal))
-        for journal in journals
+        FORKED.Process(target=write_until_killed, args=(directory, journal)) for journal in journals
     ]
     for writer in writers:
         writer.start()
