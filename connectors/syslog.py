@@ -41,6 +41,8 @@ OPERATORS_CHOICE: Final = EgressRule(
 
 _PIECE_BYTES: Final = 64 * 1024
 _CONFIRM_PAUSE_S: Final = 0.002
+_READS_MAX: Final = 16
+"""How often a receiver may have said something before it is taken for something else."""
 
 
 class SyslogFailed(Exception):
@@ -167,10 +169,15 @@ class SyslogLink:
 
 
 def _has_ended(connection: ssl.SSLSocket) -> bool:
-    """Tell whether the receiver has ended the connection; it has nothing else to say."""
+    """Tell whether the receiver has ended the connection, or says what it has no need to say."""
     waited_s = connection.gettimeout()
+    ready = select.poll()  # which takes any descriptor; select() takes the first thousand
+    ready.register(connection, select.POLLIN)
     try:
-        while select.select([connection], [], [], 0)[0] or connection.pending():
+        # TLS has something to say of its own, such as session tickets; syslog has nothing.
+        for _ in range(_READS_MAX):
+            if not ready.poll(0) and not connection.pending():
+                return False
             connection.settimeout(0)
             if not connection.recv(1024):
                 return True
@@ -180,7 +187,7 @@ def _has_ended(connection: ssl.SSLSocket) -> bool:
         return True
     finally:
         connection.settimeout(waited_s)
-    return False
+    return True
 
 
 def _printable(text: str, characters_max: int) -> str:

@@ -155,7 +155,7 @@ class Collector:
     received: Received
     statuses: list[int] = field(default_factory=list)
     """Answers to come, before it is well again."""
-    answer: dict[str, Any] = field(default_factory=dict)
+    answer: dict[str, Any] | bytes = field(default_factory=dict)
     media_types: set[str] = field(default_factory=set)
 
 
@@ -172,7 +172,8 @@ def otlp_collector(*, port: int = 0, certificate: Certificate | None = None) -> 
             if status == 200 and self.path == "/v1/logs":
                 for record in _records(json.loads(body)):
                     collector.received.add(json.dumps(record).encode(), plain(record["body"]))
-            content = json.dumps(collector.answer).encode()
+            answer = collector.answer
+            content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(content)))

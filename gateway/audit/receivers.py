@@ -30,6 +30,8 @@ APP_NAME: Final = "concordat"
 _STRUCTURED: Final = f'[origin software="Concordat" swVersion="{__version__}"]'
 _OTLP_SEVERITIES: Final = {INFORMATIONAL: (9, "INFO"), NOTICE: (10, "INFO2"), WARNING: (13, "WARN")}
 """Numbers and names of the OpenTelemetry log data model (appendix B, syslog)."""
+_INT64_MAX: Final = (1 << 63) - 1
+"""The largest number of records that OTLP has room for (`rejected_log_records`)."""
 
 
 def severity_of(event: Forwarded) -> int:
@@ -132,9 +134,12 @@ def _rejected(answer: object) -> int:
     said = answer.get("partialSuccess") if isinstance(answer, dict) else None
     number = said.get("rejectedLogRecords", 0) if isinstance(said, dict) else 0
     try:
-        return int(number)
-    except (TypeError, ValueError):
-        raise ForwardFailed("its answer cannot be read") from None
+        rejected = int(number)
+    except (TypeError, ValueError, OverflowError):
+        rejected = -1
+    if not 0 <= rejected <= _INT64_MAX:
+        raise ForwardFailed("its answer cannot be read")
+    return rejected
 
 
 def otlp_logs(events: Sequence[Forwarded]) -> dict[str, object]:

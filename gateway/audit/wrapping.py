@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
+import select
+import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
-from typing import Final, Protocol
+from typing import IO, Final, Protocol
 
 from gateway.audit.entry import KEY_BYTES
+from gateway.clock import monotonic_s
 
 COMMAND_TIMEOUT_S: Final = 10.0
 """How long a program may take to wrap or unwrap one key."""
 WRAPPED_BYTES_MAX: Final = 8 * 1024
 """The longest wrapped key; a KMS returns some hundred bytes."""
+_SAID_BYTES_MAX: Final = WRAPPED_BYTES_MAX + 100
+"""What is read of a program: a key, and the space around it."""
 
 
 class KeysUnavailable(Exception):
@@ -62,20 +69,58 @@ class CommandWrapper:
     def _run(self, verb: str, name: str, given: bytes) -> bytes:
         """Run the program; nothing that it writes is repeated, for it could be a key."""
         try:
-            done = subprocess.run(  # noqa: S603 - the operator's own program, by its full path
-                [self._program, verb, name],
-                input=given + b"\n",
-                capture_output=True,
-                timeout=COMMAND_TIMEOUT_S,
-                check=False,
-            )
+            exit_code, said = _answer([str(self._program), verb, name], given + b"\n")
         except (OSError, subprocess.TimeoutExpired) as failure:
             failed = f"{self._program.name} {verb} {name} failed: {type(failure).__name__}"
             raise KeysUnavailable(failed) from None
-        answer = done.stdout.strip()
-        if done.returncode != 0:
-            failed = f"{self._program.name} {verb} {name} ended with exit code {done.returncode}"
+        if exit_code != 0:
+            failed = f"{self._program.name} {verb} {name} ended with exit code {exit_code}"
             raise KeysUnavailable(failed)
+        answer = said.strip() if len(said) <= _SAID_BYTES_MAX else b""
         if not 0 < len(answer) <= WRAPPED_BYTES_MAX or not answer.isascii():
             raise KeysUnavailable(f"{self._program.name} {verb} {name} returned no key")
         return answer
+
+
+def _answer(command: list[str], given: bytes) -> tuple[int, bytes]:
+    """Return a program's exit code and what it says, of which no more is read than is needed.
+
+    One that goes on beyond that, or for too long, is ended with all that it has started. Raises
+    OSError, TimeoutError included, or TimeoutExpired.
+    """
+    until_s = monotonic_s() + COMMAND_TIMEOUT_S
+    with subprocess.Popen(  # noqa: S603 - the operator's own program, by its full path
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as program:
+        try:
+            assert program.stdin is not None  # noqa: S101 - it was asked for
+            assert program.stdout is not None  # noqa: S101 - it was asked for
+            # A key fits into the pipe, whether it is read or not.
+            with suppress(BrokenPipeError), program.stdin as pipe:
+                pipe.write(given)
+            said = _read(program.stdout, until_s)
+            if len(said) > _SAID_BYTES_MAX:
+                return 0, said
+            return program.wait(max(until_s - monotonic_s(), 0)), said
+        finally:
+            if program.returncode is None:
+                with suppress(OSError):
+                    os.killpg(program.pid, signal.SIGKILL)
+
+
+def _read(pipe: IO[bytes], until_s: float) -> bytes:
+    """Read to the end, or until it is too much; raises TimeoutError."""
+    ready, said = select.poll(), b""
+    ready.register(pipe, select.POLLIN)
+    while len(said) <= _SAID_BYTES_MAX:
+        if not ready.poll(max(until_s - monotonic_s(), 0) * 1_000):
+            raise TimeoutError
+        piece = os.read(pipe.fileno(), _SAID_BYTES_MAX + 1 - len(said))
+        if not piece:
+            break
+        said += piece
+    return said

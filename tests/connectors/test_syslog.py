@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -92,6 +96,31 @@ def test_a_receiver_that_stalls_is_given_up(
         )
         with pytest.raises(SyslogFailed, match="takes nothing"):
             link.send(MESSAGE.frame() * 150_000)  # more than the buffers of both hosts hold
+
+
+def chatter(listener: socket.socket, context: ssl.SSLContext) -> None:
+    """Accept one connection, and talk for as long as anybody listens."""
+    plain, _ = listener.accept()
+    with suppress(OSError), context.wrap_socket(plain, server_side=True) as tls:
+        while True:
+            tls.sendall(b"x" * 16_384)
+
+
+def test_a_receiver_that_talks_without_end_is_given_up(
+    make_certificate: Callable[..., Certificate], tmp_path: Path
+) -> None:
+    """A receiver has nothing to say; one that floods us does not hold the forwarding up."""
+    certificate = make_certificate()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        flood = threading.Thread(target=chatter, args=(listener, certificate.server_context()))
+        flood.start()
+        port = listener.getsockname()[1]
+        link = SyslogLink("localhost", port, ca_file=trusted(certificate, tmp_path))
+        with pytest.raises(SyslogFailed):  # noqa: PT012 - as soon as it has talked enough
+            while True:
+                link.send(MESSAGE.frame())
+        link.close()
+        flood.join()
 
 
 def test_who_does_not_answer_is_told_in_a_phrase(tmp_path: Path) -> None:

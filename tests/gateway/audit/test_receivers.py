@@ -96,9 +96,14 @@ def test_what_a_collector_does_not_take_is_not_confirmed() -> None:
                 receiver.deliver([an_event()])
         collector.answer = {"partialSuccess": {"rejectedLogRecords": "1", "errorMessage": "no"}}
         assert receiver.deliver([an_event()]).rejected == 1
-        collector.answer = {"partialSuccess": {"rejectedLogRecords": "many"}}
-        with pytest.raises(ForwardFailed, match="cannot be read"):
-            receiver.deliver([an_event()])
+        for number in (b'"many"', b"-1", b"1e400", b"[]", b'"%d"' % (1 << 63), b"9" * 4_000):
+            collector.answer = b'{"partialSuccess":{"rejectedLogRecords":%b}}' % number
+            with pytest.raises(ForwardFailed, match="cannot be read"):
+                receiver.deliver([an_event()])
+        for answer in (b"[" * 100_000, b'{"a":1,"a":2}', b"\xff", b" " * (2 << 20)):
+            collector.answer = answer
+            with pytest.raises(ForwardFailed, match=r"not strict JSON|larger than"):
+                receiver.deliver([an_event()])
     with pytest.raises(ForwardFailed):
         receiver.deliver([an_event()])
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
+from gateway.audit import wrapping
 from gateway.audit.wrapping import CommandWrapper, KeysUnavailable
 from tests.gateway.audit.keeping import Keeper
 
@@ -27,6 +29,10 @@ def test_a_key_comes_back_under_its_own_name_alone(tmp_path: Path) -> None:
         ("exit 3", "exit code 3"),
         ("true", "returned no key"),
         ("head -c 9000 /dev/zero | tr '\\0' a", "returned no key"),
+        ("yes AAAA", "returned no key"),
+        ("echo AAAA; yes ''", "returned no key"),
+        ("printf '\\377\\376'", "returned no key"),
+        ("head -c 1000000 /dev/zero >&2; exit 4", "exit code 4"),
         ("echo c2hvcnQ=", "did not return the key"),
         ("echo not-base64!", "did not return the key"),
     ],
@@ -39,6 +45,30 @@ def test_what_is_no_key_is_not_taken_for_one(tmp_path: Path, script: str, why: s
     with pytest.raises(KeysUnavailable, match=why) as failed:
         CommandWrapper(program).unwrap("log-day-7", b"AAAA")
     assert "c2hvcnQ" not in str(failed.value)
+
+
+def test_a_program_that_takes_too_long_is_ended_with_all_that_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for a KMS that does not answer, and it leaves nothing running."""
+    monkeypatch.setattr(wrapping, "COMMAND_TIMEOUT_S", 1.0)
+    program, started = tmp_path / "keeper", tmp_path / "started"
+    program.write_text(f"#!/bin/sh\nsleep 600 &\necho $! > {started}\nsleep 600\n")
+    program.chmod(0o700)
+    with pytest.raises(KeysUnavailable, match="failed: TimeoutError"):
+        CommandWrapper(program).unwrap("log-day-7", b"AAAA")
+    stat = Path(f"/proc/{started.read_text().strip()}/stat")
+    while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z":
+        time.sleep(0.01)
+
+
+def test_a_program_need_not_read(tmp_path: Path) -> None:
+    """Whether it takes what it is given or not, its answer is its answer."""
+    program = tmp_path / "keeper"
+    program.write_text("#!/bin/sh\nexec 0<&-\necho AAAA\n")
+    program.chmod(0o700)
+    for _ in range(20):
+        assert CommandWrapper(program).wrap("log-day-7", KEY) == b"AAAA"
 
 
 def test_a_program_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
