@@ -108,7 +108,8 @@ class _Check:
         if self._head is None:
             origin, size = line.get("origin"), line.get("size")
             known = line.get("concordat_export") == VERSION
-            if not known or not isinstance(origin, str) or type(size) is not int:
+            named = isinstance(origin, str) and origin.isprintable()
+            if not known or not named or type(size) is not int:
                 raise Unreadable("this is not an export of an audit log")
             self._head = line
         elif self._checkpoint is not None:
@@ -135,7 +136,7 @@ class _Check:
         self._add(0, hashlib.sha256(b"\0" + entry.encode("utf-8", "surrogatepass")).digest())
         try:
             self._check_sections(_commitments(entry), sections)
-        except (ValueError, TypeError, KeyError, AttributeError) as wrong:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as wrong:
             self._fault(index, str(wrong))
 
     def _check_sections(self, commitments: dict[str, str], sections: dict[str, Any]) -> None:
@@ -207,7 +208,8 @@ class _Check:
 
     def _fault(self, index: int, what: str) -> None:
         if len(self._faults) < FAULTS_TOLD_MAX:
-            self._faults.append((index, what))
+            # Whoever forged the file may have meant it for the terminal that this is shown on.
+            self._faults.append((index, what if what.isprintable() else ascii(what)))
 
 
 def open_checkpoint(note: str, vkey: str, accepts: Accepts) -> tuple[str, int, bytes]:
@@ -240,7 +242,8 @@ def _parse_vkey(vkey: str) -> tuple[str, bytes, bytes]:
     id_text, _, key_text = rest.partition("+")
     key = _unbase64(key_text)
     key_id = hashlib.sha256(name.encode() + b"\n" + key).digest()[:4]
-    if len(key) != 1 + _HASH_BYTES or key[0] != _ED25519 or key_id.hex() != id_text:
+    known = len(key) == 1 + _HASH_BYTES and key[0] == _ED25519 and name.isprintable()
+    if not known or key_id.hex() != id_text:
         raise ValueError("the key is not that of a log (vkey)")
     return name, key[1:], key_id
 

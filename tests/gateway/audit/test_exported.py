@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +37,16 @@ def lines_of(home: Path, selection: Selection | None = None) -> list[bytes]:
 def checked(home: Path, lines: list[bytes]) -> Summary:
     """Check lines with the log's key."""
     return check_lines(lines, vkey_of(home), accepts)
+
+
+def key_of(name: str) -> str:
+    """Return a well-formed key of whatever name."""
+    key = b"\x01" + bytes(32)
+    key_id = hashlib.sha256(name.encode() + b"\n" + key).digest()[:4]
+    return f"{name}+{key_id.hex()}+{base64.b64encode(key).decode()}"
+
+
+HOSTILE_KEY = key_of("log\x1b[2J")
 
 
 def test_a_whole_export_passes(home: Path) -> None:
@@ -138,6 +150,35 @@ def test_sections_are_those_of_the_entry(
     assert 2 in [at for at, _ in found.faults]
 
 
+@pytest.mark.parametrize(
+    "entry",
+    ["[" * 100_000, '{"c":' * 10_000, "9" * 100_000, '{"v":1e999}', "\ud800", "{}", "[]", "null"],
+    ids=range(8),
+)
+def test_an_entry_that_breaks_parsers_is_a_fault(home: Path, entry: str) -> None:
+    """Whatever a record is made of, the check comes to its end, and tells the index (F20)."""
+    found = checked(home, changed_record(lines_of(home), lambda record: record.update(entry=entry)))
+    assert 2 in [at for at, _ in found.faults]
+
+
+def test_nothing_of_a_forged_file_reaches_a_terminal_as_it_is(home: Path) -> None:
+    """Its names cannot clear the screen, or say below the verdict that all was well."""
+    lines = lines_of(home)
+    hostile = "net\x1b[2J\nVERIFIED"
+    found = checked(
+        home, changed_record(lines, lambda record: record["sections"].update({hostile: "closed"}))
+    )
+    told = changed_record(
+        lines, lambda record: record.update(entry=record["entry"].replace('"net"', f'"{hostile}"'))
+    )
+    for _, what in (*found.faults, *checked(home, told).faults):
+        assert what.isprintable()
+    head = json.loads(lines[0])
+    for origin in (hostile, "\u202everified", "x\r"):
+        with pytest.raises(Unreadable, match="not an export"):
+            checked(home, [json.dumps({**head, "origin": origin}).encode(), *lines[1:]])
+
+
 def test_another_key_s_checkpoint_does_not_pass(home: Path, tmp_path: Path) -> None:
     """A root that somebody else signed proves nothing."""
     found = check_lines(lines_of(home), vkey_of(tmp_path), accepts)
@@ -145,7 +186,7 @@ def test_another_key_s_checkpoint_does_not_pass(home: Path, tmp_path: Path) -> N
     assert (at, what.partition(": ")[2]) == (-1, "the log's key did not sign it")
 
 
-@pytest.mark.parametrize("vkey", ["", "x", "log+0+AAAA", "log+00000000+é"])
+@pytest.mark.parametrize("vkey", ["", "x", "log+0+AAAA", "log+00000000+é", HOSTILE_KEY])
 def test_a_mistyped_key_is_told_before_anything_is_read(vkey: str) -> None:
     """It is no fault of the file's: nothing can be told."""
     with pytest.raises(KeyMalformed, match="not the key of a log"):
