@@ -53,9 +53,10 @@ class Injection:
     number: int
     fault: str
 
-    def __str__(self) -> str:
-        """Return it as strace takes it."""
-        return f"inject={self.call}:{self.fault}:when={self.number}"
+    def words(self) -> tuple[str, ...]:
+        """Return it as strace takes it; of other calls it keeps no trace."""
+        inject = f"inject={self.call}:{self.fault}:when={self.number}"
+        return "-e", f"trace={self.call}", "-e", inject
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ def inject_all(
     for injection in injections(calls, thorough=thorough):
         place = directory / "place"
         shutil.copytree(base, place)
-        done = run_victim(what, place, "-e", str(injection))
+        done = run_victim(what, place, *injection.words())
         failed += done.exit_code != 0 or "refused" in done.said
         judge(place, done.said, injection)
         shutil.rmtree(place)
@@ -195,7 +196,7 @@ def test_a_fault_at_any_call_of_a_shard_s_end_leaves_one_way_on(
     for injection in injections(calls, thorough=thorough):
         place = tmp_path / "place"
         shutil.copytree(base, place)
-        done = run_victim("retire", place, "-e", str(injection))
+        done = run_victim("retire", place, *injection.words())
         shards = find_shards(place / "audit")
         if len(shards) == 1:
             assert "retired" not in done.said, injection
