@@ -11,10 +11,11 @@ import zipfile
 from pathlib import Path
 
 from gateway.audit.ed25519 import verify
-from gateway.audit.exported import Summary, Unreadable, check_lines
+from gateway.audit.exported import Summary, Unreadable, check_lines, whole_lines
 
 RECORDS_NAME = "evidence.ndjson"
 KEY_NAME = "log-public-key.txt"
+KEY_BYTES_MAX = 1_000
 
 
 def main() -> int:
@@ -37,9 +38,10 @@ def check_pack(pack: Path, vkey: str | None = None) -> tuple[Summary, str]:
     Raises OSError, KeyError, BadZipFile or Unreadable where the file is no pack.
     """
     with zipfile.ZipFile(pack) as files:
-        claimed = files.read(KEY_NAME).decode().strip()
+        with files.open(KEY_NAME) as key:
+            claimed = key.read(KEY_BYTES_MAX).decode().strip()
         with files.open(RECORDS_NAME) as records:
-            return check_lines(records, vkey or claimed, verify), claimed
+            return check_lines(whole_lines(records.readline), vkey or claimed, verify), claimed
 
 
 def _told(found: Summary) -> list[str]:

@@ -10,7 +10,13 @@ from typing import Any
 import orjson
 
 from gateway.audit.export import MANIFEST_NAME, PARQUET_NAME, PROOF_NAME
-from gateway.audit.exported import Summary, Unreadable, check_lines, check_opened
+from gateway.audit.exported import (
+    Summary,
+    Unreadable,
+    check_lines,
+    check_opened,
+    whole_lines,
+)
 from gateway.audit.note import ED25519_NOTE, Policy, Verifier
 
 
@@ -22,7 +28,7 @@ def check_export(path: Path, trusted: str | Policy) -> Summary:
     """
     if not path.is_dir():
         with path.open("rb") as file:
-            return _check(file, trusted)
+            return _check(whole_lines(file.readline), trusted)
     broken = tuple((-1, what) for what in _manifest_faults(path))
     try:
         found = _check(_merged(path), trusted)
@@ -64,7 +70,7 @@ def _merged(directory: Path) -> Iterator[bytes]:
     rows = _rows(directory / PARQUET_NAME)
     row = next(rows, None)
     with (directory / PROOF_NAME).open("rb") as proof:
-        for line in proof:
+        for line in whole_lines(proof.readline):
             stands_for = orjson.loads(line)
             # Before the hash for records from some index on come the records below that index.
             first = stands_for.get("from", -1 if "origin" in stands_for else None)

@@ -212,6 +212,14 @@ class _Check:
             self._faults.append((index, what if what.isprintable() else ascii(what)))
 
 
+def whole_lines(readline: Callable[[int], bytes]) -> Iterable[bytes]:
+    """Yield the lines of a file, by its `readline`; of one that is too long its beginning alone.
+
+    A few compressed kilobytes may unfold to a line that no memory holds.
+    """
+    return iter(lambda: readline(LINE_BYTES_MAX + 1), b"")
+
+
 def open_checkpoint(note: str, vkey: str, accepts: Accepts) -> tuple[str, int, bytes]:
     """Return origin, size and root of a checkpoint that the key signed; raise ValueError if not."""
     name, public_key, key_id = _parse_vkey(vkey)

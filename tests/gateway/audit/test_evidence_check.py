@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from gateway.audit import evidence_check
-from gateway.audit.evidence_check import check_pack
+from gateway.audit.evidence_check import KEY_NAME, RECORDS_NAME, check_pack
+from gateway.audit.exported import Unreadable
+
+BOMB_BYTES = 100_000_000
+KEY = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k"
 
 
 def test_what_is_no_pack_cannot_be_told(tmp_path: Path) -> None:
@@ -22,6 +27,23 @@ def test_what_is_no_pack_cannot_be_told(tmp_path: Path) -> None:
         check_pack(tmp_path / "text")
     with pytest.raises(FileNotFoundError):
         check_pack(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("bomb", [RECORDS_NAME, KEY_NAME])
+def test_a_bomb_is_no_pack(tmp_path: Path, bomb: str) -> None:
+    """A small file whose one line no memory would hold: it is not unfolded."""
+    contents = dict.fromkeys((RECORDS_NAME, KEY_NAME), KEY)
+    with zipfile.ZipFile(tmp_path / "pack", "w", zipfile.ZIP_DEFLATED) as pack:
+        for name, content in contents.items():
+            pack.writestr(name, b"x" * BOMB_BYTES if name == bomb else content)
+    assert (tmp_path / "pack").stat().st_size < BOMB_BYTES / 500
+    tracemalloc.start()
+    try:
+        with pytest.raises(Unreadable):
+            check_pack(tmp_path / "pack")
+        assert tracemalloc.get_traced_memory()[1] < BOMB_BYTES / 5
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_program_says_that_it_cannot_tell(
