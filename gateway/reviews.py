@@ -18,7 +18,6 @@ from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog
 from gateway.audit.notes import NoteKind
 from gateway.audit.place import LogHome
-from gateway.audit.reader import find_shards
 from gateway.audit.store import LogUnavailable
 from gateway.clock import new_uuid7, system_time_us
 from gateway.registry.documents import Kind as DocumentKind
@@ -105,22 +104,15 @@ class ReviewWatch:
     ) -> tuple[Mapping[str, Due], frozenset[str]]:
         """Return by grant the latest use whose review is overdue, and all that was reviewed.
 
-        A use may be in one shard of the log, and its review in a later one. `shortened` is called
-        where there may be more.
+        `shortened` is called where there may be more.
         """
-        shards = find_shards(self._home)
-        reviewed = frozenset(
-            exchange
-            for shard in shards
-            for exchange in notes_about(shard, NoteKind.REVIEW, self._keys, shortened)
-        )
-        overdue = {}
-        for shard in shards:
-            uses = reviews(shard, keys=self._keys, now_us=now_us, shortened=shortened)
-            for use in reversed(uses):
-                late = use.state is State.OVERDUE and use.exchange_id not in reviewed
-                if late and use.grant is not None and use.agreement in agreements:
-                    overdue[use.grant] = use
+        reviewed = frozenset(notes_about(self._home, NoteKind.REVIEW, self._keys, shortened))
+        uses = reviews(self._home, keys=self._keys, now_us=now_us, shortened=shortened)
+        overdue = {
+            use.grant: use
+            for use in reversed(uses)
+            if use.state is State.OVERDUE and use.grant is not None and use.agreement in agreements
+        }
         return overdue, reviewed
 
     def _recording(

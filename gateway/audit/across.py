@@ -1,4 +1,4 @@
-"""Searches over all shards of a log, the newest first, with one cursor through them all."""
+"""All shards of a log: which of them a time is in, and one search with one cursor through them."""
 
 from __future__ import annotations
 
@@ -6,18 +6,43 @@ from typing import Final
 
 from gateway.audit.keys import LogKeys
 from gateway.audit.place import LogHome, Place
-from gateway.audit.reader import find_shards, shard_name
+from gateway.audit.reader import find_shards, shard_name, snapshot
 from gateway.audit.search import PAGE_ITEMS_MAX, Filters, Page, View, find
 from gateway.audit.store import LogUnavailable
 
 SHARDS_PER_PAGE_MAX: Final = 4
 """How many shards one page looks into; its cursor goes on in the one before."""
+SHARD_SKEW_US: Final = 86_400_000_000
+"""How far a record's time may lie beyond the begin of the next shard: clocks are set by hand."""
 _INDEX_BITS: Final = 36
 """Enough for a record every millisecond of two years. With the shard's age a cursor stays below
 2^53, so that every JSON implementation can hold it (RFC 8785, section 3.2.2.3)."""
 _NUMBER_BITS: Final = 8
 _FIRST_YEAR: Final = 1970
 _END: Final = (1 << _INDEX_BITS) - 1
+
+
+def shards_within(home: LogHome, from_us: int | None, until_us: int | None) -> list[Place]:
+    """Return the shards that may hold records of a time, the oldest first.
+
+    Where none does, that is the newest. Raises LogUnavailable where there is no log, or one of the
+    shards cannot be read that could: what is asked of all must not pass one over in silence.
+    """
+    shards = find_shards(home)
+    if not shards:
+        raise LogUnavailable("there is no audit log")
+    if from_us is None and until_us is None:
+        return shards
+    found: list[Place] = []
+    for place in reversed(shards):
+        with snapshot(place) as db:
+            first = db.execute("SELECT t FROM audit_record WHERE leaf_index = 0").fetchone()
+        began_us = first[0] if first is not None else 0
+        if until_us is None or began_us < until_us + SHARD_SKEW_US:
+            found.append(place)
+        if from_us is not None and began_us + SHARD_SKEW_US <= from_us:
+            break  # older shards had ended when this one began
+    return found[::-1] or shards[-1:]
 
 
 def find_across(

@@ -1,11 +1,18 @@
-"""Counts of exchanges: series by word and time, and how far a set of exchanges reached."""
+"""Counts of exchanges: series by word and time, and how far a set of exchanges reached.
+
+Both go over all shards of a log.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from typing import Any, Final
 
+from pysqlite3 import dbapi2 as sqlite
+
+from gateway.audit.across import shards_within
 from gateway.audit.follow import catch_up
 from gateway.audit.index import (
     COUNTED_FOR_RARITY_MAX,
@@ -21,14 +28,17 @@ from gateway.audit.index import (
 )
 from gateway.audit.keys import LogKeys
 from gateway.audit.opening import COLUMNS, Opener, found
-from gateway.audit.place import Place
-from gateway.audit.reader import snapshot
+from gateway.audit.place import LogHome, Place
+from gateway.audit.reader import shard_name, snapshot
 from gateway.audit.search import Filters, conditions_of, range_of
 from gateway.audit.sqlite import Connection
+from gateway.audit.store import LogUnavailable
 from gateway.audit.terms import What
 
 GROUPS_MAX: Final = 10_000
 """Rows of one answer."""
+GROUPS_MERGED_MAX: Final = 100_000
+"""Rows of each shard that are brought together; of more, a row might lack some of its numbers."""
 DIMENSIONS_MAX: Final = 3
 LOOKUPS_MAX: Final = 100_000
 """Above so many, no record is asked for each word in turn: the words' records are sorted once."""
@@ -43,19 +53,14 @@ COUNTED: Final = (
     "kind",
 )  # fmt: skip
 """Words that are counted by; an exchange with several of one name counts under each."""
-PUBLIC: Final = frozenset(
-    {"agreement", "purpose", "service", "dataset", "consumer", "provider", "decision", "week"}
-)
-"""What public counts may be divided and filtered by: nothing that tells of one person's hour."""
-SMALL_MAX: Final = 7
-ROUNDED_TO: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
     """How many exchanges there were under some words, and what they disclosed in all.
 
-    `people` counts somebody once for every exchange. None stands for a number too small to publish.
+    `people` counts somebody once for every exchange. None stands for a number too small to publish,
+    and for times that are not published: those of the first and the last (microseconds).
     """
 
     group: tuple[str, ...]
@@ -63,11 +68,13 @@ class Count:
     records: int | None
     people: int | None
     dropped: int | None
+    first_us: int | None = None
+    last_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """A series, the greatest first, as far as the index has come."""
+    """A series, the greatest first, as far as the newest shard's index has come."""
 
     rows: tuple[Count, ...]
     watermark: Watermark
@@ -94,34 +101,88 @@ class Reach:
     watermark: Watermark
 
 
-def count(place: Place, filters: Filters, by: Sequence[str], *, keys: LogKeys) -> Counts:
+def count(home: LogHome, filters: Filters, by: Sequence[str], *, keys: LogKeys) -> Counts:
     """Count the exchanges that pass the filters, divided by words and at most one period.
 
-    Raises ValueError for what is not counted by, LogUnavailable where the log cannot be read.
+    Raises ValueError for what is not counted by, or for too many rows to bring together;
+    LogUnavailable where a shard cannot be read, or an old one's index has still to be made.
     """
     if len(by) > DIMENSIONS_MAX or set(by) - {*COUNTED, *PERIODS, CLIENT} or len(set(by)) < len(by):
         raise ValueError(f"count by at most {DIMENSIONS_MAX} of: {', '.join(known_dimensions())}")
-    catch_up(place, keys)
+    shards = _indexed(home, filters, keys)
+    limit = GROUPS_MAX if len(shards) == 1 else GROUPS_MERGED_MAX
+    found: dict[tuple[str, ...], list[_Figures]] = {}
+    for place in shards:
+        counted = _count(place, filters, by, keys, limit)
+        if len(shards) > 1 and len(counted) == limit:
+            raise ValueError(f"{limit} rows or more: count by fewer words, or of a shorter time")
+        for group, figures in counted:
+            found.setdefault(group, []).append(figures)
+    rows = [_row(group, figures) for group, figures in found.items()]
+    rows.sort(key=lambda row: (-(row.exchanges or 0), row.group))
+    return Counts(rows=tuple(rows[:GROUPS_MAX]), watermark=_mark(shards[-1]))
+
+
+def _indexed(home: LogHome, filters: Filters, keys: LogKeys) -> list[Place]:
+    """Return the shards to count in, once their indices have come up with them.
+
+    The watermark tells how far the newest one's has. Numbers that lack a part of an older shard
+    would pass for the whole.
+    """
+    shards = shards_within(home, filters.from_us, filters.until_us)
+    for place in shards:
+        catch_up(place, keys)
+    for place in shards[:-1]:
+        with snapshot(place) as log:
+            (end,) = log.execute("SELECT next_index FROM audit_head").fetchone()
+        if _mark(place).next_index < end:
+            name = shard_name(place)
+            raise LogUnavailable(f"the search index of the shard {name} is still being made")
+    return shards
+
+
+def _mark(place: Place) -> Watermark:
+    with index_snapshot(place) as db:
+        return watermark(db)
+
+
+_Figures = tuple[int, int, int, int, int | None, int | None]
+
+
+def _count(
+    place: Place, filters: Filters, by: Sequence[str], keys: LogKeys, limit: int
+) -> list[tuple[tuple[str, ...], _Figures]]:
+    """Count in one shard; answer each group with its figures, in the order of `Count`."""
     with index_snapshot(place) as db:
         query = _Query(db, conditions_of(filters, keys), filters)
         for name in by:
             query.divide(name)
         rows = query.rows(
             "count(*), coalesce(sum(r.records), 0), coalesce(sum(r.people), 0),"
-            " coalesce(sum(r.dropped), 0)"
-        )
+            " coalesce(sum(r.dropped), 0), min(r.t), max(r.t)",
+            limit,
+        ).fetchall()
         names = _client_names(db, place, keys, rows, by) if CLIENT in by else {}
-        counted = [
-            Count(
-                group=tuple(names.get(str(value), str(value)) for value in row[: len(by)]),
-                exchanges=row[-4],
-                records=row[-3],
-                people=row[-2],
-                dropped=row[-1],
-            )
-            for row in rows
-        ]
-        return Counts(rows=tuple(counted), watermark=watermark(db))
+    groups = [tuple(names.get(str(value), str(value)) for value in row[: len(by)]) for row in rows]
+    return [(group, row[len(by) :]) for group, row in zip(groups, rows, strict=True)]
+
+
+def _row(group: tuple[str, ...], figures: Sequence[_Figures]) -> Count:
+    """Bring together what several shards, or years, have of one group."""
+    exchanges, records, people, dropped, firsts, lasts = zip(*figures, strict=True)
+    return Count(
+        group=group,
+        exchanges=sum(exchanges),
+        records=sum(records),
+        people=sum(people),
+        dropped=sum(dropped),
+        first_us=min(_known(firsts), default=None),
+        last_us=max(_known(lasts), default=None),
+    )
+
+
+def _known(times: Iterable[int | None]) -> list[int]:
+    return [at_us for at_us in times if at_us is not None]
 
 
 def known_dimensions() -> tuple[str, ...]:
@@ -129,63 +190,47 @@ def known_dimensions() -> tuple[str, ...]:
     return (*COUNTED, CLIENT, *PERIODS)
 
 
-def publishable(counts: Counts, filters: Filters, by: Sequence[str]) -> Counts:
-    """Return counts that may be published: none of 1 to 7, all others rounded to five.
-
-    The rule of the small-number guard, so that no two series give a small one by subtraction.
-    Raises ValueError for a division, a filter or a range of time that is not for the public: they
-    would tell of one person, or of one hour, what the division may not.
-    """
-    times = {"from_us": filters.from_us, "until_us": filters.until_us}
-    asked = {
-        field.name for field in fields(filters) if getattr(filters, field.name) is not None
-    } - set(times)
-    if (set(by) | asked) - PUBLIC:
-        raise ValueError(f"public counts are divided and filtered by: {', '.join(sorted(PUBLIC))}")
-    if any(at_us is not None and at_us % PERIODS["week"] for at_us in times.values()):
-        raise ValueError("public counts are of whole weeks: they begin on Thursdays, 00:00 UTC")
-    rows = [
-        Count(
-            group=row.group,
-            exchanges=_public(row.exchanges),
-            records=_public(row.records),
-            people=_public(row.people),
-            dropped=_public(row.dropped),
-        )
-        for row in counts.rows
-    ]
-    return Counts(rows=tuple(rows), watermark=counts.watermark)
-
-
-def reach(place: Place, filters: Filters, *, keys: LogKeys) -> Reach:
+def reach(home: LogHome, filters: Filters, *, keys: LogKeys) -> Reach:
     """Tell how far the exchanges that pass the filters reached; LogUnavailable as `count`."""
-    catch_up(place, keys)
-    with index_snapshot(place) as db:
-        conditions = conditions_of(filters, keys)
-        ((exchanges, records, people, octets, first, last),) = _Query(db, conditions, filters).rows(
-            "count(*), coalesce(sum(r.records), 0), coalesce(sum(r.people), 0),"
-            " coalesce(sum(r.octets), 0), min(r.t), max(r.t)"
-        )
-        persons = _Query(db, conditions, filters)
-        persons.tagged(What.PERSON)
-        ((different,),) = persons.rows("count(DISTINCT person.tag)")
-        listed = {}
-        for name in ("data_class", "agreement"):
-            query = _Query(db, conditions, filters)
-            query.divide(name)
-            listed[name] = tuple(sorted(str(row[0]) for row in query.rows("count(*)")))
-        return Reach(
-            exchanges=exchanges,
-            records=records,
-            people=different,
-            people_counted=people,
-            octets=octets,
-            first_us=first,
-            last_us=last,
-            data_classes=listed["data_class"],
-            agreements=listed["agreement"],
-            watermark=watermark(db),
-        )
+    shards = _indexed(home, filters, keys)
+    conditions, totals = conditions_of(filters, keys), []
+    listed: dict[str, set[str]] = {"data_class": set(), "agreement": set()}
+    # A table of its own, for there may be more people than fit into memory; SQLite removes it.
+    with closing(sqlite.connect("")) as seen:
+        seen.execute("CREATE TABLE person (tag BLOB PRIMARY KEY) WITHOUT ROWID")
+        for place in shards:
+            with index_snapshot(place) as db:
+                totals += _Query(db, conditions, filters).rows(
+                    "count(*), coalesce(sum(r.records), 0), coalesce(sum(r.people), 0),"
+                    " coalesce(sum(r.octets), 0), min(r.t), max(r.t)"
+                )
+                seen.executemany(
+                    "INSERT INTO person VALUES (?) ON CONFLICT DO NOTHING",
+                    _people(_Query(db, conditions, filters)),
+                )
+                for name, words in listed.items():
+                    query = _Query(db, conditions, filters)
+                    query.divide(name)
+                    words.update(str(row[0]) for row in query.rows("count(*)"))
+        (different,) = seen.execute("SELECT count(*) FROM person").fetchone()
+    exchanges, records, people, octets, firsts, lasts = zip(*totals, strict=True)
+    return Reach(
+        exchanges=sum(exchanges),
+        records=sum(records),
+        people=different,
+        people_counted=sum(people),
+        octets=sum(octets),
+        first_us=min(_known(firsts), default=None),
+        last_us=max(_known(lasts), default=None),
+        data_classes=tuple(sorted(listed["data_class"])),
+        agreements=tuple(sorted(listed["agreement"])),
+        watermark=_mark(shards[-1]),
+    )
+
+
+def _people(query: _Query) -> Iterator[tuple[bytes]]:
+    query.tagged(What.PERSON)
+    yield from query.rows("DISTINCT person.tag")
 
 
 class _Query:
@@ -259,7 +304,8 @@ class _Query:
         self._tables.append(f"search_tag AS {alias}")
         self._where.append(f"{alias}.leaf_index = r.leaf_index AND {alias}.what = {what.value}")
 
-    def rows(self, figures: str) -> list[tuple[Any, ...]]:
+    def rows(self, figures: str, limit: int = GROUPS_MAX) -> Any:
+        """Return a cursor over the rows of figures, the greatest group first."""
         tables: list[str] = []
         where: list[str] = []
         values: list[object] = []
@@ -282,11 +328,10 @@ class _Query:
             f"{sorted_once}SELECT {shown} FROM {' CROSS JOIN '.join(self._in_order(tables))}"  # noqa: S608 - constants
             f" WHERE {' AND '.join(where)}{limited if grouped else ''}"
         )
-        last = (GROUPS_MAX,) if grouped else ()
-        found_rows: list[tuple[Any, ...]] = self._db.execute(
+        last = (limit,) if grouped else ()
+        return self._db.execute(
             statement, (*self._sorted_values, *values, *self._range, *self._values, *last)
-        ).fetchall()
-        return found_rows
+        )
 
     def _in_order(self, tables: list[str]) -> list[str]:
         """Begin with the rarest condition, or where none is rare with the first word's records."""
@@ -320,9 +365,3 @@ def _client_names(
             assert isinstance(tag, bytes)  # noqa: S101 - the column holds nothing else
             names[str(tag)] = str(name) if name else f"erased {tag.hex()[:8]}"
     return names
-
-
-def _public(number: int | None) -> int | None:
-    if number is None or 0 < number <= SMALL_MAX:
-        return None
-    return (number + ROUNDED_TO // 2) // ROUNDED_TO * ROUNDED_TO

@@ -1,4 +1,7 @@
-"""What somebody still has to do about exchanges: reviews, acknowledgements, reports of breaches."""
+"""What somebody still has to do about exchanges: reviews, acknowledgements, reports of breaches.
+
+What is due may be in one shard of the log, and that it was done in a later one: all are read.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from gateway.audit.across import shards_within
 from gateway.audit.entry import Kind
 from gateway.audit.keys import LogKeys
 from gateway.audit.notes import REPORT_WITHIN_US, IncidentStep, NoteKind
-from gateway.audit.place import Place
+from gateway.audit.place import LogHome, Place
 from gateway.audit.search import PAGE_ITEMS_MAX, Filters, View, find
 
 ITEMS_MAX: Final = 10_000
-"""Exchanges or notes that one list looks at, the newest of them; of others it says so."""
+"""Exchanges or notes of a shard that one list looks at, its newest; of others it says so."""
 
 
 class State(StrEnum):
@@ -67,12 +71,20 @@ class FeedbackRule:
 
 
 def everything(
-    place: Place, filters: Filters, *, keys: LogKeys, shortened: Callable[[], None]
+    home: LogHome, filters: Filters, *, keys: LogKeys, shortened: Callable[[], None]
 ) -> Iterator[View]:
-    """Yield all that is found, newest first and `ITEMS_MAX` at most, without sealed sections.
+    """Yield all that is found in all shards, newest first, without sealed sections.
 
-    `shortened` is called where there may be more.
+    Of a shard that is `ITEMS_MAX` at most; `shortened` is called where there may be more. Raises
+    LogUnavailable where a shard cannot be read.
     """
+    for place in reversed(shards_within(home, filters.from_us, filters.until_us)):
+        yield from _of_shard(place, filters, keys, shortened)
+
+
+def _of_shard(
+    place: Place, filters: Filters, keys: LogKeys, shortened: Callable[[], None]
+) -> Iterator[View]:
     cursor, left = None, ITEMS_MAX
     while left > 0:
         limit = min(left, PAGE_ITEMS_MAX)
@@ -86,12 +98,12 @@ def everything(
 
 
 def reviews(
-    place: Place, *, keys: LogKeys, now_us: int, shortened: Callable[[], None]
+    home: LogHome, *, keys: LogKeys, now_us: int, shortened: Callable[[], None]
 ) -> list[Due]:
     """Return every use of urgent access, newest first, and whether it was reviewed in time."""
-    notes = notes_about(place, NoteKind.REVIEW, keys, shortened)
+    notes = notes_about(home, NoteKind.REVIEW, keys, shortened)
     found = []
-    for view in everything(place, Filters(break_glass=True), keys=keys, shortened=shortened):
+    for view in everything(home, Filters(break_glass=True), keys=keys, shortened=shortened):
         decided, due = view.get("decided_at"), view.get("review_due")
         if isinstance(decided, int) and isinstance(due, int):
             found.append(_due(view, notes, within_us=due - decided, now_us=now_us))
@@ -99,7 +111,7 @@ def reviews(
 
 
 def feedback(
-    place: Place,
+    home: LogHome,
     rules: Mapping[str, FeedbackRule],
     *,
     keys: LogKeys,
@@ -107,11 +119,11 @@ def feedback(
     shortened: Callable[[], None],
 ) -> list[Due]:
     """Return every feedback that was taken, by agreement, and whether it was acknowledged."""
-    notes = notes_about(place, NoteKind.ACKNOWLEDGEMENT, keys, shortened)
+    notes = notes_about(home, NoteKind.ACKNOWLEDGEMENT, keys, shortened)
     found = []
     for agreement, asked in rules.items():
         filters = Filters(agreement=agreement, rule=asked.rule, decision="permit")
-        for view in everything(place, filters, keys=keys, shortened=shortened):
+        for view in everything(home, filters, keys=keys, shortened=shortened):
             status = view.get("status")
             if isinstance(status, int) and 200 <= status < 300:
                 found.append(_due(view, notes, within_us=asked.within_us, now_us=now_us))
@@ -119,33 +131,33 @@ def feedback(
 
 
 def breaches(
-    place: Place, *, keys: LogKeys, now_us: int, shortened: Callable[[], None]
+    home: LogHome, *, keys: LogKeys, now_us: int, shortened: Callable[[], None]
 ) -> list[Breach]:
     """Return every incident that was noted, and its clock."""
     filters = Filters(kind=Kind.CHANGE, note=NoteKind.INCIDENT.value)
     by_reference: dict[str, list[View]] = {}
-    for view in everything(place, filters, keys=keys, shortened=shortened):
+    for view in everything(home, filters, keys=keys, shortened=shortened):
         by_reference.setdefault(str(view.get("about")), []).append(view)
     return [_breach(reference, notes, now_us) for reference, notes in by_reference.items()]
 
 
-def disposals(place: Place, *, keys: LogKeys, shortened: Callable[[], None]) -> dict[str, View]:
+def disposals(home: LogHome, *, keys: LogKeys, shortened: Callable[[], None]) -> dict[str, View]:
     """Return the newest note of a disposal for each agreement that has one."""
     filters = Filters(kind=Kind.CHANGE, note=NoteKind.DISPOSAL.value)
     found: dict[str, View] = {}
-    for view in everything(place, filters, keys=keys, shortened=shortened):
+    for view in everything(home, filters, keys=keys, shortened=shortened):
         found.setdefault(str(view.get("agreement")), view)
     return found
 
 
 def notes_about(
-    place: Place, kind: NoteKind, keys: LogKeys, shortened: Callable[[], None]
+    home: LogHome, kind: NoteKind, keys: LogKeys, shortened: Callable[[], None]
 ) -> dict[str, View]:
     """Return the first note about each exchange: when it was looked at for the first time."""
     filters = Filters(kind=Kind.CHANGE, note=kind.value)
     return {
         str(view.get("about")): view
-        for view in everything(place, filters, keys=keys, shortened=shortened)
+        for view in everything(home, filters, keys=keys, shortened=shortened)
     }
 
 

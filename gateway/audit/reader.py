@@ -181,9 +181,9 @@ def _session(place: Place) -> Iterator[Connection]:
         finally:
             db.close()
     except sqlite.Error as broken:
-        raise LogUnavailable(f"the audit log cannot be read: {broken}") from broken
+        raise LogUnavailable(f"the audit log {place.name} cannot be read: {broken}") from broken
     except KeysUnavailable as missing:
-        raise CannotTell(f"the audit log cannot be read: {missing}") from missing
+        raise CannotTell(f"the audit log {place.name} cannot be read: {missing}") from missing
 
 
 @contextmanager
@@ -200,9 +200,9 @@ def _postgres_session(place: PostgresLog) -> Iterator[Connection]:
     except PostgresFailed as broken:
         of_server = broken.sqlstate is None or broken.sqlstate.startswith(_SERVER_TROUBLE)
         failure = CannotTell if of_server else LogUnavailable
-        raise failure(f"the audit log cannot be read: {broken}") from broken
+        raise failure(f"the audit log {place.name} cannot be read: {broken}") from broken
     except KeysUnavailable as missing:
-        raise CannotTell(f"the audit log cannot be read: {missing}") from missing
+        raise CannotTell(f"the audit log {place.name} cannot be read: {missing}") from missing
 
 
 def verify_log(

@@ -39,13 +39,15 @@ def count(
     as_json: Json = False,
 ) -> None:
     """Count exchanges, with the records and people that they disclosed, the greatest first."""
-    from gateway.audit.count import PERIODS, publishable
+    from gateway.audit.count import PERIODS
     from gateway.audit.count import count as counted
-    from gateway.cli.audit_log import recorded_search
+    from gateway.audit.public_counts import publishable
+    from gateway.cli.audit_log import reading, recorded_search
 
     reader, wanted = recorded_search(settings_of(home), filters, use=use, verb="count")
     try:
-        counts = counted(reader.place(), wanted, by, keys=reader.keys)
+        with reading():
+            counts = counted(reader.directory, wanted, by, keys=reader.keys)
         counts = publishable(counts, wanted, by) if public else counts
     except ValueError as invalid:
         raise Stop(str(invalid), mend="concordat audit count --by purpose --by week") from None
@@ -81,11 +83,12 @@ def reach(
     nobody is named.
     """
     from gateway.audit.count import reach as reached
-    from gateway.cli.audit_log import recorded_search
+    from gateway.cli.audit_log import reading, recorded_search
     from gateway.cli.audit_table import facts_table
 
     reader, wanted = recorded_search(settings_of(home), filters, use=use, verb="reach")
-    found = asdict(reached(reader.place(), wanted, keys=reader.keys))
+    with reading():
+        found = asdict(reached(reader.directory, wanted, keys=reader.keys))
     mark = found.pop("watermark")
     if as_json:
         show_json({**found, "indexed": {"next_index": mark["next_index"], "at": mark["at_us"]}})

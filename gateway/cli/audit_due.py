@@ -37,14 +37,15 @@ def due(
 
     Exit 1 where something is overdue. `audit note` writes down what was done.
     """
-    from gateway.cli.audit_log import recorded_search
+    from gateway.cli.audit_log import reading, recorded_search
 
     chosen = tuple(what or _WHATS)
     if set(chosen) - set(_WHATS):
         raise Stop(f"{' '.join(chosen)} is not what is due", mend=f"--what {' | '.join(_WHATS)}")
     settings = settings_of(home)
     reader, _ = recorded_search(settings, {}, use=use, verb="due")
-    found = {name: list(_found(name, settings, reader)) for name in chosen}
+    with reading():
+        found = {name: list(_found(name, settings, reader)) for name in chosen}
     if as_json:
         show_json({**found})
     else:
@@ -62,7 +63,7 @@ def _found(name: str, settings: Settings, reader: LogReader) -> Iterator[dict[st
     from gateway.cli.audit_log import tell_shortened
     from gateway.clock import system_time_us
 
-    log, now_us = reader.place(), system_time_us()
+    log, now_us = reader.directory, system_time_us()
     keys, told = reader.keys, tell_shortened
     if name == "disposals":
         yield from _disposals(settings, reader)
@@ -109,7 +110,7 @@ def _disposals(settings: Settings, reader: LogReader) -> Iterator[dict[str, Any]
     from gateway.clock import SystemClock
 
     notes, now = (
-        disposals(reader.place(), keys=reader.keys, shortened=tell_shortened),
+        disposals(reader.directory, keys=reader.keys, shortened=tell_shortened),
         SystemClock().now(),
     )
     for key, agreement in _agreements(settings).items():

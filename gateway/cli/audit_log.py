@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -49,7 +50,17 @@ def find_exchanges(
     Personal sections are left out: whom an exchange was about is shown with the exchange itself.
     """
     reader, wanted = recorded_search(settings, filters, use=use)
-    return reader.find(wanted, cursor=cursor, limit=limit)
+    with reading():
+        return reader.find(wanted, cursor=cursor, limit=limit)
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Raise Stop where a shard of the log cannot be read: nothing is told of the others alone."""
+    try:
+        yield
+    except LogUnavailable as failure:
+        raise Stop(str(failure), mend="see why: concordat doctor") from None
 
 
 def recorded_search(
@@ -81,7 +92,8 @@ def show_one(settings: Settings, identifier: str, *, use: str) -> dict[str, obje
         raise Stop(f"{identifier} is not an exchange id", mend=mend) from None
     reader = _open(settings)
     append(settings, show_record(console_reader(), declared, exchange.bytes))
-    view = reader.show(exchange.bytes)
+    with reading():
+        view = reader.show(exchange.bytes)
     if view is None:
         raise Stop(f"{exchange} {NOT_FOUND}", code=Exit.FAILED)
     return view
@@ -159,7 +171,7 @@ def kind_of(kind: str) -> Kind:
 
 def tell_shortened() -> None:
     """Say on standard error that a list is not all there is."""
-    tell(f"only the newest {ITEMS_MAX} were looked at: what is older is not listed")
+    tell(f"only the newest {ITEMS_MAX} of a shard were looked at: what is older is not listed")
 
 
 def append(settings: Settings, record: Record) -> Position:

@@ -12,7 +12,8 @@ from gateway.cli.options import Home, Json, settings_of
 from gateway.cli.output import Exit, line, show_json
 
 if TYPE_CHECKING:
-    from gateway.audit.search import View
+    from gateway.audit.access import LogReader
+    from gateway.audit.search import Filters, View
 
 _ENDS: Final = ("exchange.indeterminate", "exchange.late_outcome")
 _WITHHELD: Final = "audit-unavailable"
@@ -34,27 +35,13 @@ def outages(
     is missing. Exit 1 where one is, or where an end is unknown: what went out then, only the
     service can tell.
     """
-    from gateway.audit.due import everything
-    from gateway.audit.entry import Kind
-    from gateway.audit.reader import snapshot
-    from gateway.cli.audit_log import recorded_search, tell_shortened
+    from gateway.cli.audit_log import reading, recorded_search
 
     times = {"from_us": from_ and microseconds(from_), "until_us": until and microseconds(until)}
     reader, within = recorded_search(settings_of(home), times, use=use, verb="outages")
-    place, keys = reader.place(), reader.keys
-
-    def found(**asked: Any) -> list[View]:
-        return list(
-            everything(place, replace(within, **asked), keys=keys, shortened=tell_shortened)
-        )
-
-    with snapshot(place) as log:
-        count, last = log.execute("SELECT count(*), max(leaf_index) FROM audit_record").fetchone()
-        open_now = log.execute("SELECT count(*) FROM audit_open").fetchone()[0]
-    ends = [view for kind in _ENDS for view in found(ended=kind)]
-    withheld = found(problem=_WITHHELD)
-    incidents = found(kind=Kind.INCIDENT)
-    missing = last + 1 - count
+    with reading():
+        count, missing, open_now = _records(reader)
+        ends, withheld, incidents = _found(reader, within)
     if as_json:
         show_json(
             {
@@ -70,3 +57,31 @@ def outages(
         line(f"{len(incidents)} incidents of the log")
     if missing or ends:
         raise typer.Exit(Exit.FAILED)
+
+
+def _records(reader: LogReader) -> tuple[int, int, int]:
+    """Return how many records there are in all shards, are missing, and how many are open."""
+    from gateway.audit.reader import find_shards, snapshot
+
+    records = missing = under_way = 0
+    for place in find_shards(reader.directory):
+        with snapshot(place) as log:
+            (end,) = log.execute("SELECT next_index FROM audit_head").fetchone()
+            (there,) = log.execute("SELECT count(*) FROM audit_record").fetchone()
+            (waiting,) = log.execute("SELECT count(*) FROM audit_open").fetchone()
+        records, missing, under_way = records + there, missing + end - there, under_way + waiting
+    return records, missing, under_way
+
+
+def _found(reader: LogReader, within: Filters) -> tuple[list[View], list[View], list[View]]:
+    """Return exchanges whose end is unknown, withheld answers, and incidents."""
+    from gateway.audit.due import everything
+    from gateway.audit.entry import Kind
+    from gateway.cli.audit_log import tell_shortened
+
+    def found(**asked: Any) -> list[View]:
+        wanted, keys = replace(within, **asked), reader.keys
+        return list(everything(reader.directory, wanted, keys=keys, shortened=tell_shortened))
+
+    ends = [view for kind in _ENDS for view in found(ended=kind)]
+    return ends, found(problem=_WITHHELD), found(kind=Kind.INCIDENT)

@@ -45,13 +45,14 @@ def register(
     Who advised, decided and signed; register entry; parties, datasets; first and last exchange.
     Exit 1 where exchanges happened under a version that is unknown, or that not all parties signed.
     """
-    from gateway.cli.audit_log import recorded_search
+    from gateway.cli.audit_log import reading, recorded_search
     from gateway.cli.audit_table import instant
 
     settings = settings_of(home)
     asked = {"agreement": agreement} if agreement else {}
     reader, _ = recorded_search(settings, asked, use=use, verb="register")
-    rows = [row for row in _rows(settings, reader) if agreement in (None, row["agreement"])]
+    with reading():
+        rows = [row for row in _rows(settings, reader) if agreement in (None, row["agreement"])]
     if agreement and not rows:
         raise Stop(f"there is no agreement {agreement}", mend="concordat agreement list")
     if as_json:
@@ -105,28 +106,23 @@ def _rows(settings: Settings, reader: LogReader) -> Iterator[dict[str, Any]]:
 
 def _flows(reader: LogReader) -> dict[tuple[str, str, str], _Flow]:
     """Return what flowed by agreement, version and digest; only permits let anything flow."""
-    from gateway.audit.count import count, reach
+    from gateway.audit.count import count
     from gateway.audit.search import Filters
 
-    place, keys = reader.place(), reader.keys
     by = ("agreement", "version", "digest")
     found: dict[tuple[str, str, str], _Flow] = {}
     for decision in ("permit", "permit_break_glass"):
-        for row in count(place, Filters(decision=decision), by, keys=keys).rows:
+        for row in count(reader.directory, Filters(decision=decision), by, keys=reader.keys).rows:
             identifier, version, text = row.group
             key = (identifier, version, text)
-            reached = reach(
-                place,
-                Filters(decision=decision, agreement=identifier, version=version, digest=text),
-                keys=keys,
-            )
             before = found.get(key, _Flow())
-            firsts = [at for at in (before.first_us, reached.first_us) if at is not None]
-            lasts = [at for at in (before.last_us, reached.last_us) if at is not None]
+            firsts = [at for at in (before.first_us, row.first_us) if at is not None]
+            lasts = [at for at in (before.last_us, row.last_us) if at is not None]
             found[key] = _Flow(
-                before.exchanges + reached.exchanges, min(firsts, default=None),
+                before.exchanges + (row.exchanges or 0),
+                min(firsts, default=None),
                 max(lasts, default=None),
-            )  # fmt: skip
+            )
     return found
 
 

@@ -41,8 +41,11 @@ def watch(
     The file is read and not kept; the log keeps that somebody looked, and tags. Exit 1 where
     somebody was looked up.
     """
+    from gateway.cli.audit_log import reading
+
     settings = settings_of(home)
-    found = list(_found(settings, file, use))
+    with reading():
+        found = list(_found(settings, file, use))
     if as_json:
         show_json({"exchanges": found})
     else:
@@ -57,15 +60,14 @@ def watch(
 
 def _found(settings: Settings, file: Path, use: str) -> Iterator[dict[str, Any]]:
     from gateway.audit.due import everything
-    from gateway.audit.search import show
     from gateway.cli.audit_log import recorded_search, tell_shortened
 
     for row in _rows(file):
         reader, wanted = recorded_search(settings, {"person": row["person"]}, use=use, verb="watch")
-        place, keys = reader.place(), reader.keys
-        for view in everything(place, wanted, keys=keys, shortened=tell_shortened):
+        views = everything(reader.directory, wanted, keys=reader.keys, shortened=tell_shortened)
+        for view in views:
             identifier = bytes.fromhex(str(view["exchange_id"]).replace("-", ""))
-            opened = show(reader.place(), identifier, keys=reader.keys) or {}
+            opened = reader.show(identifier) or {}
             sections = opened.get("sections")
             actor = sections.get("actor") if isinstance(sections, dict) else None
             subject = actor.get("subject") if isinstance(actor, dict) else None

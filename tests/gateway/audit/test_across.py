@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
 
 from gateway.audit import across
-from gateway.audit.across import find_across
+from gateway.audit.across import SHARD_SKEW_US, find_across, shards_within
 from gateway.audit.entry import INTEGER_MAX
 from gateway.audit.log import AuditLog
+from gateway.audit.reader import find_shards
 from gateway.audit.search import Filters
 from gateway.audit.store import LogUnavailable
 from gateway.clock import new_uuid7, uuid_text
-from tests.gateway.audit.records import integrated, intent, keys_in, using
-from tests.gateway.audit.test_shards import newest, retired
+from tests.gateway.audit.records import integrated, intent, keys_in, selected, using
+from tests.gateway.audit.sharded import retired, using_newest
 
 EXCHANGES_PER_SHARD = 3
 
@@ -37,16 +37,11 @@ def with_shards(directory: Path, shards: int) -> list[str]:
 
 
 def _fill_newest(directory: Path, exchanges: list[bytes]) -> None:
-    async def run() -> None:
-        log = newest(directory)
-        await log.start()
-        try:
-            for exchange in exchanges:
-                await log.append(intent(exchange))
-        finally:
-            await log.stop()
+    async def use(log: AuditLog) -> None:
+        for exchange in exchanges:
+            await log.append(intent(exchange))
 
-    asyncio.run(run())
+    using_newest(directory, use)
 
 
 def walked(directory: Path, limit: int, filters: Filters | None = None) -> list[object]:
@@ -110,3 +105,23 @@ def test_without_a_log_there_is_nothing_to_search(tmp_path: Path) -> None:
     """No shard at all is an error, not an empty page."""
     with pytest.raises(LogUnavailable, match="no audit log"):
         find_across(tmp_path, Filters(), keys=keys_in(tmp_path), cursor=None, limit=1)
+    with pytest.raises(LogUnavailable, match="no audit log"):
+        shards_within(tmp_path, None, None)
+
+
+def test_a_time_is_in_the_shards_of_its_day(tmp_path: Path) -> None:
+    """A shard that had ended a day before, or began a day after, is not read at all."""
+    with_shards(tmp_path, 3)
+    audit = tmp_path / "audit"
+    first, second, third = find_shards(audit)
+    ((began_us,),) = selected(third, "SELECT t FROM audit_record WHERE leaf_index = 0")
+    assert shards_within(audit, None, None) == [first, second, third]
+    assert shards_within(audit, began_us, began_us + 1) == [first, second, third]
+    later_us = began_us + SHARD_SKEW_US
+    first.write_bytes(b"no log at all")
+    assert shards_within(audit, later_us, None) == [third]
+    assert shards_within(audit, later_us, later_us + 1) == [third]
+    with pytest.raises(LogUnavailable, match=r"audit-2026\.db cannot be read"):
+        shards_within(audit, None, later_us)
+    first.unlink()
+    assert shards_within(audit, None, began_us - 2 * SHARD_SKEW_US) == [third]

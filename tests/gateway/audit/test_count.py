@@ -8,16 +8,18 @@ from typing import Any
 import pytest
 
 from gateway.audit import count as counting
-from gateway.audit.count import PERIODS, Count, Counts, count, publishable, reach
+from gateway.audit.count import count, reach
 from gateway.audit.entry import Kind
-from gateway.audit.index import Watermark
+from gateway.audit.follow import Follower
 from gateway.audit.log import AuditLog
+from gateway.audit.reader import find_shards
 from gateway.audit.search import Filters
+from gateway.audit.store import LogUnavailable
 from gateway.clock import new_uuid7
 from tests.gateway.audit.records import keys_in, provisioned, record, tampered, using
+from tests.gateway.audit.sharded import retired, using_newest
 
 EXCHANGES = 12
-WEEK_US = PERIODS["week"]
 
 
 @pytest.fixture(scope="module")
@@ -26,28 +28,30 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("count")
     file = provisioned(directory)
 
-    async def use(log: AuditLog) -> None:
-        for number in range(EXCHANGES):
-            exchange = new_uuid7()
-            core: dict[str, object] = {
-                "decision": "permit",
-                "agreement": "DSA-1",
-                "purpose": "CARE" if number < 9 else "FUEL",
-                "data_classes": ["health", "personal"] if number < 9 else ["personal"],
-            }
-            actor: dict[str, object] = {"client": f"client-{number % 3}"}
-            await log.append(record(Kind.INTENT, exchange, core=core, actor=actor))
-            told: dict[str, object] = {"status": 200, "records": 2, "subjects": 1, "bytes": 10}
-            people: dict[str, object] = {"type": "nhs_number", "ids": [f"999000000{number % 4}"]}
-            await log.append(record(Kind.OUTCOME, exchange, core=told, subject=people))
-
-    using(directory, use)
+    using(directory, exchanged)
     return file
+
+
+async def exchanged(log: AuditLog) -> None:
+    """Append them."""
+    for number in range(EXCHANGES):
+        exchange = new_uuid7()
+        core: dict[str, object] = {
+            "decision": "permit",
+            "agreement": "DSA-1",
+            "purpose": "CARE" if number < 9 else "FUEL",
+            "data_classes": ["health", "personal"] if number < 9 else ["personal"],
+        }
+        actor: dict[str, object] = {"client": f"client-{number % 3}"}
+        await log.append(record(Kind.INTENT, exchange, core=core, actor=actor))
+        told: dict[str, object] = {"status": 200, "records": 2, "subjects": 1, "bytes": 10}
+        people: dict[str, object] = {"type": "nhs_number", "ids": [f"999000000{number % 4}"]}
+        await log.append(record(Kind.OUTCOME, exchange, core=told, subject=people))
 
 
 def rows(path: Path, *by: str, **filters: Any) -> dict[tuple[str, ...], tuple[int | None, ...]]:
     """Count, and return exchanges, records and people by group."""
-    found = count(path, Filters(**filters), by, keys=keys_in(path.parent.parent)).rows
+    found = count(path.parent, Filters(**filters), by, keys=keys_in(path.parent.parent)).rows
     return {row.group: (row.exchanges, row.records, row.people) for row in found}
 
 
@@ -94,47 +98,18 @@ def test_what_is_not_counted_by_is_refused(path: Path, by: tuple[str, ...]) -> N
         rows(path, *by)
 
 
-def test_public_counts_hold_no_small_number(path: Path) -> None:
-    """1 to 7 are not told, others are rounded to five, and no client is named."""
-    keys = keys_in(path.parent.parent)
-    counts = count(path, Filters(), ["purpose"], keys=keys)
-    assert publishable(counts, Filters(), ["purpose"]).rows == (
-        Count(group=("CARE",), exchanges=10, records=20, people=10, dropped=0),
-        Count(group=("FUEL",), exchanges=None, records=None, people=None, dropped=0),
-    )
-    with pytest.raises(ValueError, match="public counts"):
-        publishable(counts, Filters(), ["client"])
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        {"client": "client-0"}, {"actor": "SYNTHETIC-USER"}, {"case": "CASE-1"}, {"status": 200},
-        {"break_glass": True}, {"alert": False}, {"kind": Kind.CHANGE},
-        {"from_us": WEEK_US + 1}, {"until_us": WEEK_US // 7},
-    ],
-)  # fmt: skip
-def test_public_counts_are_of_nobody_and_of_whole_weeks(asked: dict[str, Any]) -> None:
-    """What may not divide may not filter either: one client's hour, one user, one case."""
-    counts = Counts(rows=(), watermark=Watermark(next_index=0, at_us=0))
-    with pytest.raises(ValueError, match="public counts are"):
-        publishable(counts, Filters(**asked), ["purpose"])
-    allowed = Filters(purpose="CARE", agreement="DSA-1", from_us=WEEK_US, until_us=2 * WEEK_US)
-    assert publishable(counts, allowed, ["purpose", "week"]) == counts
-
-
 def test_reach_tells_people_apart_and_names_nobody(path: Path) -> None:
     """Four people in twelve answers, of which one client saw all four."""
     keys = keys_in(path.parent.parent)
-    everything = reach(path, Filters(), keys=keys)
+    everything = reach(path.parent, Filters(), keys=keys)
     assert (everything.exchanges, everything.records, everything.octets) == (12, 24, 120)
     assert (everything.people, everything.people_counted) == (4, 12)
     assert everything.data_classes == ("health", "personal")
     assert everything.agreements == ("DSA-1",)
     assert (everything.first_us or 0) < (everything.last_us or 0)
-    fuel = reach(path, Filters(client="client-0", purpose="FUEL"), keys=keys)
+    fuel = reach(path.parent, Filters(client="client-0", purpose="FUEL"), keys=keys)
     assert (fuel.exchanges, fuel.people, fuel.data_classes) == (1, 1, ("personal",))
-    nothing = reach(path, Filters(client="nobody"), keys=keys)
+    nothing = reach(path.parent, Filters(client="nobody"), keys=keys)
     assert (nothing.exchanges, nothing.people, nothing.first_us) == (0, 0, None)
 
 
@@ -142,3 +117,47 @@ def test_an_erased_client_is_counted_under_its_tag(path: Path) -> None:
     """Who it was cannot be told any more; how many it were can (I9)."""
     tampered(path, "DELETE FROM audit_key")
     assert {name[:7] for (name,) in rows(path, "client")} == {"erased "}
+
+
+@pytest.fixture
+def two_shards(tmp_path: Path) -> Path:
+    """The directory of a log of two shards with the same exchanges in each."""
+    provisioned(tmp_path)
+    using(tmp_path, exchanged)
+    retired(tmp_path)
+    using_newest(tmp_path, exchanged)
+    return tmp_path / "audit"
+
+
+def test_counts_and_reach_go_over_all_shards(two_shards: Path) -> None:
+    """Numbers are added up, and somebody who is in both shards is one person."""
+    keys = keys_in(two_shards.parent)
+    found = count(two_shards, Filters(), ("client", "purpose"), keys=keys)
+    assert {row.group: row.exchanges for row in found.rows} == {
+        **{(f"client-{number}", "CARE"): 6 for number in range(3)},
+        **{(f"client-{number}", "FUEL"): 2 for number in range(3)},
+    }
+    (whole,) = count(two_shards, Filters(), (), keys=keys).rows
+    assert (whole.exchanges, whole.records, whole.people) == (24, 48, 24)
+    reached = reach(two_shards, Filters(), keys=keys)
+    assert (reached.exchanges, reached.people, reached.people_counted) == (24, 4, 24)
+    assert (reached.first_us, reached.last_us) == (whole.first_us, whole.last_us)
+    assert reached.watermark == found.watermark
+
+
+def test_no_number_lacks_a_part_of_a_shard(
+    two_shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where rows are too many to bring together, or an old index is not whole, none is told."""
+    keys = keys_in(two_shards.parent)
+    monkeypatch.setattr(counting, "GROUPS_MERGED_MAX", 2)
+    with pytest.raises(ValueError, match="count by fewer words"):
+        count(two_shards, Filters(), ["purpose"], keys=keys)
+    monkeypatch.setattr(counting, "catch_up", lambda place, keys: None)
+    follower = Follower(find_shards(two_shards)[0], keys=keys)
+    follower.forget_all()
+    follower.close()
+    for reading in (lambda: count(two_shards, Filters(), [], keys=keys),
+                    lambda: reach(two_shards, Filters(), keys=keys)):  # fmt: skip
+        with pytest.raises(LogUnavailable, match="index"):
+            reading()

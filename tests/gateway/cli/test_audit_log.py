@@ -20,7 +20,7 @@ from gateway.data_plane import open_audit_log
 from gateway.settings import Settings
 
 
-def deny_one(settings: Settings) -> str:
+def deny_one(settings: Settings, **core: object) -> str:
     """Record one refusal in the log of a home, and return its exchange."""
     exchange = new_uuid7()
     record = Record(
@@ -29,7 +29,7 @@ def deny_one(settings: Settings) -> str:
         exchange=exchange,
         at_us=system_time_us(),
         sections={
-            "core": {"decision": "deny", "reason": "RATE_LIMITED", "status": 429},
+            "core": {"decision": "deny", "reason": "RATE_LIMITED", "status": 429, **core},
             "actor": {"client": "council-app"},
         },
     )

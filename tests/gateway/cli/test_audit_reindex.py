@@ -25,6 +25,17 @@ def test_an_index_is_made_anew(run: Run, new_home: NewHome) -> None:
     assert exchange in run("audit", "search", "--home", home).stdout
 
 
+def test_the_index_of_an_ended_shard_is_made_anew_too(run: Run, new_home: NewHome) -> None:
+    """What is counted goes over all shards, and needs each of their indices."""
+    home = ("--home", new_home.settings.home)
+    deny_one(new_home.settings)
+    run("audit", "shard", "retire", "--reason", "year end", *home)
+    deny_one(new_home.settings)
+    made = json.loads(run("audit", "reindex", *home, "--json").stdout)
+    assert [one["records"] for one in made["shards"]] == [3, 2]
+    assert made["file"] == made["shards"][1]["file"]
+
+
 def test_a_torn_index_says_how_to_mend_it(run: Run, new_home: NewHome) -> None:
     """It is the one file that may be removed."""
     deny_one(new_home.settings)

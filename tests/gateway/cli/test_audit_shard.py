@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
 
+from gateway.administration import apply_configuration
 from gateway.audit.freeze import freeze
 from gateway.cli.checks import State, examine
 from gateway.cli.home import NewHome
 from gateway.cli.output import Stop
 from gateway.data_plane import open_audit_log
+from gateway.registry.configuration import read_directory
 from tests.gateway.cli.conftest import Run
 from tests.gateway.cli.test_audit_log import deny_one
+from tests.gateway.cli.test_audit_register import flow_unsigned
+from tests.world import PACK
 
 
 def test_a_shard_is_ended_and_the_log_goes_on(run: Run, new_home: NewHome) -> None:
@@ -70,3 +77,41 @@ def test_without_a_reason_or_a_log_nothing_is_ended(run: Run, new_home: NewHome)
         "shards": [],
         "frozen": None,
     }
+
+
+def test_every_reading_goes_over_all_shards(run: Run, new_home: NewHome, tmp_path: Path) -> None:
+    """What is counted, told or due is of the whole log; where a shard is unreadable, nothing is."""
+    settings, home = new_home.settings, ("--home", new_home.settings.home)
+    apply_configuration(read_directory(PACK), settings, by="test")
+    flow_unsigned(new_home)
+    deny_one(settings)
+    run("audit", "shard", "retire", "--reason", "year end", *home)
+    deny_one(settings)
+    run("audit", "note", "incident", "INC-1", "--step", "aware", "--at", "2026-01-02", *home)
+    run("audit", "shard", "retire", "--reason", "another", *home)
+    deny_one(settings)
+
+    def told(*words: str) -> Any:
+        return json.loads(run("audit", *words, "--json", *home).stdout)
+
+    assert told("count", "--by", "reason", "--decision", "deny")["counts"][0]["exchanges"] == 3
+    assert told("reach", "--decision", "deny")["exchanges"] == 3
+    assert [one["reference"] for one in told("due", "--what", "incidents")["incidents"]] == [
+        "INC-1"
+    ]
+    assert told("register", "DSA-9")["agreements"][0]["exchanges"] == 1
+    outages = told("outages")
+    assert (outages["missing"], len(outages["end_unknown"])) == (0, 1)
+    listed = told("shard", "list")["shards"]
+    assert outages["records"] == sum(one["records"] for one in listed)
+    watched = tmp_path / "watched.csv"
+    watched.write_text("person,label\nnhs_number:9990000018,somebody\n")
+    words = [
+        ("search",), ("count", "--by", "reason"), ("reach",), ("due",), ("register",), ("outages",),
+        ("watch", str(watched)), ("show", str(UUID(int=0))),
+    ]  # fmt: skip
+    (settings.audit_directory / listed[0]["file"]).write_bytes(b"no log at all")
+    for command in words:
+        with pytest.raises(Stop, match=f"{listed[0]['file']} cannot be read") as stopped:
+            run("audit", *command, *home)
+        assert stopped.value.code == 2
