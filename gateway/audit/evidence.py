@@ -2,7 +2,7 @@
 
 A pack is a zip file that Python runs (`python3 pack.pyz`) and that anybody can open: a text in
 plain words, the records with their openings and proofs (`exported.py` tells the format), the
-log's public key, the agreements that they name, and the verifier's source.
+log's public key, the agreements as they were when they were relied on, and the verifier's source.
 """
 
 from __future__ import annotations
@@ -11,31 +11,37 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final
-
-import orjson
+from typing import Final, NamedTuple
 
 from gateway.audit.entry import Kind
-from gateway.audit.evidence_check import KEY_NAME, RECORDS_NAME
-from gateway.audit.export import Export, ExportFormat, export_chunks, whole_file
+from gateway.audit.evidence_check import AGREEMENTS_PREFIX, KEY_NAME, RECORDS_NAME
+from gateway.audit.export import Export, ExportFormat, export_chunks, export_parts, whole_file
 from gateway.audit.export_events import iso_time
+from gateway.audit.export_parts import Part
 from gateway.audit.keys import LogKeys
-from gateway.audit.place import Place
-from gateway.audit.published import published_head
+from gateway.audit.place import LogHome
 from gateway.audit.reader import snapshot
 from gateway.audit.selection import Picked, Selection, pick
-from gateway.audit.store import LogUnavailable
 from gateway.clock import uuid_text
 
-EXCHANGES_MAX: Final = 1_000
 README_NAME: Final = "README.txt"
 # Zip files hold times from this year on; a pack of the same records is the same file.
 _TIME: Final = (1980, 1, 1, 0, 0, 0)
 _VERIFIER: Final = ("exported.py", "ed25519.py", "evidence_check.py")
 _MAIN: Final = "import sys\n\nfrom gateway.audit.evidence_check import main\n\nsys.exit(main())\n"
 
-Agreements = Callable[[str], Mapping[str, Any] | None]
-"""Answers the document of an agreement, or None where it is not known any more."""
+Agreements = Callable[[str, str], bytes | None]
+"""Answers the text of an agreement that has a digest, as it was hashed, or None where it is gone.
+
+That are its canonical bytes (RFC 8785); the digest is written ``sha256:<hex>``."""
+
+
+class Packed(NamedTuple):
+    """What a pack holds: how many records, and the keys of the shards that they are in."""
+
+    records: int
+    vkeys: tuple[str, ...]
+
 
 _FACTS: Final = (
     ("asked by", "consumer"), ("provided by", "provider"), ("service", "service"),
@@ -50,8 +56,8 @@ _FACTS: Final = (
 
 _README: Final = """EVIDENCE FROM AN AUDIT LOG
 
-Log:        {origin}
-Public key: {vkey}
+Log:        {origins}
+Public key: {vkeys}
 
 What this is
 ------------
@@ -64,10 +70,11 @@ How to check it
 With Python 3.9 or newer, and nothing else, on any computer, without a network:
 
     python3 {name}
-    python3 {name} --vkey "KEY"
+    python3 {name} {given}
 
 Use the second form with the public key as you got it from the publisher by another way: what the
-pack says of its own key proves nothing. The answer is VERIFIED or NOT VERIFIED, with every record
+pack says of its own key proves nothing. A log goes on in shards, each with its own name and key;
+give the keys of all that are named above. The answer is VERIFIED or NOT VERIFIED, with every record
 that differs. The program is in this file as source; open the file as a zip archive to read it.
 
 What a verified pack proves
@@ -76,6 +83,12 @@ Each record was in the log, at the index given, when the log's head was signed; 
 was changed since. It does not prove that the gateway recorded the truth, nor that nothing else
 happened. A section that is "closed" was left out of this pack, and one that was "erased" can be
 read by nobody any more; both are still covered by the signature.
+
+The agreements
+--------------
+Each record of a decision holds the digest of the agreement's text that it was made under. Where the
+text is in this pack, it is in the folder `agreements`, in a file that is named after its SHA-256,
+which is that digest; the program checks it. Texts that the publisher has no more are not there.
 
 The exchanges
 -------------
@@ -90,49 +103,62 @@ def evidence_of(exchanges: tuple[bytes, ...], *, personal: bool) -> Export:
 
 
 def write_pack(
-    path: Place, export: Export, keys: LogKeys, out: Path, *, vkey: str, agreements: Agreements
-) -> int:
-    """Write a pack of the exchanges that an export selects; return how many records it holds.
+    home: LogHome, export: Export, keys: LogKeys, out: Path, *, agreements: Agreements
+) -> Packed:
+    """Write a pack of the exchanges that an export selects; return what it holds.
 
     The file is whole or not there, and its owner's alone. Raises LookupError where an exchange has
     no record that a published checkpoint covers, FileExistsError where `out` is there; see
     `export_chunks`.
     """
-    head = published_head(path)
-    if head is None:
-        raise LogUnavailable("no checkpoint proves the log's records: they are not signed yet")
-    origin, records = _records(path, export, keys, head.size)
+    picked = {part: _records(part, export, keys) for part in export_parts(home, export)}
+    parts = [part for part, records in picked.items() if records]
+    records = [record for part in parts for record in picked[part]]
     found = {item.exchange or item.record_id for item in records}
     for wanted in export.selection.exchanges:
         if wanted not in found:
             raise LookupError(f"{uuid_text(wanted)} is not in the log, or not signed yet")
+    vkeys = tuple([part.vkey for part in parts])
+    texts = dict(_texts(records, agreements))
     with whole_file(out) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as pack:
-        told = "\n".join(_told(records))
-        readme = _README.format(origin=origin, vkey=vkey, name=out.name, exchanges=told)
+        readme = _README.format(
+            origins="\n            ".join(part.origin for part in parts),
+            vkeys="\n            ".join(vkeys),
+            name=out.name,
+            given=" ".join(['--vkey "KEY"'] * len(vkeys)),
+            exchanges="\n".join(_told(records)),
+        )
         _put(pack, README_NAME, readme)
-        _put(pack, KEY_NAME, f"{vkey}\n")
+        _put(pack, KEY_NAME, "".join([f"{vkey}\n" for vkey in vkeys]))
         with pack.open(zipfile.ZipInfo(RECORDS_NAME, _TIME), "w") as lines:
-            for chunk in export_chunks(path, export, keys, head=head):
+            for chunk in export_chunks(parts, export, keys):
                 lines.write(chunk)
-        for agreement in sorted({str(item.section("core").get("agreement")) for item in records}):
-            document = agreements(agreement)
-            if document is not None:
-                text = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
-                _put(pack, f"agreements/{agreement}.json", text.decode())
+        for name, text in texts.items():
+            _put(pack, name, text.decode())
         _put(pack, "__main__.py", _MAIN)
         for package in ("gateway", "gateway/audit"):
             _put(pack, f"{package}/__init__.py", "")
         for name in _VERIFIER:
             source = resources.files("gateway.audit").joinpath(name).read_text("utf-8")
             _put(pack, f"gateway/audit/{name}", source)
-    return len(records)
+    return Packed(len(records), vkeys)
 
 
-def _records(path: Place, export: Export, keys: LogKeys, end: int) -> tuple[str, list[Picked]]:
-    with snapshot(path) as db:
-        origin: str = db.execute("SELECT origin FROM audit_head").fetchone()[0]
+def _records(part: Part, export: Export, keys: LogKeys) -> list[Picked]:
+    with snapshot(part.place) as db:
         opened = keys if export.personal else None
-        return origin, list(pick(db, export.selection, end=end, keys=opened))
+        return list(pick(db, export.selection, end=part.end, keys=opened))
+
+
+def _texts(records: list[Picked], agreements: Agreements) -> Iterator[tuple[str, bytes]]:
+    """Yield the file of each text of an agreement that the records were decided under."""
+    cores = [item.section("core") for item in records]
+    named = {(core.get("agreement"), core.get("agreement_digest")): None for core in cores}
+    for agreement, digest in named:
+        if isinstance(agreement, str) and isinstance(digest, str):
+            text = agreements(agreement, digest)
+            if text is not None:
+                yield f"{AGREEMENTS_PREFIX}{agreement}/{digest.rpartition(':')[2]}.json", text
 
 
 def _told(records: list[Picked]) -> Iterator[str]:

@@ -6,8 +6,10 @@ Its exit code is 0 where everything holds, 1 where something differs, 2 where it
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.audit.ed25519 import verify
@@ -15,52 +17,75 @@ from gateway.audit.exported import Summary, Unreadable, check_lines, whole_lines
 
 RECORDS_NAME = "evidence.ndjson"
 KEY_NAME = "log-public-key.txt"
-KEY_BYTES_MAX = 1_000
+AGREEMENTS_PREFIX = "agreements/"
+KEYS_BYTES_MAX = 100_000
+TEXT_BYTES_MAX = 16_000_000
 
 
 def main() -> int:
     """Check the pack that this program was started from, and say what was checked."""
     arguments = argparse.ArgumentParser(description="Check this evidence pack.")
-    arguments.add_argument("--vkey", help="the log's public key, as its publisher gave it to you")
-    pack, vkey = Path(sys.argv[0]), arguments.parse_args().vkey
+    arguments.add_argument(
+        "--vkey",
+        action="append",
+        help="the log's public key, as its publisher gave it to you; repeat it for each shard",
+    )
+    pack, vkeys = Path(sys.argv[0]), arguments.parse_args().vkey
     try:
-        found, claimed = check_pack(pack, vkey)
+        found, claimed = check_pack(pack, vkeys)
     except (OSError, KeyError, Unreadable, UnicodeDecodeError, zipfile.BadZipFile) as failure:
         sys.stderr.write(f"{pack}: this cannot be told: {failure}\n")
         return 2
-    sys.stdout.write("\n".join([*_told(found), *_key_told(claimed, vkey)]) + "\n")
-    return 0 if found.ok else 1
+    sys.stdout.write("\n".join([*_told(found), *_key_told(claimed, vkeys)]) + "\n")
+    return 0 if all(one.ok for one in found) else 1
 
 
-def check_pack(pack: Path, vkey: str | None = None) -> tuple[Summary, str]:
-    """Check a pack against a key, or the one that it holds; return what was found, and that key.
+def check_pack(pack: Path, vkeys: Sequence[str] | None = None) -> tuple[list[Summary], list[str]]:
+    """Check a pack against keys, or those that it holds; return what was found, and the latter.
 
     Raises OSError, KeyError, BadZipFile or Unreadable where the file is no pack.
     """
     with zipfile.ZipFile(pack) as files:
-        with files.open(KEY_NAME) as key:
-            claimed = key.read(KEY_BYTES_MAX).decode().strip()
+        with files.open(KEY_NAME) as keys:
+            claimed = keys.read(KEYS_BYTES_MAX).decode().split()
         with files.open(RECORDS_NAME) as records:
-            return check_lines(whole_lines(records.readline), vkey or claimed, verify), claimed
+            found = check_lines(whole_lines(records.readline), vkeys or claimed, verify)
+        wrong = [
+            (-1, f"{name} is another text") for name in files.namelist() if _differs(files, name)
+        ]
+        found[0] = found[0]._replace(faults=(*found[0].faults, *wrong))
+    return found, claimed
 
 
-def _told(found: Summary) -> list[str]:
-    lines = [what if at < 0 else f"record {at}: {what}" for at, what in found.faults]
-    lines += [
-        f"Log {found.origin}, signed when it held {found.size} records.",
-        f"{found.records} records are in this pack, each at its place in the log.",
-        f"{found.opened} sections match what was committed to when they were written;"
-        f" {found.closed} are closed and {found.erased} were erased.",
-    ]
-    if found.ok:
+def _differs(files: zipfile.ZipFile, name: str) -> bool:
+    """Tell whether a file is not the agreement's text whose digest it is named after."""
+    if not name.startswith(AGREEMENTS_PREFIX):
+        return False
+    with files.open(name) as file:
+        digest = hashlib.sha256(file.read(TEXT_BYTES_MAX)).hexdigest()
+    return not name.endswith(f"/{digest}.json")
+
+
+def _told(found: list[Summary]) -> list[str]:
+    lines, faults = [], 0
+    for one in found:
+        lines += [what if at < 0 else f"record {at}: {what}" for at, what in one.faults]
+        lines += [
+            f"Log {one.origin}, signed when it held {one.size} records.",
+            f"{one.records} records are in this pack, each at its place in the log.",
+            f"{one.opened} sections match what was committed to when they were written;"
+            f" {one.closed} are closed and {one.erased} were erased.",
+        ]
+        faults += len(one.faults)
+    if not faults:
         return [*lines, "VERIFIED: the signed log holds these records, byte for byte."]
-    return [*lines, f"NOT VERIFIED: {len(found.faults)} faults."]
+    return [*lines, f"NOT VERIFIED: {faults} faults."]
 
 
-def _key_told(claimed: str, vkey: str | None) -> list[str]:
-    if vkey is not None:
+def _key_told(claimed: list[str], vkeys: Sequence[str] | None) -> list[str]:
+    if vkeys:
         return ["Checked with the key you gave."]
     return [
         "Checked with the key in this pack. Compare it with the one that the publisher gives:",
-        f"  {claimed}",
+        *[f"  {vkey}" for vkey in claimed],
     ]

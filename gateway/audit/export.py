@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+import shutil
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 import orjson
 
@@ -17,17 +18,14 @@ from gateway.audit.access import Reader, Use
 from gateway.audit.entry import Kind, Record
 from gateway.audit.export_events import fhir_audit_event, is_event, ocsf_event
 from gateway.audit.export_ndjson import gap_lines, ndjson_lines
+from gateway.audit.export_parts import Extent, Part, Told, extents, parts_of
 from gateway.audit.export_tables import csv_lines, write_parquet
 from gateway.audit.exported import VERSION
 from gateway.audit.keys import LogKeys
-from gateway.audit.place import Place
-from gateway.audit.published import Head, published_head
-from gateway.audit.reader import passing
-from gateway.audit.selection import Picked, Selection, pick
-from gateway.audit.sqlite import Connection
-from gateway.audit.store import LogUnavailable
+from gateway.audit.place import LogHome
+from gateway.audit.reader import shard_name
+from gateway.audit.selection import Picked, Selection
 from gateway.audit.tiles import TILE_BITS
-from gateway.audit.tree import StoredTree
 from gateway.clock import new_uuid7, system_time_us
 from gateway.files import DIRECTORY_MODE
 
@@ -36,9 +34,6 @@ PROOF_NAME: Final = "proof.ndjson"
 MANIFEST_NAME: Final = "manifest.json"
 FILE_MODE: Final = 0o600
 """What leaves the log may be about people: files are their owner's alone."""
-
-Told = Callable[[int, int], None]
-"""Hears how many records were read, and of how many."""
 
 
 class ExportFormat(StrEnum):
@@ -61,6 +56,8 @@ MEDIA_TYPES: Final[Mapping[ExportFormat, str]] = {
     ExportFormat.FHIR: "application/fhir+ndjson",
 }
 """What each form is called over HTTP; Parquet is written to files only."""
+PROVED: Final = frozenset({ExportFormat.NDJSON, ExportFormat.PARQUET})
+"""Forms that end at a published checkpoint, and carry what proves them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +67,13 @@ class Export:
     selection: Selection
     format: ExportFormat
     personal: bool = False
+
+
+class Written(NamedTuple):
+    """What was written: bytes of a file or rows of a table, of these parts of the log."""
+
+    amount: int
+    parts: tuple[Part, ...]
 
 
 def export_record(reader: Reader, use: Use, export: Export) -> Record:
@@ -101,87 +105,111 @@ def export_record(reader: Reader, use: Use, export: Export) -> Record:
 
 
 def export_chunks(
-    place: Place,
+    parts: Sequence[Part],
     export: Export,
     keys: LogKeys,
     *,
     told: Told | None = None,
-    head: Head | None = None,
+    taken: list[Part] | None = None,
 ) -> Generator[bytes, None, None]:
-    """Yield an export piece by piece, up to what the log holds as it begins.
+    """Yield an export of parts of a log piece by piece.
 
-    What can be proved ends at `head`, or else at the newest published checkpoint. Nothing of the
-    log is held from one piece to the next, however long whoever takes them waits. Raises
-    LogUnavailable where the log cannot be read, EntryInvalid where a record is damaged.
+    Nothing of the log is held from one piece to the next, however long whoever takes them waits.
+    `taken` gets each part that the export has something of. Raises LogUnavailable where the log
+    cannot be read, EntryInvalid where a record is damaged.
     """
-    with _extent(place, export, keys, told, head) as extent:
+    with closing(_extents(parts, export, keys, told, taken)) as reading:
         if export.format is ExportFormat.NDJSON:
-            first = {**extent.head, "asked": export.selection.asked()}
-            yield from ndjson_lines(first, extent.picks, extent.tree, extent.end, extent.note)
+            for extent in reading:
+                first = {**extent.head, "asked": export.selection.asked()}
+                end, note = extent.part.end, extent.part.note
+                yield from ndjson_lines(first, extent.picks, extent.tree, end, note)
         elif export.format is ExportFormat.CSV:
-            yield from csv_lines(extent.picks)
+            yield from csv_lines(picked for extent in reading for picked in extent.picks)
         elif export.format is ExportFormat.PARQUET:
             raise ValueError("Parquet is written to files")
         else:
             event = ocsf_event if export.format is ExportFormat.OCSF else fhir_audit_event
-            for picked in filter(is_event, extent.picks):
-                yield orjson.dumps(event(picked, extent.origin), option=orjson.OPT_APPEND_NEWLINE)
+            for extent in reading:
+                for picked in filter(is_event, extent.picks):
+                    told_as = event(picked, extent.part.origin)
+                    yield orjson.dumps(told_as, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def export_parts(home: LogHome, export: Export) -> tuple[Part, ...]:
+    """Return what an export reads, as the log is now; LogUnavailable where it cannot be proved."""
+    return parts_of(home, export.selection, proved=export.format in PROVED)
 
 
 def write_file(
-    place: Place, export: Export, keys: LogKeys, out: Path, *, told: Told | None = None
-) -> int:
+    parts: Sequence[Part], export: Export, keys: LogKeys, out: Path, *, told: Told | None = None
+) -> Written:
     """Write an export to a file, as `whole_file` does; return its size in bytes.
 
     Raises FileExistsError where `out` is there; see `export_chunks`.
     """
+    taken: list[Part] = []
     with whole_file(out) as file:
-        for chunk in export_chunks(place, export, keys, told=told):
+        for chunk in export_chunks(parts, export, keys, told=told, taken=taken):
             file.write(chunk)
-        return file.tell()
+        return Written(file.tell(), tuple(taken))
 
 
 def write_parquet_directory(
-    place: Place, export: Export, keys: LogKeys, out: Path, *, told: Told | None = None
-) -> int:
+    parts: Sequence[Part], export: Export, keys: LogKeys, out: Path, *, told: Told | None = None
+) -> Written:
     """Write an export as a directory: Parquet, what proves it, and a manifest; return the rows.
 
-    It is whole or not there, and its owner's alone.
-    The manifest has each file's SHA-256 and the root of every full tile of level 1. Raises
-    FileExistsError where `out` is there; see `export_chunks`.
+    It is whole or not there, and its owner's alone. The manifest has each file's SHA-256 and the
+    root of every full tile of level 1. Of several shards each has a directory of its own there, and
+    a manifest names them. Raises FileExistsError where `out` is there; see `export_chunks`.
     """
+    taken: list[Part] = []
     draft = _draft(out)
     draft.mkdir(DIRECTORY_MODE)
     try:
-        with (
-            _extent(place, export, keys, told, None) as extent,
-            _private(draft / PROOF_NAME) as proof,
-        ):
-            lines = gap_lines(extent.head, extent.picks, extent.tree, extent.end, extent.note)
-            _private(draft / PARQUET_NAME).close()
-            table = write_parquet(_writing(lines, proof.write), draft / PARQUET_NAME)
-            tiles = extent.db.execute(
-                "SELECT idx, root FROM audit_tile WHERE level = 1 AND idx < ? ORDER BY idx",
-                (extent.end >> 2 * TILE_BITS,),
-            ).fetchall()
-        with (draft / PROOF_NAME).open("rb") as written:
-            digest = hashlib.file_digest(written, "sha256").hexdigest()
-        manifest = {
-            **extent.head,
-            "files": [table, {"name": PROOF_NAME, "sha256": digest}],
-            "tiles": [{"level": 1, "number": number, "root": root.hex()} for number, root in tiles],
-        }
-        with _private(draft / MANIFEST_NAME) as file:
-            file.write(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
-        draft.rename(out)
-    except BaseException:
-        for made in draft.iterdir():
-            made.unlink()
-        draft.rmdir()
-        raise
+        with closing(_extents(parts, export, keys, told, taken)) as reading:
+            rows = sum(
+                _write_parquet(extent, draft / shard_name(extent.part.place)) for extent in reading
+            )
+        names = [shard_name(part.place) for part in taken]
+        if len(names) == 1:
+            (draft / names[0]).rename(out)
+        else:
+            _write_manifest(draft, {"concordat_export": VERSION, "shards": names})
+            draft.rename(out)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return Written(rows, tuple(taken))
+
+
+def _write_parquet(extent: Extent, directory: Path) -> int:
+    directory.mkdir(DIRECTORY_MODE)
+    part = extent.part
+    with _private(directory / PROOF_NAME) as proof:
+        lines = gap_lines(extent.head, extent.picks, extent.tree, part.end, part.note)
+        _private(directory / PARQUET_NAME).close()
+        table = write_parquet(_writing(lines, proof.write), directory / PARQUET_NAME)
+    tiles = extent.db.execute(
+        "SELECT idx, root FROM audit_tile WHERE level = 1 AND idx < ? ORDER BY idx",
+        (part.end >> 2 * TILE_BITS,),
+    ).fetchall()
+    with (directory / PROOF_NAME).open("rb") as written:
+        digest = hashlib.file_digest(written, "sha256").hexdigest()
+    manifest = {
+        **extent.head,
+        "files": [table, {"name": PROOF_NAME, "sha256": digest}],
+        "tiles": [{"level": 1, "number": number, "root": root.hex()} for number, root in tiles],
+    }
+    _write_manifest(directory, manifest)
     rows = table["rows"]
     assert isinstance(rows, int)  # noqa: S101 - what `write_parquet` promises
     return rows
+
+
+def _write_manifest(directory: Path, manifest: Mapping[str, object]) -> None:
+    with _private(directory / MANIFEST_NAME) as file:
+        file.write(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
 
 
 @contextmanager
@@ -200,50 +228,18 @@ def whole_file(out: Path) -> Iterator[BinaryIO]:
         raise
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Extent:
-    """How far an export reaches, and what is picked from there."""
-
-    db: Connection
-    origin: str
-    end: int
-    note: str
-    picks: Iterator[Picked]
-
-    @property
-    def tree(self) -> StoredTree:
-        return StoredTree(self.db)
-
-    @property
-    def head(self) -> dict[str, object]:
-        return {"concordat_export": VERSION, "origin": self.origin, "size": self.end}
-
-
-@contextmanager
-def _extent(
-    place: Place, export: Export, keys: LogKeys, told: Told | None, head: Head | None
-) -> Iterator[_Extent]:
-    """Open what an export reads; what can be proved ends at a checkpoint that was published.
-
-    One that is signed and not published yet must not leave (I5): a failover may lose it.
-    """
-    if export.format in (ExportFormat.NDJSON, ExportFormat.PARQUET):
-        head = head or published_head(place)
-        if head is None:
-            raise LogUnavailable("no checkpoint proves the log's records yet")
-    with passing(place) as db:
-        origin, end = db.execute("SELECT origin, next_index FROM audit_head").fetchone()
-        note = ""
-        if head is not None:
-            note, end, _ = head
-        picks = pick(
-            db,
-            export.selection,
-            end=end,
-            keys=keys if export.personal else None,
-            told=None if told is None else lambda done: told(done, end),
-        )
-        yield _Extent(db=db, origin=origin, end=end, note=note, picks=picks)
+def _extents(
+    parts: Sequence[Part],
+    export: Export,
+    keys: LogKeys,
+    told: Told | None,
+    taken: list[Part] | None,
+) -> Generator[Extent, None, None]:
+    opened = keys if export.personal else None
+    for extent in extents(parts, export.selection, keys=opened, told=told):
+        if taken is not None:
+            taken.append(extent.part)
+        yield extent
 
 
 def _writing(lines: Iterator[bytes | Picked], write: Callable[[bytes], object]) -> Iterator[Picked]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +18,44 @@ from gateway.audit.exported import (
     whole_lines,
 )
 from gateway.audit.note import ED25519_NOTE, Policy, Verifier
+from gateway.audit.place import SHARD_NAME
 
 
-def check_export(path: Path, trusted: str | Policy) -> Summary:
+def check_export(path: Path, trusted: Sequence[str] | Policy) -> list[Summary]:
     """Check an NDJSON export, or a directory with one in Parquet, against whom one trusts.
 
-    That is the log's key, or a policy of logs and witnesses (C2SP tlog-policy). Raises Unreadable
-    where it is no export, OSError where it cannot be read.
+    That are the keys of its shards, or a policy of logs and witnesses (C2SP tlog-policy). Answers
+    what was found of each shard. Raises Unreadable where it is no export, OSError where it cannot
+    be read.
     """
     if not path.is_dir():
         with path.open("rb") as file:
             return _check(whole_lines(file.readline), trusted)
-    broken = tuple((-1, what) for what in _manifest_faults(path))
     try:
-        found = _check(_merged(path), trusted)
+        shards = _manifest(path).get("shards")
+        if shards is None:
+            return _check_directory(path, trusted)
+        return [
+            found for shard in shards for found in _check_directory(_below(path, shard), trusted)
+        ]
     except (ValueError, LookupError, TypeError) as unreadable:
         raise Unreadable(f"the Parquet export cannot be read: {unreadable}") from unreadable
-    return found._replace(faults=(*found.faults, *broken))
 
 
-def _check(lines: Iterable[bytes], trusted: str | Policy) -> Summary:
-    if isinstance(trusted, str):
+def _below(directory: Path, shard: object) -> Path:
+    if not isinstance(shard, str) or SHARD_NAME.fullmatch(shard) is None:
+        raise Unreadable("the manifest names a directory that no export has")
+    return directory / shard
+
+
+def _check_directory(path: Path, trusted: Sequence[str] | Policy) -> list[Summary]:
+    broken = tuple((-1, what) for what in _manifest_faults(path))
+    found = _check(_merged(path), trusted)
+    return [one._replace(faults=(*one.faults, *broken)) for one in found]
+
+
+def _check(lines: Iterable[bytes], trusted: Sequence[str] | Policy) -> list[Summary]:
+    if not isinstance(trusted, Policy):
         return check_lines(lines, trusted, accepts)
 
     def opens(note: str) -> tuple[str, int, bytes]:
@@ -54,9 +71,13 @@ def accepts(public_key: bytes, signature: bytes, message: bytes) -> bool:
     return verifier.accepts(signature, message.decode())
 
 
+def _manifest(directory: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = orjson.loads((directory / MANIFEST_NAME).read_bytes())
+    return manifest
+
+
 def _manifest_faults(directory: Path) -> Iterator[str]:
-    manifest = orjson.loads((directory / MANIFEST_NAME).read_bytes())
-    for listed in manifest["files"]:
+    for listed in _manifest(directory)["files"]:
         name = listed["name"]
         if name not in (PARQUET_NAME, PROOF_NAME):
             raise Unreadable("the manifest names a file that no export has")

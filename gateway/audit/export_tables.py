@@ -34,18 +34,18 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 def csv_lines(picks: Iterable[Picked]) -> Iterator[bytes]:
     """Yield CSV (RFC 4180): a line of names, and one for each record.
 
-    An opened personal section is a column of JSON. What a spreadsheet would take for a formula
-    gets an apostrophe before it.
+    An opened personal section is a column of JSON, and the last one is the `origin` of the shard
+    that the index is of. What a spreadsheet would take for a formula gets an apostrophe before it.
     """
     written = io.StringIO()
     writer = csv.writer(written)
-    writer.writerow([*_FIRST, *CORE_COLUMNS, *_PERSONAL])
+    writer.writerow([*_FIRST, *CORE_COLUMNS, *_PERSONAL, "origin"])
     for picked in picks:
         facts = picked.section("core")
         bodies = [picked.sections.get(name) for name in _PERSONAL]
         shown = [item.body.decode() if isinstance(item, Opening) else item for item in bodies]
         named = [*_identity(picked).values(), *[facts.get(name) for name in CORE_COLUMNS], *shown]
-        writer.writerow([_cell(value) for value in named])
+        writer.writerow([_cell(value) for value in (*named, picked.origin)])
         if written.tell() > 1 << 16:
             yield _taken(written)
     yield _taken(written)

@@ -15,6 +15,9 @@ A file of lines, each one JSON object:
 
 Records and hashes follow one another from index 0 to the head's size, so that the root over all of
 them can be computed (RFC 6962) and compared with the signed one.
+
+A log goes on in shards, each with an origin, indices and a head of its own. A file may hold what is
+of several shards, one after the other, each as above from its first line to its checkpoint.
 """
 
 from __future__ import annotations
@@ -24,11 +27,12 @@ import binascii
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 VERSION: Final = 1
 LINE_BYTES_MAX: Final = 4_000_000
+ORIGIN_CHARS_TOLD_MAX: Final = 200
 FAULTS_TOLD_MAX: Final = 1_000
 
 _HASH_BYTES: Final = 32
@@ -49,8 +53,12 @@ class KeyMalformed(Unreadable):
     """What was given is not a log's key, perhaps mistyped: it says nothing against the file."""
 
 
+class KeyMissing(Unreadable):
+    """No key was given for a log that the file is of: it says nothing against the file."""
+
+
 class Summary(NamedTuple):
-    """What a check found.
+    """What a check found of one shard.
 
     `complete` are the first and last index of the records in the file if none between them is
     left out. Faults are an index, or -1 for the whole file, and what is wrong there.
@@ -71,27 +79,45 @@ class Summary(NamedTuple):
         return not self.faults
 
 
-def check_lines(lines: Iterable[bytes], vkey: str, accepts: Accepts) -> Summary:
-    """Check an export against the key of the log, as its publisher gave it (C2SP signed-note).
+def check_lines(lines: Iterable[bytes], vkeys: Sequence[str], accepts: Accepts) -> list[Summary]:
+    """Check an export against the keys of its shards, as their publisher gave them.
 
-    Raises Unreadable where the lines are no export, KeyMalformed before any is read.
+    Keys are as in C2SP signed-note. Raises Unreadable where the lines are no export, KeyMalformed
+    before any is read, KeyMissing where no key is given for a shard.
     """
     try:
-        _parse_vkey(vkey)
+        for vkey in vkeys:
+            _parse_vkey(vkey)
     except ValueError as malformed:
         raise KeyMalformed("what was given is not the key of a log (vkey)") from malformed
-    return check_opened(lines, lambda note: open_checkpoint(note, vkey, accepts))
+
+    def opens(note: str) -> tuple[str, int, bytes]:
+        origin = note.partition("\n")[0]
+        for vkey in vkeys:
+            if vkey.partition("+")[0] == origin:
+                return open_checkpoint(note, vkey, accepts)
+        raise KeyMissing(f"no key was given for the log {origin[:ORIGIN_CHARS_TOLD_MAX]!r}")
+
+    return check_opened(lines, opens)
 
 
-def check_opened(lines: Iterable[bytes], opens: Opens) -> Summary:
-    """Check an export whose signed head is to be believed where `opens` says so.
+def check_opened(lines: Iterable[bytes], opens: Opens) -> list[Summary]:
+    """Check an export whose signed heads are to be believed where `opens` says so.
 
     Raises Unreadable where the lines are no export.
     """
+    found: list[Summary] = []
     check = _Check()
     for line in lines:
-        check.take(_object(line))
-    return check.end(opens)
+        value = _object(line)
+        if check.is_whole and "concordat_export" in value:
+            found.append(check.end(opens))
+            check = _Check()
+        check.take(value)
+    found.append(check.end(opens))
+    if len({summary.origin for summary in found}) < len(found):
+        raise Unreadable("the file holds one shard twice")
+    return found
 
 
 class _Check:
@@ -103,6 +129,10 @@ class _Check:
         self._records = self._opened = self._closed = self._erased = 0
         self._first = self._last = -1
         self._faults: list[tuple[int, str]] = []
+
+    @property
+    def is_whole(self) -> bool:
+        return self._checkpoint is not None
 
     def take(self, line: dict[str, Any]) -> None:
         if self._head is None:
@@ -193,6 +223,8 @@ class _Check:
             self._fault(-1, "the file is not of the size that its first line says")
         try:
             signed = opens(self._checkpoint)
+        except KeyMissing:
+            raise
         except ValueError as wrong:
             self._fault(-1, f"the checkpoint cannot be trusted: {wrong}")
         else:

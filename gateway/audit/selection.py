@@ -83,12 +83,13 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picked:
-    """A record as it leaves the log.
+    """A record as it leaves the log of this origin: a shard, in which its index is its place.
 
     `sections` has every section that the entry names, and `begun` those of its exchange's intent,
     for a record that follows one.
     """
 
+    origin: str
     index: int
     record_id: bytes
     exchange: bytes | None
@@ -234,8 +235,8 @@ class _Picker:
         if not asked.takes(_core(begun or sections)):
             return None
         return Picked(
-            index=index, record_id=record_id, exchange=exchange, kind=kind, at_us=at_us,
-            leaf_hash=leaf_hash, entry=entry, sections=sections, begun=begun,
+            origin=self._origin, index=index, record_id=record_id, exchange=exchange, kind=kind,
+            at_us=at_us, leaf_hash=leaf_hash, entry=entry, sections=sections, begun=begun,
         )  # fmt: skip
 
     def _opened(

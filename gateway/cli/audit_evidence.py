@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
 
-from gateway.cli.audit_export import Personal, Use
+from gateway.cli.audit_export import Personal, Use, keys_given
 from gateway.cli.options import Home, Json, settings_of
 from gateway.cli.output import Exit, Stop, line, show_json
 
 if TYPE_CHECKING:
-    from gateway.settings import Settings
+    from gateway.registry.store import Registry
 
 
 def evidence(
@@ -39,33 +39,39 @@ def evidence(
     from gateway.audit.evidence import evidence_of, write_pack
     from gateway.audit.export import export_record
     from gateway.audit.keys import LogKeys
-    from gateway.audit.reader import find_log, shard_name
+    from gateway.audit.reader import find_log
     from gateway.audit.store import LogUnavailable
     from gateway.cli.audit_log import append, console_reader, use_of
-    from gateway.data_plane import log_home, shard_origin
+    from gateway.cli.configuration import open_registry
+    from gateway.data_plane import log_home
 
     settings = settings_of(home)
     if out.exists():
         raise Stop(f"{out} is there already", mend="give a new name: --out FILE")
     declared: Declared = use_of(use)
     export = evidence_of(tuple(map(_identifier, exchanges)), personal=personal)
-    keys = LogKeys(settings.keys_directory)
+    keys, shards = LogKeys(settings.keys_directory), log_home(settings)
     try:
-        path = find_log(log_home(settings))
-        vkey = keys.signer(shard_origin(settings, shard_name(path))).verifier.vkey()
+        find_log(shards)
         position = append(settings, export_record(console_reader(), declared, export))
-        documents = _agreements(settings)
-        records = write_pack(path, export, keys, out, vkey=vkey, agreements=documents.get)
+        with open_registry(settings) as registry:
+            packed = write_pack(shards, export, keys, out, agreements=partial(_text, registry))
     except (LogUnavailable, LookupError, OSError) as failure:
         raise Stop(str(failure), mend="give exchanges that are in the log") from None
     except EntryInvalid as damaged:
         mend = f"concordat audit verify --home {settings.home}"
         raise Stop(f"the log is damaged: {damaged}", mend=mend, code=Exit.FAILED) from None
+    given = keys_given(packed.vkeys)
     if as_json:
-        show_json({"out": str(out), "records": records, "index": position.index, "vkey": vkey})
+        show_json(
+            {
+                "out": str(out), "records": packed.records, "index": position.index,
+                "vkey": packed.vkeys[-1], "vkeys": packed.vkeys,
+            }
+        )  # fmt: skip
         return
-    line(f"{out}: {records} records, recorded at index {position.index}")
-    line(f"check it with: python3 {out} --vkey {vkey}")
+    line(f"{out}: {packed.records} records, recorded at index {position.index}")
+    line(f"check it with: python3 {out} {given}")
 
 
 def _identifier(text: str) -> bytes:
@@ -76,13 +82,13 @@ def _identifier(text: str) -> bytes:
         raise Stop(f"{text} is not an exchange id", mend=mend) from None
 
 
-def _agreements(settings: Settings) -> dict[str, Mapping[str, Any]]:
-    """Return the documents of the registry's agreements by id, as they stand now."""
-    from gateway.cli.configuration import open_registry
+def _text(registry: Registry, agreement: str, wanted: str) -> bytes | None:
+    """Return the text of an agreement with a digest, of all that it ever had; None without one."""
     from gateway.registry.documents import Kind
+    from policies.document import canonical_bytes, digest
 
-    with open_registry(settings) as registry:
-        _, configuration = registry.load()
-    return {
-        key: document for kind, key, document in configuration.documents() if kind is Kind.AGREEMENT
-    }
+    for state in registry.history(Kind.AGREEMENT, agreement):
+        text = dict(state.document)
+        if digest(text) == wanted:
+            return canonical_bytes(text)
+    return None

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from gateway.audit.export import ExportFormat
-from gateway.cli.audit_prove import PolicyFile, Vkey
+from gateway.cli.audit_prove import PolicyFile
 from gateway.cli.options import Home, Json, settings_of
 from gateway.cli.output import Exit, Stop, line, show_json
 from gateway.cli.progress import progress
+
+if TYPE_CHECKING:
+    from gateway.audit.exported import Summary
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -26,6 +30,14 @@ Use = Annotated[
 ]
 
 
+Vkeys = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--vkey",
+        help="The log's key, as its publisher gives it; repeat it for an export of several shards.",
+        show_default=False,
+    ),
+]
 Out = Annotated[
     Path, typer.Option(metavar="FILE", help="New file to write; for parquet, a new directory.")
 ]
@@ -74,8 +86,9 @@ def export(
 ) -> None:
     """Write records to a file. That you did is recorded in the log before the first byte leaves.
 
-    An export of ndjson or parquet ends at the newest checkpoint, and whoever has the log's public
-    key can check it offline: concordat audit verify export FILE --vkey KEY.
+    Records are those of all shards. An export of ndjson or parquet ends at the newest checkpoint,
+    and whoever has the log's public key can check it offline: concordat audit verify export FILE
+    --vkey KEY.
     """
     from gateway.cli.audit_exports import export_log
 
@@ -98,46 +111,65 @@ def export(
         show_json(written)
         return
     line(f"{out}: {written['amount']} {written['unit']}, recorded at index {written['index']}")
-    if "vkey" in written:
-        line(f"check it with: concordat audit verify export {out} --vkey {written['vkey']}")
+    if "vkeys" in written:
+        given = keys_given(written["vkeys"])
+        line(f"check it with: concordat audit verify export {out} {given}")
+
+
+def keys_given(vkeys: Sequence[str]) -> str:
+    """Return keys as a command takes them."""
+    return " ".join(f"--vkey {vkey}" for vkey in vkeys)
 
 
 def verify_export(
     file: Annotated[Path, typer.Argument(metavar="FILE|DIR", help="What `audit export` wrote.")],
     *,
-    vkey: Vkey = None,
+    vkey: Vkeys = None,
     policy: PolicyFile = None,
     as_json: Json = False,
 ) -> None:
     """Check an export offline: every record, every opening, and that a signed head covers them.
 
-    Give the log's key, or a policy that says whose signatures and cosignatures the head needs.
-    Exit 0 where everything holds, 1 where something differs (with the index of the record), 2
-    where it cannot be told.
+    Give the log's key, that of each shard if the export is of several, or a policy that says whose
+    signatures and cosignatures the heads need. Exit 0 where everything holds, 1 where something
+    differs (with the index of the record), 2 where it cannot be told.
     """
     from gateway.audit.export_check import check_export
-    from gateway.audit.exported import KeyMalformed, Unreadable
+    from gateway.audit.exported import KeyMalformed, KeyMissing, Unreadable
     from gateway.cli.audit_proofs import policy_of
 
-    trusted = vkey if policy is None and vkey is not None else policy_of(vkey, policy)
+    trusted = vkey if policy is None and vkey else policy_of(None, policy)
     try:
         found = check_export(file, trusted)
-    except KeyMalformed as malformed:
-        raise Stop(str(malformed), mend="copy it whole: --vkey NAME+ID+KEY") from None
+    except (KeyMalformed, KeyMissing) as unusable:
+        mend = "copy it whole: --vkey NAME+ID+KEY; repeat it for each shard"
+        raise Stop(str(unusable), mend=mend) from None
     except (OSError, Unreadable) as failure:
         raise Stop(f"{file}: {failure}", mend="give a file of `concordat audit export`") from None
+    ok = all(shard.ok for shard in found)
     if as_json:
-        faults = [{"index": at, "what": what} for at, what in found.faults]
-        show_json({**found._asdict(), "ok": found.ok, "faults": faults})
+        shards = list(map(_shown, found))
+        show_json(shards[0] if len(shards) == 1 else {"ok": ok, "shards": shards})
     else:
-        for at, what in found.faults:
-            line(what if at < 0 else f"index {at}: {what}")
-        line(f"{found.records} records of {found.origin}, signed at {found.size} records")
-        line(f"sections: {found.opened} opened, {found.erased} erased, {found.closed} closed")
-        if found.complete:
-            line(f"complete from index {found.complete[0]} to {found.complete[1]}")
-        line("verified" if found.ok else f"NOT VERIFIED: {len(found.faults)} faults")
-    raise typer.Exit(Exit.OK if found.ok else Exit.FAILED)
+        for shard in found:
+            _tell(shard)
+        faults = sum(len(shard.faults) for shard in found)
+        line("verified" if ok else f"NOT VERIFIED: {faults} faults")
+    raise typer.Exit(Exit.OK if ok else Exit.FAILED)
+
+
+def _shown(found: Summary) -> dict[str, object]:
+    faults = [{"index": at, "what": what} for at, what in found.faults]
+    return {**found._asdict(), "ok": found.ok, "faults": faults}
+
+
+def _tell(found: Summary) -> None:
+    for at, what in found.faults:
+        line(what if at < 0 else f"index {at}: {what}")
+    line(f"{found.records} records of {found.origin}, signed at {found.size} records")
+    line(f"sections: {found.opened} opened, {found.erased} erased, {found.closed} closed")
+    if found.complete:
+        line(f"complete from index {found.complete[0]} to {found.complete[1]}")
 
 
 def instant(text: str | None) -> int | None:

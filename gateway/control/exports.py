@@ -18,7 +18,14 @@ from starlette.types import Message, Receive, Scope, Send
 from gateway.access import Permission, Principal, SecretCheck
 from gateway.audit.access import AccessLog, LogReader, Reader, Use, Via
 from gateway.audit.entry import Kind
-from gateway.audit.export import MEDIA_TYPES, Export, ExportFormat, export_chunks, export_record
+from gateway.audit.export import (
+    MEDIA_TYPES,
+    Export,
+    ExportFormat,
+    export_chunks,
+    export_parts,
+    export_record,
+)
 from gateway.audit.reader import find_log
 from gateway.audit.search import in_log_time
 from gateway.audit.selection import Selection
@@ -77,7 +84,7 @@ def exports_router(reader: LogReader, log: AccessLog, secrets: SecretCheck) -> A
     ) -> StreamingResponse:
         """Stream records out of the log; that they leave is recorded before the first byte.
 
-        An NDJSON export ends at the newest checkpoint and can be checked offline with
+        An NDJSON export ends at the newest checkpoint of each shard and can be checked offline with
         `concordat audit verify export`. One that breaks off has no checkpoint at its end; it does
         if nothing of it is taken for a minute. A few are under way at once, another is a 503.
         """
@@ -88,10 +95,11 @@ def exports_router(reader: LogReader, log: AccessLog, secrets: SecretCheck) -> A
             await slots.acquire()
             stack.callback(slots.release)
             try:
-                path = await run_in_threadpool(find_log, reader.directory)
+                await run_in_threadpool(find_log, reader.directory)
                 by = Reader(principal=principal.name, via=Via.API)
                 await log.append(export_record(by, asked.use, export))
-                chunks = export_chunks(path, export, reader.keys)
+                parts = await run_in_threadpool(export_parts, reader.directory, export)
+                chunks = export_chunks(parts, export, reader.keys)
                 stack.push_async_callback(run_in_threadpool, chunks.close)
                 first = await run_in_threadpool(next, chunks, b"")
             except LogUnavailable:

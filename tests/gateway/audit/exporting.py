@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from gateway.audit.entry import Kind
@@ -16,6 +17,16 @@ RECORDS = 1 + 1 + 2 * (16 * 2 + 4)
 PERSON = "9990000018"
 
 
+def text_of(agreement: str) -> bytes:
+    """Return the text of an agreement that its exchanges were decided under."""
+    return f'{{"id":"{agreement}","purpose":"SHIELDING_SUPPORT"}}'.encode()
+
+
+def digest_of(agreement: str) -> str:
+    """Return its digest, as records have it."""
+    return f"sha256:{hashlib.sha256(text_of(agreement)).hexdigest()}"
+
+
 def export_log(directory: Path) -> Path:
     """Make the log, integrated and published; return its file."""
 
@@ -25,7 +36,8 @@ def export_log(directory: Path) -> Path:
             for number in range(EXCHANGES):
                 exchange = new_uuid7()
                 core: dict[str, object] = {
-                    "agreement": agreement, "agreement_version": 1, "consumer": "gss:E06999001",
+                    "agreement": agreement, "agreement_version": 1,
+                    "agreement_digest": digest_of(agreement), "consumer": "gss:E06999001",
                     "provider": "ods:X9Z", "purpose": "SHIELDING_SUPPORT", "method": "GET",
                     "route": "/spl/v1/people", "service": "nhse-spl", "rule": "R1",
                 }  # fmt: skip

@@ -16,8 +16,31 @@ from gateway.audit.evidence_check import check_pack
 from gateway.audit.log import AuditLog
 from gateway.audit.store import LogUnavailable
 from gateway.clock import new_uuid7
-from tests.gateway.audit.exporting import AGREEMENTS, PERSON, RECORDS, export_log, vkey_of
-from tests.gateway.audit.records import intent, keys_in, selected, tampered, unpublished
+from tests.gateway.audit.exporting import (
+    AGREEMENTS,
+    PERSON,
+    RECORDS,
+    digest_of,
+    export_log,
+    text_of,
+    vkey_of,
+)
+from tests.gateway.audit.records import ORIGIN, intent, keys_in, selected, tampered, unpublished
+from tests.gateway.audit.sharded import (
+    integrated_newest,
+    origin_of_newest,
+    retired,
+    using_newest,
+)
+
+
+def known(agreement: str, digest: str) -> bytes | None:
+    """Return an agreement's text."""
+    return text_of(agreement) if digest == digest_of(agreement) else None
+
+
+def unknown(agreement: str, digest: str) -> None:
+    """Return no text: the registry has none of it any more."""
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +50,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     log = export_log(directory)
     rows = selected(log, "SELECT exchange FROM audit_record WHERE leaf_index IN (2, 3)")
     export = evidence_of(tuple(row[0] for row in rows), personal=True)
-    documents = {AGREEMENTS[0]: {"id": AGREEMENTS[0], "purpose": "SHIELDING_SUPPORT"}}
-    written = write_pack(
-        log, export, keys_in(directory), directory / "pack.pyz", vkey=vkey_of(directory),
-        agreements=documents.get,
-    )  # fmt: skip
-    assert written == 3
+    packed = write_pack(
+        log.parent, export, keys_in(directory), directory / "pack.pyz", agreements=known
+    )
+    assert packed == (3, (vkey_of(directory),))
     return directory
 
 
@@ -61,7 +82,8 @@ def test_a_pack_explains_itself(home: Path) -> None:
     """A lawyer reads who asked whom for what, under which agreement, and how to check it."""
     with zipfile.ZipFile(home / "pack.pyz") as pack:
         text = pack.read("README.txt").decode()
-        document = json.loads(pack.read(f"agreements/{AGREEMENTS[0]}.json"))
+        (name,) = [name for name in pack.namelist() if name.startswith("agreements/")]
+        document = json.loads(pack.read(name))
         records = pack.read("evidence.ndjson").decode()
     assert "python3 pack.pyz --vkey" in text
     assert "the request was refused" in text
@@ -70,6 +92,8 @@ def test_a_pack_explains_itself(home: Path) -> None:
     assert PERSON not in text
     assert PERSON in records
     assert document["id"] == AGREEMENTS[0]
+    assert name == f"agreements/{AGREEMENTS[0]}/{digest_of(AGREEMENTS[0])[7:]}.json"
+    assert f"digest of the agreement   {digest_of(AGREEMENTS[0])}" in text
 
 
 def test_the_same_exchanges_make_the_same_pack(home: Path, tmp_path: Path) -> None:
@@ -80,9 +104,12 @@ def test_the_same_exchanges_make_the_same_pack(home: Path, tmp_path: Path) -> No
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         write_pack(
-            log, evidence_of((rows[0][0],), personal=False), keys_in(home),
-            tmp_path / name / "pack.zip", vkey=vkey_of(home), agreements=lambda name: None,
-        )  # fmt: skip
+            log.parent,
+            evidence_of((rows[0][0],), personal=False),
+            keys_in(home),
+            tmp_path / name / "pack.zip",
+            agreements=unknown,
+        )
         packs.append((tmp_path / name / "pack.zip").read_bytes())
     assert packs[0] == packs[1]
     assert PERSON.encode() not in packs[0]
@@ -93,9 +120,12 @@ def test_an_exchange_that_is_not_there_makes_no_pack(home: Path, tmp_path: Path)
     log = next((home / "audit").glob("audit-*.db"))
     with pytest.raises(LookupError, match="not in the log"):
         write_pack(
-            log, evidence_of((bytes(16),), personal=False), keys_in(home), tmp_path / "pack",
-            vkey=vkey_of(home), agreements=lambda name: None,
-        )  # fmt: skip
+            log.parent,
+            evidence_of((bytes(16),), personal=False),
+            keys_in(home),
+            tmp_path / "pack",
+            agreements=unknown,
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -111,14 +141,17 @@ def test_a_pack_ends_at_a_published_checkpoint(tmp_path: Path) -> None:
 
     def pack(exchange: bytes) -> int:
         return write_pack(
-            log, evidence_of((exchange,), personal=False), keys_in(tmp_path), tmp_path / "pack",
-            vkey=vkey_of(tmp_path), agreements=lambda name: None,
-        )  # fmt: skip
+            log.parent,
+            evidence_of((exchange,), personal=False),
+            keys_in(tmp_path),
+            tmp_path / "pack",
+            agreements=unknown,
+        ).records
 
     with pytest.raises(LookupError, match="not signed yet"):
         pack(made)
     assert pack(rows[0][0]) == 2
-    assert check_pack(tmp_path / "pack")[0].size == RECORDS
+    assert check_pack(tmp_path / "pack")[0][0].size == RECORDS
     tampered(log, "DELETE FROM audit_checkpoint")
     (log.parent / "sealed-head").unlink()
     (tmp_path / "pack").unlink()
@@ -133,11 +166,14 @@ def test_a_pack_is_whole_or_not_there_and_its_owner_s_alone(home: Path, tmp_path
 
     def pack(agreements: Agreements) -> None:
         write_pack(
-            log, evidence_of((rows[0][0],), personal=True), keys_in(home), tmp_path / "pack",
-            vkey=vkey_of(home), agreements=agreements,
-        )  # fmt: skip
+            log.parent,
+            evidence_of((rows[0][0],), personal=True),
+            keys_in(home),
+            tmp_path / "pack",
+            agreements=agreements,
+        )
 
-    def unreachable(agreement: str) -> None:
+    def unreachable(agreement: str, digest: str) -> None:
         raise OSError(agreement)
 
     before = os.umask(0)
@@ -145,12 +181,12 @@ def test_a_pack_is_whole_or_not_there_and_its_owner_s_alone(home: Path, tmp_path
         with pytest.raises(OSError, match="DSA-"):
             pack(unreachable)
         assert list(tmp_path.iterdir()) == []
-        pack(lambda agreement: None)
+        pack(unknown)
     finally:
         os.umask(before)
     assert (tmp_path / "pack").stat().st_mode & 0o077 == 0
     with pytest.raises(FileExistsError):
-        pack(lambda agreement: None)
+        pack(unknown)
 
 
 def repacked(pack: Path, out: Path, name: str, old: bytes, new: bytes) -> None:
@@ -198,3 +234,47 @@ def test_another_key_does_not_pass(home: Path, tmp_path: Path) -> None:
     result = run_pack(home / "pack.pyz", "--vkey", vkey_of(tmp_path))
     assert result.returncode == 1
     assert "the log's key did not sign it" in result.stdout
+
+
+def test_a_pack_holds_exchanges_of_several_shards(tmp_path: Path) -> None:
+    """Each is proved by the head of its own shard, with that shard's key; none may lack one."""
+    old = export_log(tmp_path)
+    rows = selected(old, "SELECT exchange FROM audit_record WHERE leaf_index = 3")
+    retired(tmp_path)
+    made = new_uuid7()
+
+    async def use(log: AuditLog) -> None:
+        await log.append(intent(made))
+
+    using_newest(tmp_path, use)
+    integrated_newest(tmp_path)
+    export = evidence_of((rows[0][0], made), personal=False)
+    keys, out = keys_in(tmp_path), tmp_path / "pack.pyz"
+    packed = write_pack(old.parent, export, keys, out, agreements=unknown)
+    newest = keys.signer(origin_of_newest(tmp_path)).verifier.vkey()
+    assert packed == (3, (vkey_of(tmp_path), newest))
+    checked = run_pack(out, "--vkey", newest, "--vkey", vkey_of(tmp_path))
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert [line for line in checked.stdout.splitlines() if "are in this pack" in line] == [
+        "2 records are in this pack, each at its place in the log.",
+        "1 records are in this pack, each at its place in the log.",
+    ]
+    assert run_pack(out).returncode == 0
+    lacking = run_pack(out, "--vkey", newest)
+    assert (lacking.returncode, lacking.stdout) == (2, "")
+    assert f"no key was given for the log '{ORIGIN}'" in lacking.stderr
+    with zipfile.ZipFile(out) as pack:
+        assert newest in pack.read("README.txt").decode()
+    one = evidence_of((made,), personal=False)
+    packed = write_pack(old.parent, one, keys, tmp_path / "one", agreements=unknown)
+    assert packed == (1, (newest,))
+
+
+def test_another_text_of_an_agreement_is_found(home: Path, tmp_path: Path) -> None:
+    """A file that has not the digest that it is named after is a fault (F20)."""
+    with zipfile.ZipFile(home / "pack.pyz") as pack:
+        (name,) = [name for name in pack.namelist() if name.startswith("agreements/")]
+    repacked(home / "pack.pyz", tmp_path / "pack.pyz", name, b"SHIELDING", b"OTHER")
+    result = run_pack(tmp_path / "pack.pyz")
+    assert result.returncode == 1
+    assert f"{name} is another text" in result.stdout

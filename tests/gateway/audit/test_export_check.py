@@ -9,7 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gateway.audit.export import Export, ExportFormat, write_file, write_parquet_directory
+from gateway.audit.export import (
+    Export,
+    ExportFormat,
+    export_parts,
+    write_file,
+    write_parquet_directory,
+)
 from gateway.audit.export_check import check_export
 from gateway.audit.exported import Unreadable
 from gateway.audit.selection import Selection
@@ -23,7 +29,9 @@ def parquet(tmp_path: Path) -> Path:
     log = export_log(tmp_path)
     selection = Selection(agreement=AGREEMENTS[1])
     export = Export(selection=selection, format=ExportFormat.PARQUET, personal=True)
-    write_parquet_directory(log, export, keys_in(tmp_path), tmp_path / "out")
+    write_parquet_directory(
+        export_parts(log.parent, export), export, keys_in(tmp_path), tmp_path / "out"
+    )
     return tmp_path / "out"
 
 
@@ -31,15 +39,15 @@ def test_a_file_is_checked(tmp_path: Path) -> None:
     """NDJSON is read line by line."""
     log = export_log(tmp_path)
     export = Export(selection=Selection(), format=ExportFormat.NDJSON)
-    write_file(log, export, keys_in(tmp_path), tmp_path / "out")
-    found = check_export(tmp_path / "out", vkey_of(tmp_path))
+    write_file(export_parts(log.parent, export), export, keys_in(tmp_path), tmp_path / "out")
+    (found,) = check_export(tmp_path / "out", [vkey_of(tmp_path)])
     assert found.ok
     assert found.records == RECORDS
 
 
 def test_a_directory_is_checked(parquet: Path) -> None:
     """Rows and hashes are brought together, and lead to the signed root."""
-    found = check_export(parquet, vkey_of(parquet.parent))
+    (found,) = check_export(parquet, [vkey_of(parquet.parent)])
     assert found.ok, found.faults
     assert found.records == 36
     assert found.closed == 0
@@ -63,14 +71,14 @@ def test_a_changed_row_is_told_with_its_index(parquet: Path) -> None:
     sections = orjson.loads(row["sections"])
     sections["core"]["body"] = sections["core"]["body"].replace("R1", "R2").replace("200", "500")
     rewritten(parquet, at=5, column="sections", value=orjson.dumps(sections).decode())
-    faults = check_export(parquet, vkey_of(parquet.parent)).faults
+    ((*_, faults),) = check_export(parquet, [vkey_of(parquet.parent)])
     assert (-1, "records.parquet is not the file that the manifest names") in faults
     assert (row["index"], "the section core does not have its commitment") in faults
 
 
 def test_what_is_no_export_cannot_be_told(parquet: Path) -> None:
     """Other files, and manifests that lead elsewhere."""
-    vkey = vkey_of(parquet.parent)
+    vkey = [vkey_of(parquet.parent)]
     with pytest.raises(OSError, match="No such file"):
         check_export(parquet / "nothing", vkey)
     with pytest.raises(OSError, match="manifest"):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.export import Export, ExportFormat, export_chunks
+from gateway.audit.export import Export, ExportFormat, export_chunks, export_parts
 from gateway.audit.export_check import accepts
 from gateway.audit.exported import KeyMalformed, Summary, Unreadable, check_lines
 from gateway.audit.selection import Selection
@@ -29,14 +29,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def lines_of(home: Path, selection: Selection | None = None) -> list[bytes]:
     """Return the lines of an NDJSON export with everything opened."""
-    path = next((home / "audit").glob("audit-*.db"))
     export = Export(selection=selection or Selection(), format=ExportFormat.NDJSON, personal=True)
-    return list(export_chunks(path, export, keys_in(home)))
+    return list(export_chunks(export_parts(home / "audit", export), export, keys_in(home)))
 
 
 def checked(home: Path, lines: list[bytes]) -> Summary:
     """Check lines with the log's key."""
-    return check_lines(lines, vkey_of(home), accepts)
+    (found,) = check_lines(lines, [vkey_of(home)], accepts)
+    return found
 
 
 def key_of(name: str) -> str:
@@ -181,7 +181,7 @@ def test_nothing_of_a_forged_file_reaches_a_terminal_as_it_is(home: Path) -> Non
 
 def test_another_key_s_checkpoint_does_not_pass(home: Path, tmp_path: Path) -> None:
     """A root that somebody else signed proves nothing."""
-    found = check_lines(lines_of(home), vkey_of(tmp_path), accepts)
+    (found,) = check_lines(lines_of(home), [vkey_of(tmp_path)], accepts)
     ((at, what),) = found.faults
     assert (at, what.partition(": ")[2]) == (-1, "the log's key did not sign it")
 
@@ -190,7 +190,7 @@ def test_another_key_s_checkpoint_does_not_pass(home: Path, tmp_path: Path) -> N
 def test_a_mistyped_key_is_told_before_anything_is_read(vkey: str) -> None:
     """It is no fault of the file's: nothing can be told."""
     with pytest.raises(KeyMalformed, match="not the key of a log"):
-        check_lines(iter(()), vkey, accepts)
+        check_lines(iter(()), [vkey], accepts)
 
 
 @pytest.mark.parametrize(
