@@ -32,16 +32,8 @@ _COMMITMENT_CHARS: Final = 43
 _WORD: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _LAST: Final = b"AEIMQUYcgkosw048"
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
-# What is around an entry's time, by the code of its kind and by whether it names an exchange.
 _NO_UUID: Final = b"        -    -    -    -            "
-_TAILS: Final = {
-    (code, named): (
-        b'%b","kind":"%b","t":' % (_NO_UUID, kind.value.encode()),
-        b',"v":1%b' % (b',"x":"%b"}' % _NO_UUID if named else b"}"),
-    )
-    for kind, code in KIND_CODES.items()
-    for named in (False, True)
-}
+_KINDS_BY_CODE: Final = {code: kind.value.encode() for kind, code in KIND_CODES.items()}
 _LISTED_NAME: Final = re.compile(rb'"([a-z0-9_]{1,32})":"')
 _DIGIT_PLACES: Final = [at for at, char in enumerate(_NO_UUID) if char == ord(" ")]
 
@@ -49,13 +41,18 @@ _sha256 = hashlib.sha256
 
 
 class _Form(NamedTuple):
-    """What entries and blocks with sections of the same names have in common.
+    """What entries of a kind, and blocks, with sections of the same names have in common.
 
-    `marks` are the bytes of an entry that are no commitments, and where they are. Of each section:
-    where its commitment is, how its block begins, and, if clear, what its commitment begins with.
+    `marks` are the bytes of an entry that are the same in all, and where they are; `record_id`,
+    `time` and `exchange` are where those begin. Of each section: where its commitment is, how its
+    block begins, and, if clear, what its commitment begins with.
     """
 
+    size: int
     marks: tuple[tuple[int, bytes], ...]
+    record_id: int
+    time: int
+    exchange: int
     sections: tuple[tuple[int, bytes, bytes | None], ...]
 
 
@@ -74,93 +71,89 @@ def glance(rows: Sequence[Row], first: int) -> tuple[bytes, int] | None:
         leaves = tuple([_sha256(b"\0" + entry).digest() for entry in entries])
         if hashes != leaves or indices != tuple(range(first, first + len(rows))):
             return None
-        heads, tails = zip(*[entry.split(b'},"id":"') for entry in entries], strict=True)
-        if max(map(len, entries)) > ENTRY_BYTES_MAX:
+        sizes = list(map(len, entries))
+        if max(sizes) > ENTRY_BYTES_MAX:
             return None
-        if not _are_of_columns(tails, record_ids, exchanges, kinds, times):
-            return None
-        sealed = _sealed_of_whole(heads, blocks)
+        # Seldom are records of one kind and size not of one form; then they are read one by one.
+        groups: dict[tuple[int, bool, int], list[int]] = {}
+        named = [exchange is not None for exchange in exchanges]
+        for at, alike in enumerate(zip(kinds, named, sizes, strict=True)):
+            groups.setdefault(alike, []).append(at)
+        sealed = 0
+        for (kind, is_named, _), group in groups.items():
+            theirs = (record_ids, exchanges, times, entries, blocks)
+            chosen = [[column[at] for at in group] for column in theirs]
+            found = _sealed_of_whole(kind, is_named, *chosen)
+            if found is None:
+                return None
+            sealed += found
     except (TypeError, ValueError, LookupError, struct.error):
         return None
-    return None if sealed is None else (b"".join(leaves), sealed)
+    return b"".join(leaves), sealed
 
 
-def _are_of_columns(
-    tails: Sequence[bytes],
+def _sealed_of_whole(
+    kind: int,
+    is_named: bool,
     record_ids: Sequence[bytes],
-    exchanges: Sequence[bytes | None],
-    kinds: Sequence[int],
+    exchanges: Sequence[bytes],
     times: Sequence[int],
-) -> bool:
-    """Tell whether this is what follows the commitments in entries with these columns."""
-    if set(map(type, times)) != {int} or min(times) < 0 or max(times) > INTEGER_MAX:
-        return False
-    groups: dict[tuple[int, bool, int], list[int]] = {}
-    for at, (kind, exchange, tail) in enumerate(zip(kinds, exchanges, tails, strict=True)):
-        groups.setdefault((kind, exchange is not None, len(tail)), []).append(at)
-    for (kind, is_named, size), group in groups.items():
-        before, after = _TAILS[kind, is_named]
-        shown = [times[at] for at in group]
-        digits = size - len(before) - len(after)
-        # Of numbers in between, each has as many digits as the least and the greatest.
-        if {len(b"%d" % min(shown)), len(b"%d" % max(shown))} != {digits}:
-            return False
-        expected = bytearray((before + b" " * digits + after) * len(group))
-        _put_columns(expected, size, len(before), b"".join([b"%d" % at_us for at_us in shown]))
-        _put_uuids(expected, size, 0, [record_ids[at] for at in group])
-        if is_named:
-            named = [exchanges[at] or b"" for at in group]
-            _put_uuids(expected, size, size - len(_NO_UUID) - 2, named)
-        if expected != b"".join([tails[at] for at in group]):
-            return False
-    return True
+    entries: Sequence[bytes],
+    blocks: Sequence[bytes],
+) -> int | None:
+    """Return how many sections are sealed, or None unless all is as the columns and entries say.
+
+    The records are of one kind, and their entries of one size.
+    """
+    low, high = min(times), max(times)
+    if set(map(type, times)) != {int} or low < 0 or high > INTEGER_MAX:
+        return None
+    # Of numbers in between, each has as many digits as the least and the greatest.
+    digits = len(b"%d" % low)
+    if digits != len(b"%d" % high):
+        return None
+    names = _LISTED_NAME.findall(entries[0][: entries[0].index(b"}")])
+    form = _form_of(tuple(names), kind, is_named, digits)
+    joined = b"".join(entries)
+    count, size = len(entries), form.size
+    if len(joined) != count * size or any(
+        joined[at::size] != mark * count for at, mark in form.marks
+    ):
+        return None
+    shown = b"".join([b"%d" % at_us for at_us in times])
+    if any(
+        joined[form.time + place :: size] != shown[place::digits] for place in range(digits)
+    ) or not _are_uuids(joined, size, form.record_id, record_ids):
+        return None
+    if is_named and not _are_uuids(joined, size, form.exchange, exchanges):
+        return None
+    if not _are_of_form(form, joined, entries, blocks):
+        return None
+    return count * sum(prefix is None for _, _, prefix in form.sections)
 
 
-def _put_columns(texts: bytearray, size: int, start: int, values: bytes) -> None:
-    """Put values of the same length, joined, into texts of `size` bytes, joined."""
-    width = len(values) * size // len(texts)
-    for place in range(width):
-        texts[start + place :: size] = values[place::width]
-
-
-def _put_uuids(texts: bytearray, size: int, start: int, identifiers: Sequence[bytes]) -> None:
-    """Put identifiers as entries write them: the first digit of all, then their second one."""
+def _are_uuids(joined: bytes, size: int, start: int, identifiers: Sequence[bytes]) -> bool:
+    """Tell whether entries of one size, joined, write these identifiers from `start` on."""
     if set(map(len, identifiers)) != {16}:
-        raise ValueError("an identifier is not 16 bytes")
+        return False
     digits = hexlify(b"".join(identifiers))
-    for digit, place in enumerate(_DIGIT_PLACES):
-        texts[start + place :: size] = digits[digit::32]
+    return all(
+        joined[start + place :: size] == digits[digit::32]
+        for digit, place in enumerate(_DIGIT_PLACES)
+    )
 
 
-def _sealed_of_whole(heads: Sequence[bytes], blocks: Sequence[bytes]) -> int | None:
-    """Return how many sections are sealed, or None unless clear ones have their commitments."""
-    groups: dict[tuple[int, bytes], list[tuple[bytes, bytes]]] = {}
-    for head, block in zip(heads, blocks, strict=True):
-        # Seldom are two lists of names alike in these; then the records are read one by one.
-        groups.setdefault((len(head), head[-50:-46]), []).append((head, block))
-    sealed = 0
-    for group in groups.values():
-        alike, their_blocks = zip(*group, strict=True)
-        form = _form_of(tuple(_LISTED_NAME.findall(alike[0])))
-        if not _are_of_form(form, alike, their_blocks):
-            return None
-        sealed += len(group) * sum(prefix is None for _, _, prefix in form.sections)
-    return sealed
-
-
-def _are_of_form(form: _Form, heads: Sequence[bytes], blocks: Sequence[bytes]) -> bool:
-    count, size = len(heads), len(heads[0])
-    joined = b"".join(heads)
-    if size != len(form.marks) + _COMMITMENT_CHARS * len(form.sections):
-        return False
-    if any(joined[at::size] != mark * count for at, mark in form.marks):
-        return False
+def _are_of_form(
+    form: _Form, joined: bytes, entries: Sequence[bytes], blocks: Sequence[bytes]
+) -> bool:
+    """Tell whether sections are those which the entries name, clear ones with their commitments."""
+    count, size = len(entries), form.size
     positions = [0] * count
     for at, header, prefix in form.sections:
-        texts = [head[at : at + _COMMITMENT_CHARS] for head in heads]
         width = len(header) + (4 if prefix is None else SALT_BYTES + 4)
-        placed = zip(blocks, positions, strict=True)
-        begun = b"".join([block[start : start + width] for block, start in placed])
+        begun = b"".join(
+            [block[start : start + width] for block, start in zip(blocks, positions, strict=True)]
+        )
         if len(begun) != width * count or any(
             begun[place::width] != header[place : place + 1] * count for place in range(len(header))
         ):
@@ -168,13 +161,15 @@ def _are_of_form(form: _Form, heads: Sequence[bytes], blocks: Sequence[bytes]) -
         starts = [start + width for start in positions]
         positions = list(map(add, starts, _lengths(begun, width)))
         if prefix is None:
-            if not _could_be_commitments(b"".join(texts)):
+            columns = [joined[at + place :: size] for place in range(_COMMITMENT_CHARS)]
+            if b"".join(columns).translate(None, _WORD) or columns[-1].translate(None, _LAST):
                 return False
             continue
         digests = [
             _sha256(prefix + block[start - 4 - SALT_BYTES : start - 4] + block[start:end]).digest()
             for block, start, end in zip(blocks, starts, positions, strict=True)
         ]
+        texts = [entry[at : at + _COMMITMENT_CHARS] for entry in entries]
         # A zero byte behind a digest makes the base64 of the next one begin anew, after an A.
         encoded = b2a_base64(b"\0".join([*digests, b""]), newline=False).translate(_URL_SAFE)
         if encoded != b"A".join([*texts, b""]):
@@ -190,23 +185,24 @@ def _lengths(begun: bytes, width: int) -> tuple[int, ...]:
     return struct.unpack(f">{len(joined) // 4}I", joined)
 
 
-def _could_be_commitments(joined: bytes) -> bool:
-    return not (
-        joined.translate(None, _WORD) or joined[42::_COMMITMENT_CHARS].translate(None, _LAST)
-    )
-
-
 @lru_cache(maxsize=FORMS_REMEMBERED_MAX)
-def _form_of(names: tuple[bytes, ...]) -> _Form:
+def _form_of(names: tuple[bytes, ...], kind: int, is_named: bool, digits: int) -> _Form:
     if list(names) != sorted(set(names)):
         raise EntryInvalid("an entry's sections are not in order")
     sections: list[tuple[int, bytes, bytes | None]] = []
-    head = b'{"c":{'
+    text = b'{"c":{'
     for name in names:
         clear = name.decode() in CLEAR_SECTIONS
-        head += b'%b"%b":"' % (b"," if sections else b"", name)
+        text += b'%b"%b":"' % (b"," if sections else b"", name)
         header = b"%c%b%c" % (len(name), name, clear)
-        sections.append((len(head), header, b"audit-section/v1\n%b\n" % name if clear else None))
-        head += b'%b"' % (b" " * _COMMITMENT_CHARS)
-    marks = tuple((at, head[at : at + 1]) for at in range(len(head)) if head[at] != ord(" "))
-    return _Form(marks, tuple(sections))
+        sections.append((len(text), header, b"audit-section/v1\n%b\n" % name if clear else None))
+        text += b'%b"' % (b" " * _COMMITMENT_CHARS)
+    text += b'},"id":"'
+    record_id = len(text)
+    text += b'%b","kind":"%b","t":' % (_NO_UUID, _KINDS_BY_CODE[kind])
+    time = len(text)
+    text += b'%b,"v":1' % (b" " * digits)
+    exchange = len(text) + len(b',"x":"')
+    text += b',"x":"%b"}' % _NO_UUID if is_named else b"}"
+    marks = tuple((at, text[at : at + 1]) for at in range(len(text)) if text[at] != ord(" "))
+    return _Form(len(text), marks, record_id, time, exchange, tuple(sections))
