@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -16,15 +17,23 @@ from gateway.audit.entry import (
     unwrap_keys,
     wrapping_context,
 )
+from gateway.audit.index import FORM, index_snapshot, members
 from gateway.audit.key_files import KeyFileUnusable
 from gateway.audit.keys import LogKeys
 from gateway.audit.people import Person, normalise
+from gateway.audit.place import Place
+from gateway.audit.reader import snapshot
+from gateway.audit.store import LogUnavailable
 from gateway.clock import random_bytes
 
 SUBJECT: Final = "subject"
 """The section that names people."""
 ROWS_PER_READ: Final = 1_000
 BEGINNINGS_REMEMBERED_MAX: Final = 50_000
+SKEW_MS: Final = 60_000
+"""How far the clocks of two writers may be apart."""
+BODY_MS_MAX: Final = 3_600_000
+"""How long after its first time a record may get its identifier: a body may come slowly."""
 
 _NONCE_BYTES: Final = 12
 _FIRST_ID: Final = b""
@@ -124,19 +133,42 @@ def row_at(db: Connection, leaf_index: int) -> KeyedRow | None:
     return None if row is None else KeyedRow._make(row)
 
 
-def rows_of_exchange(db: Connection, exchange: bytes) -> list[KeyedRow]:
+def rows_of_exchange(db: Connection, place: Place, exchange: bytes) -> list[KeyedRow]:
     """Return the records of one exchange, or the one of no exchange with this identifier.
 
-    It reads the whole log once. Identifiers tell when they were made, by clocks that may have been
-    put back by more than any margin, and a late outcome may come any time after the exchange.
+    Those that the search index has come to it tells; the log is read through from there on, or
+    whole without an index of this very log. Nothing else leads to them: identifiers tell when they
+    were made, by clocks that may have been put back by more than any margin, and a late outcome may
+    come any time after the exchange.
     """
-    rows = db.execute(
-        f"{_COLUMNS} WHERE r.exchange = ? ORDER BY r.leaf_index", (exchange,)
-    ).fetchall()
-    if not rows:
+    indices, end = _indexed(place, exchange)
+    known = [row_at(db, index) for index in indices]
+    found = [row for row in known if row is not None and row.exchange == exchange]
+    newer = f"{_COLUMNS} WHERE r.exchange = ? AND r.leaf_index >= ? ORDER BY r.leaf_index"
+    found += map(KeyedRow._make, db.execute(newer, (exchange, end)).fetchall())
+    if not found:
         alone = f"{_COLUMNS} WHERE r.record_id = ? AND r.exchange IS NULL"
-        rows = db.execute(alone, (exchange,)).fetchall()
-    return [KeyedRow._make(row) for row in rows]
+        found += map(KeyedRow._make, db.execute(alone, (exchange,)).fetchall())
+    return found
+
+
+def _indexed(place: Place, exchange: bytes) -> tuple[list[int], int]:
+    """Return an exchange's records by the search index, and the index before which it knows all."""
+    try:
+        with index_snapshot(place) as index, snapshot(place) as log:
+            mark = index.execute(
+                "SELECT next_index, leaf_hash FROM search_mark WHERE form = ?", (FORM,)
+            ).fetchone()
+            if mark is None:
+                return [], 0
+            last = log.execute(
+                "SELECT leaf_hash FROM audit_record WHERE leaf_index = ?", (mark[0] - 1,)
+            ).fetchone()
+            if last is None or last[0] != mark[1]:  # of another history: it will be made anew
+                return [], 0
+            return members(index, exchange), mark[0]
+    except LogUnavailable:  # there is none yet, or it cannot be read
+        return [], 0
 
 
 class Opener:
@@ -201,42 +233,42 @@ class Beginnings:
         return Beginning(*said)
 
 
-def exchanges_about(
-    db: Connection,
-    people: Collection[Person],
-    opener: Opener,
-    *,
-    unreadable_too: bool = False,
-) -> set[bytes]:
-    """Return the exchanges, and records of none, that name one of `people`.
+class Named(NamedTuple):
+    """Exchanges, and records of none: those that name people, and those of which nobody can tell.
+
+    `unreadable` counts the damaged records of each that no other record tells of.
+    """
+
+    exchanges: frozenset[bytes]
+    unreadable: Mapping[bytes, int]
+
+
+def exchanges_about(rows: Iterable[KeyedRow], people: Collection[Person], opener: Opener) -> Named:
+    """Return which of the exchanges, and records of none, in `rows` name one of `people`.
 
     Every record that can be opened is looked at, so that nobody is missed whom no index knows.
-    Raises EntryInvalid or KeyFileUnusable at one that is damaged, or, with `unreadable_too`, takes
-    it for one of them.
     """
     if not people:
-        return set()
+        return Named(frozenset(), {})
     types = {person.id_type for person in people}
     found: set[bytes] = set()
-    for row in keyed_rows(db):
+    unreadable: Counter[bytes] = Counter()
+    for row in rows:
         whole = row.exchange or row.record_id
         if whole in found:
             continue
         try:
             named = opener.section(row, SUBJECT) or {}
         except (EntryInvalid, KeyFileUnusable):
-            if not unreadable_too:
-                raise
-            found.add(whole)
+            unreadable[whole] += 1
             continue
         id_type = named.get("type")
         if id_type in types and any(
             Person(id_type, normalise(id_type, one)) in people for one in named.get("ids", ())
         ):
             found.add(whole)
-    return found
+            unreadable.pop(whole, None)
+    return Named(frozenset(found), unreadable)
 
 
-SKEW_MS: Final = 60_000
-"""How far the clocks of two writers may be apart."""
 _NO_BEGINNING: Final = Beginning(None, None)

@@ -13,17 +13,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from gateway.audit.entry import EntryInvalid, Kind, Record
+from gateway.audit.erasable import Guard, Slot, exchanges_on_hold, slot_of
 from gateway.audit.erase import (
-    Guard,
     Order,
-    Slot,
     carry_out,
     empty_wal_in_time,
-    exchanges_on_hold,
     holds_of,
     log_erasure,
     next_chunk,
-    slot_of,
 )
 from gateway.audit.holds import Holds
 from gateway.audit.key_files import KeyFileUnusable

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli.options import Home, Json, settings_of
-from gateway.cli.output import Exit, Stop, line, show_json, tell
+from gateway.cli.output import Exit, Stop, amount, line, show_json, tell
 
 if TYPE_CHECKING:
-    from gateway.audit.erase import Tally
+    from gateway.audit.erasable import Tally
 
 Person = Annotated[
     str | None,
@@ -59,6 +59,7 @@ def erase(
     """Erase personal sections for ever, by overwriting their keys. Every proof stays valid.
 
     Records on legal hold are left, and counted. The log says what was erased, why, and no name.
+    Exit 1 where something of it had to be left because it cannot be read.
     """
     from gateway.cli.erasing import erase_now, read_reason, read_selection, would_erase
 
@@ -83,6 +84,12 @@ def erase(
             mend="run the same command once the reader has ended; it finds nothing and cleans up",
             code=Exit.FAILED,
         )
+    if tally.unreadable:
+        raise Stop(
+            f"not all of it could be erased: {amount(tally.unreadable, 'record')} cannot be read",
+            mend="concordat audit fsck, and concordat doctor, tell why; then run the command again",
+            code=Exit.FAILED,
+        )
 
 
 def _ask(tally: Tally) -> None:
@@ -103,6 +110,7 @@ def _tell(tally: Tally, *, done: bool, as_json: bool) -> None:
                 "sections": dict(sorted(tally.sections.items())),
                 "naming_others_too": tally.shared,
                 "held": {by.value: count for by, count in tally.held.items()},
+                "unreadable": tally.unreadable,
             }
         )
         return
@@ -111,9 +119,12 @@ def _tell(tally: Tally, *, done: bool, as_json: bool) -> None:
 
 
 def _sentences(tally: Tally, *, done: bool) -> list[str]:
-    told = [f"{'Erased' if done else 'Would erase'} sections of {tally.records} records."]
+    told = [f"{'Erased' if done else 'Would erase'} sections of {amount(tally.records, 'record')}."]
     told += [f"  {name:8} {count}" for name, count in sorted(tally.sections.items())]
     if tally.shared:
-        told.append(f"{tally.shared} of them name other people too, who go with the section.")
-    told += [f"Left: {count} records, {by}." for by, count in tally.held.items()]
+        told.append(f"Naming other people too, who go with the section: {tally.shared}.")
+    told += [f"Left: {amount(count, 'record')}, {by}." for by, count in tally.held.items()]
+    if tally.unreadable:
+        unreadable = amount(tally.unreadable, "record")
+        told.append(f"Left: {unreadable} that cannot be read, and may be meant or not.")
     return told

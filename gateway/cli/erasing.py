@@ -11,7 +11,8 @@ from uuid import UUID
 
 from gateway.audit.access import look_record
 from gateway.audit.entry import CLEAR_SECTIONS, Kind, Record
-from gateway.audit.erase import Order, Selection, Tally, count, empty_wal_in_time, erase, holds_of
+from gateway.audit.erasable import Selection, Tally
+from gateway.audit.erase import Order, count, empty_wal_in_time, erase, holds_of
 from gateway.audit.follow import Follower
 from gateway.audit.holds import Hold, adding, new_hold, read_holds, releasing
 from gateway.audit.keys import LogKeys

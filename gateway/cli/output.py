@@ -58,6 +58,11 @@ def line(text: str = "") -> None:
     print(text)  # noqa: T201 - this module is where commands speak
 
 
+def amount(count: int, noun: str, several: str = "") -> str:
+    """Return a number and what it is of, in the number that grammar asks; "s" makes several."""
+    return f"{count} {noun if count == 1 else several or f'{noun}s'}"
+
+
 def show_json(value: Mapping[str, object] | list[object]) -> None:
     """Write one JSON value for programs."""
     print(json.dumps(value, indent=2, ensure_ascii=False))  # noqa: T201 - as above

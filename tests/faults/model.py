@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gateway.audit.entry import Kind, Record
-from gateway.audit.erase import Selection
+from gateway.audit.erasable import Selection
 from gateway.audit.holds import Hold
 from gateway.audit.people import Person
 from gateway.audit.seal import DAY_US

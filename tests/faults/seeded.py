@@ -7,11 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from gateway.audit.entry import Kind
-from gateway.audit.erase import Guard, Selection, Tally, find_slots
+from gateway.audit.erasable import Selection, Tally, planned
 from gateway.audit.follow import Follower
 from gateway.audit.holds import read_holds
 from gateway.audit.integrate import Integrator
-from gateway.audit.keyed import Opener
 from gateway.audit.log import AuditLog
 from gateway.audit.note import Checkpoint, Signer
 from gateway.audit.place import Place
@@ -93,9 +92,10 @@ class SilentErasure(World):
         """Erase from the newest shard."""
         tally = Tally()
         with snapshot(self.path) as db:
-            opener = Opener(db, self.keys)
-            guard = Guard(db, opener, read_holds(db, self.keys.state_key()), ())
-            slots = list(find_slots(db, selection, guard, opener, tally))
+            holds = read_holds(db, self.keys.state_key())
+            slots = list(
+                planned(db, self.path, self.keys, selection, tally, holds=holds, agreements=())
+            )
         for slot in slots:
             _overwrite(self.path, slot.change)
         return tally

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 
 from gateway.audit.entry import Kind
-from gateway.audit.erase import Order, Selection, empty_wal_in_time, log_erasure
+from gateway.audit.erasable import Selection
+from gateway.audit.erase import Order, empty_wal_in_time, log_erasure
 from gateway.audit.holds import new_hold
 from gateway.audit.index import index_path
 from gateway.audit.people import Person

@@ -14,7 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
-from gateway.audit.erase import Selection, Tally, erase
+from gateway.audit.erasable import Selection, Tally
+from gateway.audit.erase import erase
 from gateway.audit.follow import Follower
 from gateway.audit.holds import adding, releasing
 from gateway.audit.integrate import Integrator

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from gateway.audit.entry import Kind
-from gateway.audit.erase import Order, Selection, Tally, empty_wal_in_time, erase
+from gateway.audit.erasable import Selection, Tally
+from gateway.audit.erase import Order, empty_wal_in_time, erase
 from gateway.audit.log import AuditLog
 from gateway.audit.people import Person
 from gateway.clock import new_uuid7

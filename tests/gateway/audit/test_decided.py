@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gateway.audit.decided import Decided, decided
-from gateway.audit.erase import Selection
+from gateway.audit.erasable import Selection
 from gateway.audit.keyed import Opener
 from gateway.audit.reader import snapshot
 from gateway.clock import system_time_us

@@ -13,18 +13,10 @@ from typing import Final
 import pytest
 
 from gateway.audit.entry import KIND_CODES, EntryInvalid, Kind, unwrap_keys
-from gateway.audit.erase import (
-    Guard,
-    Selection,
-    Tally,
-    count,
-    erase,
-    erasure_record,
-    find_slots,
-    holds_of,
-)
+from gateway.audit.erasable import Selection, Tally, planned
+from gateway.audit.erase import count, erase, erasure_record, holds_of
 from gateway.audit.holds import adding, new_hold, read_holds
-from gateway.audit.keyed import Opener, core_of, wrapped_names
+from gateway.audit.keyed import core_of, wrapped_names
 from gateway.audit.log import AuditLog
 from gateway.audit.proofs import prove_index
 from gateway.audit.reader import find_log, snapshot, verify_log
@@ -224,16 +216,16 @@ def test_an_erasure_is_refused_whole_where_a_hold_came_meanwhile(tmp_path: Path)
     path, (exchange, *_) = with_exchanges(tmp_path, [ANN])
     before, keys = wrapped_of(path), keys_in(tmp_path)
     with snapshot(path) as db:
-        opener, holds = Opener(db, keys), read_holds(db, keys.state_key())
-        guard, found = Guard(db, opener, holds, ()), Selection(person=ANN)
-        slots = list(find_slots(db, found, guard, opener, Tally()))
+        holds = read_holds(db, keys.state_key())
+        about = Selection(person=ANN)
+        slots = list(planned(db, path, keys, about, Tally(), holds=holds, agreements=()))
 
     async def use(log: AuditLog) -> None:
         hold = adding(new_hold(exchange, "LITIGATION"), keys.state_key())
         await log.append(record(Kind.CHANGE, None, core={"verb": "hold"}), counters=hold)
-        planned: list[Beside] = [holds.unchanged(), *[slot.change for slot in slots]]
+        changes: list[Beside] = [holds.unchanged(), *[slot.change for slot in slots]]
         with pytest.raises(Overtaken):
-            await log.append(erasure_record(slots, ORDER, by="person"), counters=planned)
+            await log.append(erasure_record(slots, ORDER, by="person"), counters=changes)
 
     using(tmp_path, use)
     assert wrapped_of(path) == before

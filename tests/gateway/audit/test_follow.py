@@ -11,7 +11,7 @@ import pytest
 
 from gateway.audit import follow
 from gateway.audit.entry import Kind
-from gateway.audit.erase import Selection
+from gateway.audit.erasable import Selection
 from gateway.audit.follow import Follower, catch_up
 from gateway.audit.index import NAMES, index_path, index_snapshot, watermark
 from gateway.audit.keys import LogKeys

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.entry import Kind
-from gateway.audit.erase import HeldBy, Selection
+from gateway.audit.erasable import HeldBy, Selection
 from gateway.audit.holds import Hold, HoldKind, adding, new_hold, read_holds, releasing
 from gateway.audit.log import AuditLog
 from gateway.audit.people import Person

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 
 from gateway.audit.entry import Kind
-from gateway.audit.erase import Order, Selection, erase
+from gateway.audit.erasable import Selection
+from gateway.audit.erase import Order, erase
 from gateway.audit.holds import adding, new_hold, releasing
 from gateway.audit.integrate import Integrator
 from gateway.audit.log import AuditLog

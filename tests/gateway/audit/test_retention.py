@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.entry import KIND_CODES, Kind
-from gateway.audit.erase import exchanges_on_hold
+from gateway.audit.erasable import exchanges_on_hold
 from gateway.audit.holds import Holds, adding, new_hold
 from gateway.audit.keyed import Beginning, Connection, Opener, core_of
 from gateway.audit.keys import LogKeys

@@ -7,16 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.audit.erase import (
-    Guard,
-    Selection,
-    Slot,
-    Tally,
-    carry_out,
-    find_slots,
-    holds_of,
-    slot_of,
-)
+from gateway.audit.erasable import Selection, Slot, Tally, planned, slot_of
+from gateway.audit.erase import carry_out, holds_of
 from gateway.audit.holds import Holds
 from gateway.audit.keyed import Opener, keyed_rows, wrapped_names
 from gateway.audit.log import AuditLog
@@ -50,18 +42,17 @@ def test_what_is_on_record_of_an_ended_shard_is_done_though_other_keys_went_mean
     retired(tmp_path)
     keys = keys_in(tmp_path)
 
-    def planned(section: str) -> list[Slot]:
+    def of(section: str) -> list[Slot]:
+        chosen = Selection(before_us=1 << 60, sections=frozenset({section}))
+        none = Holds(0, ())
         with snapshot(ended) as db:
-            opener = Opener(db, keys)
-            chosen = Selection(before_us=1 << 60, sections=frozenset({section}))
-            guard = Guard(db, opener, Holds(0, ()), ())
-            return list(find_slots(db, chosen, guard, opener, Tally()))
+            return list(planned(db, ended, keys, chosen, Tally(), holds=none, agreements=()))
 
     async def use() -> None:
         log = newest(tmp_path)
         await log.start()
         holds = holds_of(log.path, keys)
-        for slots in (planned("net"), planned("subject")), (planned("actor"), planned("actor")):
+        for slots in (of("net"), of("subject")), (of("actor"), of("actor")):
             for plan in slots:  # both were made before either is carried out
                 await carry_out(log, keys, plan, ORDER, by="time", holds=holds, shard=ended)
         await log.stop()

@@ -11,7 +11,8 @@ import pytest
 from gateway.audit.access import LogReader
 from gateway.audit.doubt import is_in_doubt, set_doubt
 from gateway.audit.entry import KIND_CODES, Kind
-from gateway.audit.erase import Selection, erase
+from gateway.audit.erasable import Selection
+from gateway.audit.erase import erase
 from gateway.audit.freeze import frozen_reason
 from gateway.audit.holds import adding, new_hold, read_holds
 from gateway.audit.integrate import Integrator

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.audit.entry import Kind
-from gateway.audit.erase import Selection
+from gateway.audit.erasable import Selection
 from gateway.audit.holds import HoldKind
 from gateway.audit.keys import LogKeys
 from gateway.audit.reader import find_log

@@ -6,7 +6,17 @@ import json
 
 import pytest
 
-from gateway.cli.output import Exit, Stop, complain, console, line, show_json, tell, write_bytes
+from gateway.cli.output import (
+    Exit,
+    Stop,
+    amount,
+    complain,
+    console,
+    line,
+    show_json,
+    tell,
+    write_bytes,
+)
 
 
 def test_results_and_remarks_go_different_ways(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
@@ -33,3 +43,14 @@ def test_a_stop_says_what_mends_it(capsys: pytest.CaptureFixture[str]) -> None:
 def test_without_a_terminal_tables_have_a_fixed_width() -> None:
     """Output in a pipe does not depend on the terminal."""
     assert console().width == 120
+
+
+def test_numbers_agree_with_their_nouns() -> None:
+    """One of it is one, and everything else several."""
+    assert [amount(count, "record") for count in (0, 1, 2)] == [
+        "0 records",
+        "1 record",
+        "2 records",
+    ]
+    assert amount(1, "person", "people") == "1 person"
+    assert amount(3, "person", "people") == "3 people"
