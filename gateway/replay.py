@@ -116,10 +116,16 @@ class Replayer:
             gone = sorted(name for name, section in record.sections.items() if section is None)
             if set(gone) - {"net"}:
                 return _without(record, recorded, Result.ERASED, ", ".join(gone))
-        rules = self._rules(record.core["revision"])
+        revision = record.core.get("revision")
+        if not isinstance(revision, int):
+            return _without(record, recorded, Result.NOT_KEPT, "the revision")
+        rules = self._rules(revision)
         if isinstance(rules, SnapshotRefused):
             return _without(record, recorded, Result.DIFFERENT, rules.faults[0])
-        query = _query(record, rules)
+        try:
+            query = _query(record, rules)
+        except KeyError as missing:  # the record is whole, and of a time when less was kept
+            query = f"the {missing.args[0]}"
         if isinstance(query, str):
             return _without(record, recorded, Result.NOT_KEPT, query)
         now = _told(_decide(record, query, rules))

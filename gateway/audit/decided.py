@@ -21,10 +21,9 @@ from gateway.audit.entry import (
     unpack_sections,
     unwrap_keys,
 )
-from gateway.audit.keyed import ROWS_PER_READ, SKEW_MS, Connection, Opener
+from gateway.audit.keyed import BODY_MS_MAX, ROWS_PER_READ, SKEW_MS, Connection, Opener
 
-BODY_MS_MAX: Final = 3_600_000
-"""How long after its first time a record may get its identifier: a body may come slowly."""
+UUID_BYTES: Final = 16
 
 _KINDS: Final = (KIND_CODES[Kind.INTENT], KIND_CODES[Kind.DENY])
 _ROWS: Final = """
@@ -38,11 +37,12 @@ ORDER BY r.record_id LIMIT ?"""
 class Decided:
     """One recorded decision: the clear section, and the sealed ones; None stands for an erased one.
 
-    `fault` says that the record is not as it was written; then there are no sections.
+    `fault` says that the record is not as it was written; then there are no sections, and perhaps
+    no `exchange`.
     """
 
     leaf_index: int
-    exchange: bytes
+    exchange: bytes | None
     at_us: int
     core: Mapping[str, Any]
     sections: Mapping[str, Mapping[str, Any] | None]
@@ -89,7 +89,7 @@ def _read(row: tuple[Any, ...], opener: Opener) -> Decided:
     core = sections.pop("core", None) or {}
     return Decided(
         leaf_index=index,
-        exchange=exchange,
+        exchange=exchange if exchange is not None and len(exchange) == UUID_BYTES else None,
         at_us=at_us,
         core=core,
         sections=sections,

@@ -66,7 +66,7 @@ def difference_data(one: Replayed) -> Mapping[str, Any]:
     """Return a difference with both decisions as plain values; nothing of it is personal."""
     return {
         "index": one.decided.leaf_index,
-        "exchange_id": uuid_text(one.decided.exchange),
+        "exchange_id": _exchange_id(one),
         "at": one.decided.at_us,
         "recorded": dict(one.recorded),
         "replayed": None if one.replayed is None else dict(one.replayed),
@@ -76,12 +76,16 @@ def difference_data(one: Replayed) -> Mapping[str, Any]:
 
 def difference_sentences(one: Replayed) -> list[str]:
     """Return a difference for a person: the record, and each member that differs."""
-    head = f"index {one.decided.leaf_index}, exchange {uuid_text(one.decided.exchange)}"
+    head = f"index {one.decided.leaf_index}, exchange {_exchange_id(one) or 'unknown'}"
     if one.replayed is None:
         return [f"{head}: {one.why}"]
     told = [f"{head}: decided otherwise now"]
     was, now = one.recorded, one.replayed
     return told + [f"  {name}: {was.get(name)} → {now.get(name)}" for name in one.differs_in]
+
+
+def _exchange_id(one: Replayed) -> str | None:
+    return None if one.decided.exchange is None else uuid_text(one.decided.exchange)
 
 
 async def _append(log: AuditLog, look: Record) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from pathlib import Path
@@ -11,16 +12,17 @@ import pytest
 from sqlalchemy import text
 
 from gateway.audit.decided import decided
-from gateway.audit.entry import unwrap_keys
+from gateway.audit.entry import Kind, unwrap_keys
 from gateway.audit.keyed import Opener, keyed_rows, rewrapped
 from gateway.audit.keys import LogKeys
 from gateway.audit.reader import find_log, snapshot
-from gateway.clock import system_time_us
+from gateway.clock import new_uuid7, system_time_us
+from gateway.data_plane import open_audit_log
 from gateway.database import open_engine
 from gateway.registry.store import Registry
 from gateway.replay import Replayed, Replayer, Result
 from gateway.settings import Settings
-from tests.gateway.audit.records import tampered
+from tests.gateway.audit.records import record, tampered
 from tests.played import played_home
 
 
@@ -142,3 +144,29 @@ def test_what_was_erased_cannot_be_decided_once_more(settings: Settings) -> None
     assert results[first.decided.leaf_index] is Result.ERASED
     assert results[second.decided.leaf_index] is Result.SAME
     assert Result.DIFFERENT not in results.values()
+
+
+def test_a_record_of_a_time_when_less_was_kept_is_told_apart(settings: Settings) -> None:
+    """It is whole, so nothing is wrong with it; what it lacks is said, and the others go on."""
+    earlier: list[dict[str, Any]] = [
+        {"core": {"decision": "permit"}},
+        {"core": {"decision": "permit", "revision": "x"}},
+        {
+            "core": {"decision": "permit", "revision": 1, "route": "/spl/v1/people"},
+            "actor": {"client": "council-app"},
+        },
+        {"core": {"decision": "permit", "revision": 1, "route": "/spl/v1/people", "decided_at": 1}},
+    ]
+
+    async def append() -> None:
+        log = open_audit_log(settings, instance="test")
+        await log.start()
+        for sections in earlier:
+            await log.append(record(Kind.INTENT, new_uuid7(), **sections))
+        await log.stop()
+
+    asyncio.run(append())
+    told = replayed(settings)
+    lacking = [one.why for one in told if one.result is Result.NOT_KEPT]
+    assert lacking == ["the revision", "the revision", "the issuer", "the method"]
+    assert Result.DIFFERENT not in {one.result for one in told}

@@ -55,6 +55,20 @@ def test_a_difference_is_told_in_words_and_as_data(tmp_path: Path) -> None:
     assert "not the one that was recorded" in data["why"]
 
 
+def test_a_record_whose_exchange_was_changed_is_told(tmp_path: Path) -> None:
+    """Its row no longer says whose it was: it is told by its index (F20)."""
+    settings, told = played_home(tmp_path), list[Replayed]()
+    log = find_log(settings.audit_directory)
+    tampered(log, "UPDATE audit_record SET exchange = NULL WHERE kind = 1")
+    replay_range(settings, from_=None, until=None, agreement=None, tell=told.append)
+    index = told[0].decided.leaf_index
+    assert difference_sentences(told[0])[0].startswith(f"index {index}, exchange unknown: the row")
+    assert difference_data(told[0])["exchange_id"] is None
+    tampered(log, "UPDATE audit_record SET exchange = zeroblob(3) WHERE kind = 1")
+    tally = replay_range(settings, from_=None, until=None, agreement=None, tell=told.append)
+    assert tally.results[Result.DIFFERENT] == len(told) // 2
+
+
 def test_what_is_no_time_replays_nothing(new_home: NewHome) -> None:
     """A mistyped time is told with the form it has; so is a home without a log."""
     for given, why in (("soon", "no date or time"), (None, "no audit log")):
