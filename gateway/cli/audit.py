@@ -16,6 +16,7 @@ from gateway.cli.audit_hold import hold
 from gateway.cli.audit_keys import keys, retention
 from gateway.cli.audit_member import member
 from gateway.cli.audit_note import note
+from gateway.cli.audit_options import Use
 from gateway.cli.audit_outages import outages
 from gateway.cli.audit_postgres import fence, prepare
 from gateway.cli.audit_prove import add_proving, add_verifying
@@ -54,15 +55,6 @@ audit.command("replay")(replay)
 audit.command("prepare")(prepare)
 audit.command("fence")(fence)
 audit.add_typer(note, name="note")
-
-Use = Annotated[
-    str,
-    typer.Option(
-        "--use",
-        help="What you read the log for; kept in the log: verify_lawfulness, self_monitoring, "
-        "integrity_and_security or criminal_proceedings (DPA 2018 s.62(4)).",
-    ),
-]
 
 
 @audit.command("search")

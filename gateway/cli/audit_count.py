@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli.audit_filters import Filtered, filtered
+from gateway.cli.audit_options import Use
 from gateway.cli.options import Home, Json, settings_of
 from gateway.cli.output import Stop, show, show_json, tell
 
 if TYPE_CHECKING:
     from gateway.audit.count import Count
     from gateway.audit.index import Watermark
-
-Use = Annotated[str, typer.Option("--use", help="What you read the log for (audit search --help).")]
 
 
 @filtered

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from gateway.cli.audit_options import Use
 from gateway.cli.options import Home, Json, settings_of
 from gateway.cli.output import Exit, Stop, line, show_json
 
@@ -27,9 +28,7 @@ def due(
     what: Annotated[
         list[str] | None, typer.Option("--what", help=f"{', '.join(_WHATS)}; repeat. Default: all.")
     ] = None,
-    use: Annotated[str, typer.Option("--use", help="What for: audit search --help.")] = (
-        "self_monitoring"
-    ),
+    use: Use = "self_monitoring",
     home: Home = None,
     as_json: Json = False,
 ) -> None:

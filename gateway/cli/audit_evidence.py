@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from uuid import UUID
 
 import typer
 
-from gateway.cli.audit_export import Personal, Use, keys_given
+from gateway.cli.audit_export import Personal, keys_given
+from gateway.cli.audit_options import Use, identifier
 from gateway.cli.options import Home, Json, settings_of
 from gateway.cli.output import Exit, Stop, line, show_json
 
@@ -49,7 +49,7 @@ def evidence(
     if out.exists():
         raise Stop(f"{out} is there already", mend="give a new name: --out FILE")
     declared: Declared = use_of(use)
-    export = evidence_of(tuple(map(_identifier, exchanges)), personal=personal)
+    export = evidence_of(tuple(map(identifier, exchanges)), personal=personal)
     keys, shards = LogKeys(settings.keys_directory), log_home(settings)
     try:
         find_log(shards)
@@ -72,14 +72,6 @@ def evidence(
         return
     line(f"{out}: {packed.records} records, recorded at index {position.index}")
     line(f"check it with: python3 {out} {given}")
-
-
-def _identifier(text: str) -> bytes:
-    try:
-        return UUID(text).bytes
-    except ValueError:
-        mend = "copy it from the Exchange-Id of the answer"
-        raise Stop(f"{text} is not an exchange id", mend=mend) from None
 
 
 def _text(registry: Registry, agreement: str, wanted: str) -> bytes | None:

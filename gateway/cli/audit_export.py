@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gateway.audit.export import ExportFormat
+from gateway.cli.audit_options import From, Until, Use, microseconds
 from gateway.cli.audit_prove import PolicyFile
 from gateway.cli.options import Home, Json, settings_of
 from gateway.cli.output import Exit, Stop, line, show_json
@@ -17,18 +17,6 @@ from gateway.cli.progress import progress
 
 if TYPE_CHECKING:
     from gateway.audit.exported import Summary
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-Use = Annotated[
-    str,
-    typer.Option(
-        "--use",
-        help="What the export is for; kept in the log: verify_lawfulness, self_monitoring, "
-        "integrity_and_security or criminal_proceedings (DPA 2018 s.62(4)).",
-    ),
-]
-
 
 Vkeys = Annotated[
     list[str] | None,
@@ -49,10 +37,6 @@ Form = Annotated[
         "(AuditEvent) are for other programs.",
     ),
 ]
-From = Annotated[
-    str | None, typer.Option("--from", metavar="TIME", help="First time: 2026-11-01 or RFC 3339.")
-]
-Until = Annotated[str | None, typer.Option(metavar="TIME", help="Time before which it ends.")]
 Organisation = Annotated[str | None, typer.Option(help="Consumer or provider.")]
 Agreement = Annotated[str | None, typer.Option(help="Agreement id.")]
 Purpose = Annotated[str | None, typer.Option(help="Purpose code.")]
@@ -93,8 +77,8 @@ def export(
     from gateway.cli.audit_exports import export_log
 
     filters = {
-        "from_us": instant(from_),
-        "until_us": instant(until),
+        "from_us": from_ and microseconds(from_),
+        "until_us": until and microseconds(until),
         "organisation": organisation,
         "agreement": agreement,
         "purpose": purpose,
@@ -170,18 +154,3 @@ def _tell(found: Summary) -> None:
     line(f"sections: {found.opened} opened, {found.erased} erased, {found.closed} closed")
     if found.complete:
         line(f"complete from index {found.complete[0]} to {found.complete[1]}")
-
-
-def instant(text: str | None) -> int | None:
-    """Return a time as the log keeps it; a date is its midnight in UTC. Raises Stop."""
-    from gateway.audit.search import in_log_time
-
-    if text is None:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise Stop(f"{text} is no time", mend="write 2026-11-01 or 2026-11-01T09:30Z") from None
-    if at.tzinfo is None and len(text) > len("2026-11-01"):
-        raise Stop(f"{text} has no time zone", mend=f"write {text}Z for UTC")
-    return in_log_time((at.replace(tzinfo=at.tzinfo or UTC) - _EPOCH) // timedelta(microseconds=1))

@@ -5,19 +5,17 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import Annotated, Any, Final, NamedTuple, get_type_hints
 
 import typer
 
-from gateway.cli.output import Stop
+from gateway.cli.audit_options import FROM, UNTIL, microseconds
 
 Filtered = dict[str, Any]
 """Filters by name, as `gateway.audit.search.Filters` has them; None where not given."""
 
 FROM_STDIN: Final = "-"
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class _Option(NamedTuple):
@@ -28,8 +26,8 @@ class _Option(NamedTuple):
 
 
 _OPTIONS: Final = (
-    _Option("from_us", "--from", str, "Not before this day or instant, such as 2026-03-01."),
-    _Option("until_us", "--until", str, "Before this day or instant."),
+    _Option("from_us", "--from", str, FROM),
+    _Option("until_us", "--until", str, UNTIL),
     _Option("organisation", "--organisation", str, "Consumer or provider: gss:E06999001."),
     _Option("client", "--client", str, "OAuth client."),
     _Option("agreement", "--agreement", str, "Agreement id."),
@@ -102,18 +100,6 @@ def filtered(command: Callable[..., None]) -> Callable[..., None]:
     called.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]  # functions may carry one
     called.__annotations__ = {one.name: one.annotation for one in shown}
     return called
-
-
-def microseconds(text: str) -> int:
-    """Return a day (its beginning, UTC) or an instant as the log keeps time; Stop if neither."""
-    from gateway.audit.search import in_log_time
-
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        mend = "2026-03-01, or 2026-03-01T09:30:00Z"
-        raise Stop(f"{text} is neither a day nor an instant", mend=mend) from None
-    return in_log_time((at.replace(tzinfo=at.tzinfo or UTC) - _EPOCH) // timedelta(microseconds=1))
 
 
 def _parameter(option: _Option) -> inspect.Parameter:

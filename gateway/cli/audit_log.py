@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
-from uuid import UUID
 
 from gateway.audit.access import (
     NOT_FOUND,
@@ -30,7 +29,9 @@ from gateway.audit.reader import find_log, shard_name, structural_faults, verify
 from gateway.audit.search import Filters, Page
 from gateway.audit.store import LogUnavailable, Position
 from gateway.audit.verify import Fault, Progress, Report
+from gateway.cli.audit_options import identifier
 from gateway.cli.output import Exit, Stop, tell
+from gateway.clock import uuid_text
 from gateway.data_plane import log_home, open_audit_log, shard_origin
 from gateway.settings import Settings
 
@@ -82,20 +83,16 @@ def recorded_search(
     return reader, wanted
 
 
-def show_one(settings: Settings, identifier: str, *, use: str) -> dict[str, object]:
+def show_one(settings: Settings, given: str, *, use: str) -> dict[str, object]:
     """Return one exchange with all its records; the reading is recorded first."""
     declared = use_of(use)
-    try:
-        exchange = UUID(identifier)
-    except ValueError:
-        mend = "copy it from the Exchange-Id of the answer"
-        raise Stop(f"{identifier} is not an exchange id", mend=mend) from None
+    exchange = identifier(given)
     reader = _open(settings)
-    append(settings, show_record(console_reader(), declared, exchange.bytes))
+    append(settings, show_record(console_reader(), declared, exchange))
     with reading():
-        view = reader.show(exchange.bytes)
+        view = reader.show(exchange)
     if view is None:
-        raise Stop(f"{exchange} {NOT_FOUND}", code=Exit.FAILED)
+        raise Stop(f"{uuid_text(exchange)} {NOT_FOUND}", code=Exit.FAILED)
     return view
 
 
@@ -145,11 +142,16 @@ def console_reader() -> Reader:
     return Reader(principal=name, via=Via.CONSOLE)
 
 
-def _open(settings: Settings) -> LogReader:
+def log_of(settings: Settings) -> Place:
+    """Return the newest shard of a home's log; raises Stop where there is none yet."""
     try:
-        find_log(log_home(settings))
+        return find_log(log_home(settings))
     except LogUnavailable as failure:
         raise Stop(str(failure), mend="run the gateway once: concordat serve") from None
+
+
+def _open(settings: Settings) -> LogReader:
+    log_of(settings)
     return LogReader(directory=log_home(settings), keys=LogKeys(settings.keys_directory))
 
 
@@ -177,13 +179,18 @@ def tell_shortened() -> None:
 def append(settings: Settings, record: Record) -> Position:
     """Make the record of a reading durable; raises Stop where that cannot be."""
     try:
-        return asyncio.run(_append(settings, record))
+        return record_now(settings, record)
     except LogUnavailable as failure:
         mend = "the log is only shown where the reading can be recorded; see: concordat doctor"
         raise Stop(f"the reading cannot be recorded: {failure}", mend=mend) from None
     except EntryInvalid as invalid:
         mend = "give other filters: what you look for is recorded with the reading"
         raise Stop(f"the reading cannot be recorded: {invalid}", mend=mend) from None
+
+
+def record_now(settings: Settings, record: Record) -> Position:
+    """Make a record durable; raises LogUnavailable where that cannot be."""
+    return asyncio.run(_append(settings, record))
 
 
 async def _append(settings: Settings, record: Record) -> Position:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli.audit_filters import FROM_STDIN
+from gateway.cli.audit_options import Use
 from gateway.cli.options import Home, Json, settings_of
 from gateway.cli.output import Exit, Stop, line, show_json
 
@@ -18,9 +19,7 @@ def member(
         str, typer.Option("--person", help="type:value; - reads it from standard input.")
     ],
     *,
-    use: Annotated[str, typer.Option("--use", help="What for: audit search --help.")] = (
-        "self_monitoring"
-    ),
+    use: Use = "self_monitoring",
     home: Home = None,
     as_json: Json = False,
 ) -> None:

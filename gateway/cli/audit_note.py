@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, TypeVar
-from uuid import UUID
 
 import typer
 
-from gateway.cli.audit_filters import microseconds
+from gateway.cli.audit_options import identifier, microseconds
 from gateway.cli.options import Home, settings_of
 from gateway.cli.output import Exit, Stop, line
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from enum import StrEnum
 
     from gateway.audit.notes import Note
-    from gateway.audit.place import Place
     from gateway.settings import Settings
 
 note = typer.Typer(
@@ -124,33 +122,19 @@ def disposal(
     )
 
 
-def _exchange(settings: Settings, identifier: str, *, urgent: bool) -> bytes:
+def _exchange(settings: Settings, exchange_id: str, *, urgent: bool) -> bytes:
     """Return the exchange of an id that is in the log; raises Stop for any other."""
     from gateway.audit.search import show
+    from gateway.cli.audit_log import log_of
 
-    try:
-        exchange = UUID(identifier).bytes
-    except ValueError:
-        mend = "copy it from the Exchange-Id of the answer"
-        raise Stop(f"{identifier} is not an exchange id", mend=mend) from None
-    view = show(_log(settings), exchange)
+    exchange = identifier(exchange_id)
+    view = show(log_of(settings), exchange)
     if view is None or view.get("exchange_id") is None:
-        raise Stop(f"{identifier} is not in the log", mend="concordat audit due", code=Exit.FAILED)
+        raise Stop(f"{exchange_id} is not in the log", mend="concordat audit due", code=Exit.FAILED)
     if urgent and view.get("break_glass") is not True:
         mend = "concordat audit due --what reviews"
-        raise Stop(f"{identifier} is no use of urgent access", mend=mend, code=Exit.FAILED)
+        raise Stop(f"{exchange_id} is no use of urgent access", mend=mend, code=Exit.FAILED)
     return exchange
-
-
-def _log(settings: Settings) -> Place:
-    from gateway.audit.reader import find_log
-    from gateway.audit.store import LogUnavailable
-    from gateway.data_plane import log_home
-
-    try:
-        return find_log(log_home(settings))
-    except LogUnavailable as failure:
-        raise Stop(str(failure), mend="run the gateway once: concordat serve") from None
 
 
 def _one_of(kind: type[E], text: str) -> E:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from gateway.cli.audit_filters import microseconds
+from gateway.cli.audit_options import From, Until, Use, microseconds
 from gateway.cli.options import Home, Json, settings_of
 from gateway.cli.output import Exit, line, show_json
 
@@ -21,11 +21,9 @@ _WITHHELD: Final = "audit-unavailable"
 
 def outages(
     *,
-    from_: Annotated[str | None, typer.Option("--from", help="Not before this day.")] = None,
-    until: Annotated[str | None, typer.Option("--until", help="Before this day.")] = None,
-    use: Annotated[str, typer.Option("--use", help="What for: audit search --help.")] = (
-        "integrity_and_security"
-    ),
+    from_: From = None,
+    until: Until = None,
+    use: Use = "integrity_and_security",
     home: Home = None,
     as_json: Json = False,
 ) -> None:

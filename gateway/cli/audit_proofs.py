@@ -7,7 +7,6 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from uuid import UUID
 
 from connectors.fetch import FetchFailed, open_client
 from gateway.audit.access import NOT_FOUND, prove_record
@@ -24,6 +23,7 @@ from gateway.audit.proofs import (
 from gateway.audit.reader import find_log
 from gateway.audit.store import LogUnavailable
 from gateway.cli.audit_log import append, console_reader, use_of
+from gateway.cli.audit_options import identifier
 from gateway.cli.output import Exit, Stop, line, show_json, tell
 from gateway.data_plane import log_home
 from gateway.settings import Settings
@@ -38,7 +38,7 @@ def prove(
         Stop: there is no such record, or no checkpoint covers it yet.
     """
     directory, declared = log_home(settings), use_of(use)
-    wanted = _exchange(exchange_id) if exchange_id is not None else None
+    wanted = identifier(exchange_id) if exchange_id is not None else None
     try:
         newest = find_log(directory)
         append(settings, prove_record(console_reader(), declared, wanted or index or 0))
@@ -211,14 +211,6 @@ async def _served(url: str) -> AsyncIterator[Fetch]:
             return answer.body
 
         yield fetch
-
-
-def _exchange(text: str) -> bytes:
-    try:
-        return UUID(text).bytes
-    except ValueError:
-        mend = "copy it from the Exchange-Id of the answer"
-        raise Stop(f"{text} is not an exchange id", mend=mend) from None
 
 
 def _text(path: Path) -> str:

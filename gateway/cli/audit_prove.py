@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.audit_options import Use
 from gateway.cli.options import Home, Json, settings_of
 from gateway.cli.output import Exit, Stop, line, show_json, tell
 
@@ -57,7 +58,7 @@ def _prove(
         typer.Option("--tlog-proof", help="Of an index, write the C2SP tlog-proof alone."),
     ] = False,
     out: Out = None,
-    use: Annotated[str, typer.Option(help="As for `audit show`.")] = "integrity_and_security",
+    use: Use = "integrity_and_security",
     home: Home = None,
 ) -> None:
     """Prove that the records of an exchange are in the published log. That is recorded first.

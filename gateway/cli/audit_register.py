@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from gateway.cli.audit_options import Use
 from gateway.cli.options import Home, Json, settings_of
 from gateway.cli.output import Exit, Stop, line, show_json
 
@@ -34,9 +35,7 @@ def register(
         str | None, typer.Argument(metavar="[AGREEMENT]", help="Default: all.")
     ] = None,
     *,
-    use: Annotated[str, typer.Option("--use", help="What for: audit search --help.")] = (
-        "verify_lawfulness"
-    ),
+    use: Use = "verify_lawfulness",
     home: Home = None,
     as_json: Json = False,
 ) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gateway.cli.audit_options import From, Until
 from gateway.cli.options import Home, Json, settings_of
 from gateway.cli.output import Exit, line, show_json
 
@@ -16,13 +17,8 @@ if TYPE_CHECKING:
 
 def replay(
     *,
-    from_: Annotated[
-        str | None,
-        typer.Option("--from", metavar="TIME", help="Records from here on: a date or a time, UTC."),
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="TIME", help="Records before this time.")
-    ] = None,
+    from_: From = None,
+    until: Until = None,
     agreement: Annotated[str | None, typer.Option(help="Agreement id.")] = None,
     home: Home = None,
     as_json: Json = False,

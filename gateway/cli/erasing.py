@@ -7,7 +7,6 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
-from uuid import UUID
 
 from gateway.audit.access import look_record
 from gateway.audit.entry import CLEAR_SECTIONS, Kind, Record
@@ -19,13 +18,14 @@ from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog
 from gateway.audit.people import Person, PersonInvalid, parse_person
 from gateway.audit.place import Place, home_of
-from gateway.audit.reader import find_log, find_shards, snapshot
+from gateway.audit.reader import find_shards, snapshot
 from gateway.audit.store import HoldAdded, HoldReleased, LogUnavailable, Overtaken
-from gateway.cli.audit_log import console_reader
+from gateway.cli.audit_log import console_reader, log_of
+from gateway.cli.audit_options import identifier
 from gateway.cli.configuration import open_registry
 from gateway.cli.output import Exit, Stop
 from gateway.clock import new_uuid7, system_time_us, uuid_text
-from gateway.data_plane import log_home, open_audit_log
+from gateway.data_plane import open_audit_log
 from gateway.registry.documents import Kind as DocumentKind
 from gateway.registry.retention import agreements_on_hold
 from gateway.settings import Settings
@@ -56,7 +56,7 @@ def read_selection(
         raise Stop("say which sections of the older records to erase", mend=_classes())
     return Selection(
         person=None if person is None else _person(person),
-        exchange=None if exchange is None else _exchange(exchange),
+        exchange=None if exchange is None else identifier(exchange),
         before_us=None if before is None else _midnight_us(before),
         sections=frozenset(classes) or None,
     )
@@ -71,7 +71,7 @@ def read_target(
         raise Stop("say what to hold", mend="one of --exchange, --agreement or --person")
     if person is not None:
         return _person(person)
-    return _exchange(exchange) if exchange is not None else given[0]
+    return identifier(exchange) if exchange is not None else given[0]
 
 
 def read_reason(reason: str) -> str:
@@ -153,7 +153,7 @@ def add_hold(
 
 def release_hold(settings: Settings, hold_id: str, *, reason: str, authority: str) -> Hold:
     """End a legal hold; raises Stop where there is none of this id."""
-    wanted = _exchange(hold_id)
+    wanted = identifier(hold_id)
     found = next((one for one in list_holds(settings) if one.id == wanted), None)
     if found is None:
         mend = "concordat audit hold list"
@@ -240,10 +240,7 @@ def _with_log(settings: Settings, work: Callable[[AuditLog], Awaitable[T]]) -> T
         finally:
             await log.stop()
 
-    try:
-        find_log(log_home(settings))
-    except LogUnavailable as failure:
-        raise Stop(str(failure), mend="run the gateway once: concordat serve") from None
+    log_of(settings)
     try:
         return asyncio.run(run())
     except LogUnavailable as failure:
@@ -272,14 +269,6 @@ def _person(text: str) -> Person:
         return parse_person(text)
     except PersonInvalid as invalid:
         raise Stop(str(invalid), mend="--person nhs_number:9990000018") from None
-
-
-def _exchange(text: str) -> bytes:
-    try:
-        return UUID(text).bytes
-    except ValueError:
-        mend = "copy it from the Exchange-Id of an answer, or from the list"
-        raise Stop(f"{text} is not an id", mend=mend) from None
 
 
 def _midnight_us(text: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,11 +15,10 @@ from gateway.audit.people import year_of
 from gateway.audit.retention import year_destroyed
 from gateway.audit.store import LogUnavailable
 from gateway.audit.wrapping import KeysUnavailable
-from gateway.cli.audit_log import console_reader
+from gateway.cli.audit_log import console_reader, record_now
 from gateway.cli.configuration import open_registry
 from gateway.cli.output import Exit, Stop
 from gateway.clock import new_uuid7, system_time_us
-from gateway.data_plane import open_audit_log
 from gateway.presence import who_runs
 from gateway.registry.documents import Kind
 from gateway.registry.retention import agreements_on_hold, kept_for
@@ -89,7 +87,7 @@ def wrap_keys(settings: Settings, program: Path) -> int:
         },
     )
     try:
-        asyncio.run(_append(settings, record))
+        record_now(settings, record)
         return LogKeys(settings.keys_directory).wrap_days(program.absolute())
     except LogUnavailable as failure:
         unchanged = f"nothing was changed: {failure}"
@@ -120,20 +118,11 @@ def destroy_year(settings: Settings, year: int, *, reason: str, authority: str) 
     }
 
     try:
-        asyncio.run(_append(settings, year_destroyed(sealed, year, reason=reason)))
+        record_now(settings, year_destroyed(sealed, year, reason=reason))
     except LogUnavailable as failure:
         unchanged = f"nothing was destroyed: {failure}"
         raise Stop(unchanged, mend="concordat doctor", code=Exit.FAILED) from None
     keys.destroy_year(year)
-
-
-async def _append(settings: Settings, record: Record) -> None:
-    log = open_audit_log(settings, instance="cli")
-    await log.start()
-    try:
-        await log.append(record)
-    finally:
-        await log.stop()
 
 
 def _date(day: int) -> str:

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from gateway.audit.access import look_record
 from gateway.audit.decided import decided
-from gateway.audit.entry import Record
 from gateway.audit.keyed import Opener
 from gateway.audit.keys import LogKeys
-from gateway.audit.log import AuditLog
 from gateway.audit.reader import find_log, snapshot
-from gateway.audit.search import in_log_time
 from gateway.audit.store import LogUnavailable
-from gateway.cli.audit_log import console_reader
+from gateway.cli.audit_log import console_reader, record_now
+from gateway.cli.audit_options import microseconds
 from gateway.cli.configuration import open_registry
 from gateway.cli.output import Stop
 from gateway.clock import system_time_us, uuid_text
-from gateway.data_plane import log_home, open_audit_log
+from gateway.data_plane import log_home
 from gateway.replay import Replayed, Replayer, Result, Tally
 from gateway.settings import Settings
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def replay_range(
@@ -39,8 +33,8 @@ def replay_range(
 
     Raises Stop where the log, the keys or the registry cannot be read.
     """
-    from_us = 0 if from_ is None else _instant_us(from_)
-    until_us = system_time_us() if until is None else _instant_us(until)
+    from_us = 0 if from_ is None else microseconds(from_)
+    until_us = system_time_us() if until is None else microseconds(until)
     asked: dict[str, object] = {"from": from_us, "until": until_us}
     if agreement is not None:
         asked["agreement"] = agreement
@@ -48,7 +42,7 @@ def replay_range(
     tally = Tally()
     try:
         path = find_log(log_home(settings))
-        asyncio.run(_append(open_audit_log(settings, instance="cli"), look))
+        record_now(settings, look)
         with open_registry(settings) as registry, snapshot(path) as db:
             opener = Opener(db, LogKeys(settings.keys_directory))
             records = decided(db, opener, from_us=from_us, until_us=until_us)
@@ -86,20 +80,3 @@ def difference_sentences(one: Replayed) -> list[str]:
 
 def _exchange_id(one: Replayed) -> str | None:
     return None if one.decided.exchange is None else uuid_text(one.decided.exchange)
-
-
-async def _append(log: AuditLog, look: Record) -> None:
-    await log.start()
-    try:
-        await log.append(look)
-    finally:
-        await log.stop()
-
-
-def _instant_us(text: str) -> int:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        mend = "2026-11-01, or 2026-11-01T09:00:00Z; UTC unless it says otherwise"
-        raise Stop(f"{text} is no date or time", mend=mend) from None
-    return in_log_time((at.replace(tzinfo=at.tzinfo or UTC) - _EPOCH) // timedelta(microseconds=1))

@@ -69,7 +69,7 @@ def test_what_cannot_be_packed_says_why(run: Run, new_home: NewHome, tmp_path: P
     exchange = deny_one(new_home.settings)
     with pytest.raises(Stop, match="not signed yet"):
         run("audit", "evidence", exchange, "--out", out, "--home", home)
-    with pytest.raises(Stop, match="not an exchange id"):
+    with pytest.raises(Stop, match="not an id"):
         run("audit", "evidence", "x", "--out", out, "--home", home)
     out.write_bytes(b"")
     with pytest.raises(Stop, match="is there already"):

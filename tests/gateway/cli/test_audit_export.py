@@ -10,10 +10,8 @@ from typing import Final
 
 import pytest
 
-from gateway.audit.entry import INTEGER_MAX
 from gateway.audit.integrate import Integrator
 from gateway.audit.keys import LogKeys
-from gateway.cli.audit_export import instant
 from gateway.cli.home import NewHome
 from gateway.cli.output import Stop
 from gateway.data_plane import log_origin
@@ -109,15 +107,3 @@ def test_what_is_no_export_cannot_be_told(run: Run, tmp_path: Path) -> None:
         run(*words, "x")
     assert stopped.value.code == 2
     assert "--vkey" in stopped.value.mend
-
-
-def test_times_are_dates_or_have_a_zone() -> None:
-    """A date is its midnight in UTC, none is later than the log has; one needs a zone."""
-    assert instant(None) is None
-    assert instant("2026-11-01") == instant("2026-11-01T00:00:00Z") == 1_793_491_200_000_000
-    assert instant("2026-11-01T01:00+01:00") == instant("2026-11-01")
-    assert instant("9999-12-31") == instant("2300-01-01") == INTEGER_MAX
-    assert instant("1066-10-14") == 0
-    for wrong in ("yesterday", "2026-11-01T09:30"):
-        with pytest.raises(Stop):
-            instant(wrong)

@@ -8,9 +8,8 @@ from dataclasses import fields
 
 import pytest
 
-from gateway.audit.entry import INTEGER_MAX
 from gateway.audit.search import Filters
-from gateway.cli.audit_filters import _OPTIONS, microseconds
+from gateway.cli.audit_filters import _OPTIONS
 from gateway.cli.home import NewHome
 from gateway.cli.output import Stop
 from tests.gateway.cli.conftest import Run
@@ -23,27 +22,6 @@ def test_every_filter_of_a_search_has_an_option() -> None:
         "route",
         "verb",
     }
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("1970-01-02", 86_400_000_000),
-        ("1970-01-01T01:00:00+01:00", 0),
-        ("1970-01-01T00:00:01Z", 1_000_000),
-        ("0001-01-01", 0),
-        ("9999-01-01", INTEGER_MAX),
-    ],
-)
-def test_times_are_days_or_instants(text: str, expected: int) -> None:
-    """A day begins at midnight, UTC."""
-    assert microseconds(text) == expected
-
-
-def test_a_time_that_is_none_is_told() -> None:
-    """The line that mends it shows both forms."""
-    with pytest.raises(Stop, match="neither a day nor an instant"):
-        microseconds("yesterday")
 
 
 def test_filters_are_asked_as_typed(run: Run, new_home: NewHome) -> None:

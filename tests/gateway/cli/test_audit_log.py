@@ -120,7 +120,7 @@ def test_what_is_not_there_is_told(new_home: NewHome) -> None:
     with pytest.raises(Stop, match="no audit log"):
         find_exchanges(settings, {}, limit=5, use="self_monitoring")
     deny_one(settings)
-    with pytest.raises(Stop, match="is not an exchange id"):
+    with pytest.raises(Stop, match="is not an id"):
         show_one(settings, "seven", use="self_monitoring")
     with pytest.raises(Stop, match="may have been counted, not recorded one by one") as stopped:
         show_one(settings, uuid_text(new_uuid7()), use="self_monitoring")

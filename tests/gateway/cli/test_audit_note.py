@@ -34,7 +34,7 @@ def test_an_incident_is_on_record(run: Run, new_home: NewHome) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("review", "x", "--outcome", "justified"), "not an exchange id"),
+        (("review", "x", "--outcome", "justified"), "not an id"),
         (("review", uuid_text(new_uuid7()), "--outcome", "justified"), "not in the log"),
         (("acknowledge", "EXCHANGE", "--outcome", "maybe"), "none of them"),
         (("review", "EXCHANGE", "--outcome", "justified"), "no use of urgent access"),

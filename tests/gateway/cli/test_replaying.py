@@ -71,7 +71,7 @@ def test_a_record_whose_exchange_was_changed_is_told(tmp_path: Path) -> None:
 
 def test_what_is_no_time_replays_nothing(new_home: NewHome) -> None:
     """A mistyped time is told with the form it has; so is a home without a log."""
-    for given, why in (("soon", "no date or time"), (None, "no audit log")):
+    for given, why in (("soon", "neither a day nor an instant"), (None, "no audit log")):
         with pytest.raises(Stop, match=why):
             replay_range(
                 new_home.settings, from_=given, until=None, agreement=None, tell=lambda _: None
