@@ -27,37 +27,11 @@ from gateway.cli.audit_shard import shard
 from gateway.cli.audit_verify import fsck, verification
 from gateway.cli.audit_watch import watch
 from gateway.cli.options import Home, Json, settings_of
-from gateway.cli.output import show, show_json, tell
+from gateway.cli.output import amount, show, show_json, tell
 
 audit = typer.Typer(no_args_is_help=True, help="Search, show, prove and verify the audit log.")
-audit.add_typer(verification, name="verify")
-audit.command("fsck")(fsck)
-audit.command("export")(export)
-verification.command("export")(verify_export)
-audit.command("evidence")(evidence)
-add_proving(audit)
-add_verifying(verification)
-audit.add_typer(shard, name="shard")
-
-audit.command("count")(count)
-audit.command("reach")(reach)
-audit.command("member")(member)
-audit.command("due")(due)
-audit.command("register")(register)
-audit.command("watch")(watch)
-audit.command("outages")(outages)
-audit.command("reindex")(reindex)
-audit.command("erase")(erase)
-audit.add_typer(hold, name="hold")
-audit.add_typer(retention, name="retention")
-audit.add_typer(keys, name="keys")
-audit.command("replay")(replay)
-audit.command("prepare")(prepare)
-audit.command("fence")(fence)
-audit.add_typer(note, name="note")
 
 
-@audit.command("search")
 @filtered
 def search(
     *,
@@ -85,12 +59,12 @@ def search(
     from gateway.cli.audit_table import exchanges_table, instant
 
     show(exchanges_table(page.items))
-    tell(f"Indexed: {page.watermark.next_index} records, to {instant(page.watermark.at_us)}.")
+    indexed = amount(page.watermark.next_index, "record")
+    tell(f"Indexed: {indexed}, to {instant(page.watermark.at_us)}.")
     if page.cursor is not None:
         tell(f"There may be more: --cursor {page.cursor}")
 
 
-@audit.command("show")
 def show_exchange(
     exchange_id: Annotated[
         str, typer.Argument(metavar="EXCHANGE_ID", help="As in the Exchange-Id of the answer.")
@@ -112,3 +86,32 @@ def show_exchange(
     from gateway.cli.audit_table import exchange_table
 
     show(exchange_table(view))
+
+
+audit.command("search")(search)
+audit.command("show")(show_exchange)
+audit.command("count")(count)
+audit.command("reach")(reach)
+audit.command("member")(member)
+audit.command("due")(due)
+audit.command("register")(register)
+audit.command("watch")(watch)
+audit.command("outages")(outages)
+audit.command("replay")(replay)
+audit.command("export")(export)
+audit.command("evidence")(evidence)
+add_proving(audit)
+audit.command("fsck")(fsck)
+audit.command("reindex")(reindex)
+audit.command("erase")(erase)
+audit.command("prepare")(prepare)
+audit.command("fence")(fence)
+
+audit.add_typer(verification, name="verify")
+verification.command("export")(verify_export)
+add_verifying(verification)
+audit.add_typer(note, name="note")
+audit.add_typer(hold, name="hold")
+audit.add_typer(retention, name="retention")
+audit.add_typer(keys, name="keys")
+audit.add_typer(shard, name="shard")

@@ -10,7 +10,7 @@ import typer
 from gateway.cli.audit_filters import Filtered, filtered
 from gateway.cli.audit_options import Use
 from gateway.cli.options import Home, Json, settings_of
-from gateway.cli.output import Stop, show, show_json, tell
+from gateway.cli.output import Stop, amount, show, show_json, tell
 
 if TYPE_CHECKING:
     from gateway.audit.count import Count
@@ -69,7 +69,7 @@ def count(
         ]
         table.add_row(*words, *[_shown(number) for number in _numbers(row).values()])
     show(table)
-    tell(f"Indexed: {counts.watermark.next_index} records.")
+    tell(f"Indexed: {amount(counts.watermark.next_index, 'record')}.")
 
 
 @filtered
@@ -93,7 +93,7 @@ def reach(
         show_json({**found, "indexed": {"next_index": mark["next_index"], "at": mark["at_us"]}})
         return
     show(facts_table(found))
-    tell(f"Indexed: {mark['next_index']} records.")
+    tell(f"Indexed: {amount(mark['next_index'], 'record')}.")
 
 
 def _numbers_of() -> tuple[str, ...]:

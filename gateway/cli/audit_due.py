@@ -129,10 +129,13 @@ def _disposals(settings: Settings, reader: LogReader) -> Iterator[dict[str, Any]
 
 
 def _sentence(item: Mapping[str, Any]) -> str:
-    from gateway.cli.audit_table import fact
+    from gateway.cli.audit_table import fact, instant
 
+    told = {name: fact(name, value) for name, value in item.items() if name != "state"}
+    if "steps" in item:
+        told["steps"] = ", ".join(f"{step} {instant(at_us)}" for step, at_us in item["steps"])
     return ", ".join(
-        f"{name.removesuffix('_us')} {fact(name, value)}"
-        for name, value in item.items()
-        if name != "state" and value not in (None, (), "")
+        f"{name.removesuffix('_us').removesuffix('_id').replace('_', ' ')} {said}"
+        for name, said in told.items()
+        if said
     )

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 Person = Annotated[
     str | None,
-    typer.Option("--person", metavar="TYPE:VALUE", help="Such as nhs_number:9990000018."),
+    typer.Option(
+        "--person",
+        metavar="TYPE:VALUE",
+        help="Such as nhs_number:9990000018; - reads it from standard input, so that no shell "
+        "keeps it.",
+    ),
 ]
 ExchangeId = Annotated[
     str | None, typer.Option("--exchange", metavar="ID", help="As in the Exchange-Id of an answer.")

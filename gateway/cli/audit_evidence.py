@@ -11,7 +11,7 @@ import typer
 from gateway.cli.audit_export import Personal, keys_given
 from gateway.cli.audit_options import Use, identifier
 from gateway.cli.options import Home, Json, settings_of
-from gateway.cli.output import Exit, Stop, line, show_json
+from gateway.cli.output import Exit, Stop, amount, line, show_json
 
 if TYPE_CHECKING:
     from gateway.registry.store import Registry
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def evidence(
     exchanges: Annotated[
         list[str],
-        typer.Argument(metavar="EXCHANGE_ID…", help="As in the Exchange-Id of an answer."),
+        typer.Argument(metavar="EXCHANGE_ID", help="As in the Exchange-Id of an answer."),
     ],
     *,
     out: Annotated[Path, typer.Option(metavar="FILE", help="New file: pack.pyz or pack.zip.")],
@@ -70,7 +70,7 @@ def evidence(
             }
         )  # fmt: skip
         return
-    line(f"{out}: {packed.records} records, recorded at index {position.index}")
+    line(f"{out}: {amount(packed.records, 'record')}, recorded at index {position.index}")
     line(f"check it with: python3 {out} {given}")
 
 

@@ -12,7 +12,7 @@ from gateway.audit.export import ExportFormat
 from gateway.cli.audit_options import From, Until, Use, microseconds
 from gateway.cli.audit_prove import PolicyFile
 from gateway.cli.options import Home, Json, settings_of
-from gateway.cli.output import Exit, Stop, line, show_json
+from gateway.cli.output import Exit, Stop, amount, line, show_json
 from gateway.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def verify_export(
         for shard in found:
             _tell(shard)
         faults = sum(len(shard.faults) for shard in found)
-        line("verified" if ok else f"NOT VERIFIED: {faults} faults")
+        line("verified" if ok else f"NOT VERIFIED: {amount(faults, 'fault')}")
     raise typer.Exit(Exit.OK if ok else Exit.FAILED)
 
 
@@ -150,7 +150,7 @@ def _shown(found: Summary) -> dict[str, object]:
 def _tell(found: Summary) -> None:
     for at, what in found.faults:
         line(what if at < 0 else f"index {at}: {what}")
-    line(f"{found.records} records of {found.origin}, signed at {found.size} records")
+    line(f"{amount(found.records, 'record')} of {found.origin}, signed at size {found.size}")
     line(f"sections: {found.opened} opened, {found.erased} erased, {found.closed} closed")
     if found.complete:
         line(f"complete from index {found.complete[0]} to {found.complete[1]}")

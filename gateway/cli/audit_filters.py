@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, Any, Final, NamedTuple, get_type_hints
 
 import typer
 
-from gateway.cli.audit_options import FROM, UNTIL, microseconds
+from gateway.cli.audit_options import FROM, UNTIL, microseconds, person_typed
 
 Filtered = dict[str, Any]
 """Filters by name, as `gateway.audit.search.Filters` has them; None where not given."""
 
-FROM_STDIN: Final = "-"
+_TIMES: Final = ("from_us", "until_us")
 
 
 class _Option(NamedTuple):
@@ -104,7 +103,10 @@ def filtered(command: Callable[..., None]) -> Callable[..., None]:
 
 def _parameter(option: _Option) -> inspect.Parameter:
     least, most = (100, 599) if option.filter == "status" else (None, None)
-    shown = typer.Option(option.flag, help=option.help, show_default=False, min=least, max=most)
+    metavar = "TIME" if option.filter in _TIMES else None
+    shown = typer.Option(
+        option.flag, metavar=metavar, help=option.help, show_default=False, min=least, max=most
+    )
     return inspect.Parameter(
         option.filter,
         inspect.Parameter.KEYWORD_ONLY,
@@ -114,9 +116,9 @@ def _parameter(option: _Option) -> inspect.Parameter:
 
 
 def _read(filters: Filtered) -> Filtered:
-    for name in ("from_us", "until_us"):
+    for name in _TIMES:
         if filters[name] is not None:
             filters[name] = microseconds(filters[name])
-    if filters["person"] == FROM_STDIN:
-        filters["person"] = sys.stdin.readline().strip()
+    if filters["person"] is not None:
+        filters["person"] = person_typed(filters["person"])
     return {name: None if value is False else value for name, value in filters.items()}

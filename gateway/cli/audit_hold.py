@@ -11,7 +11,7 @@ from gateway.cli.options import Home, Json, settings_of
 from gateway.cli.output import line, show_json
 
 hold = typer.Typer(
-    no_args_is_help=True, help="Legal holds: what must not be erased nor expire, and until when."
+    no_args_is_help=True, help="Legal holds: what must neither be erased nor expire."
 )
 
 

@@ -9,7 +9,7 @@ import typer
 
 from gateway.cli.audit_erase import Authority, Reason
 from gateway.cli.options import Home, Json, settings_of
-from gateway.cli.output import Stop, line, show_json
+from gateway.cli.output import Stop, amount, line, show_json
 
 retention = typer.Typer(no_args_is_help=True, help="How long the log keeps what names people.")
 keys = typer.Typer(no_args_is_help=True, help="The keys of what names people; none is shown.")
@@ -33,7 +33,8 @@ def show_retention(home: Home = None, as_json: Json = False) -> None:
         held = "  ON LEGAL HOLD" if one["on_hold"] else ""
         line(f"{one['agreement']:21}{one['kept_for']:20}{one['net']}{held}")
     line()
-    line(f"{kept['days_with_keys']} days can be opened, from {kept['oldest_day'] or 'none'} on.")
+    oldest = f", the oldest {kept['oldest_day']}" if kept["oldest_day"] else ""
+    line(f"days that can be opened: {kept['days_with_keys']}{oldest}")
 
 
 @keys.command("list")
@@ -70,7 +71,7 @@ def wrap(
     from gateway.cli.keeping import wrap_keys
 
     count = wrap_keys(settings_of(home), program)
-    line(f"{count} day keys are wrapped by {program.name}, and so is every one to come.")
+    line(f"{amount(count, 'day key')} wrapped by {program.name}, as every one to come will be.")
 
 
 @keys.command("destroy-year")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
-from gateway.cli.audit_filters import FROM_STDIN
-from gateway.cli.audit_options import Use
+from gateway.cli.audit_options import Use, person_typed
 from gateway.cli.options import Home, Json, settings_of
-from gateway.cli.output import Exit, Stop, line, show_json
+from gateway.cli.output import Exit, Stop, amount, line, show_json
 
 
 def member(
-    exchange_id: Annotated[str, typer.Argument(metavar="EXCHANGE_ID")],
+    exchange_id: Annotated[
+        str, typer.Argument(metavar="EXCHANGE_ID", help="As in the Exchange-Id of an answer.")
+    ],
     person: Annotated[
         str, typer.Option("--person", help="type:value; - reads it from standard input.")
     ],
@@ -34,7 +34,7 @@ def member(
     from gateway.cli.audit_log import show_one
 
     try:
-        sought = parse_person(sys.stdin.readline() if person == FROM_STDIN else person)
+        sought = parse_person(person_typed(person))
     except PersonInvalid as invalid:
         raise Stop(str(invalid), mend="--person nhs_number:9990000018") from None
     view = show_one(settings_of(home), exchange_id, use=use)
@@ -53,10 +53,11 @@ def member(
         )
     else:
         words = {True: "yes", False: "no", None: "cannot tell"}
-        line(f"{words[found.among]}: {found.named} people named in record {record['index']}")
+        named = amount(found.named, "person", "people")
+        line(f"{words[found.among]}: {named} named in record {record['index']}")
         if found.root is not None:
             line(f"root of them all {found.root.hex()}")
         if found.path or found.index is not None:
-            line(f"proved at {found.index} by {len(found.path)} hashes")
+            line(f"proved at {found.index} by {amount(len(found.path), 'hash', 'hashes')}")
     codes = {True: Exit.OK, False: Exit.FAILED, None: Exit.UNUSABLE}
     raise typer.Exit(codes[found.among])

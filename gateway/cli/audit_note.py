@@ -22,10 +22,17 @@ note = typer.Typer(
 )
 
 Text = Annotated[str, typer.Option("--text", help="Words for the record; kept sealed.")]
-Exchange = Annotated[str, typer.Argument(metavar="EXCHANGE_ID")]
+Exchange = Annotated[
+    str, typer.Argument(metavar="EXCHANGE_ID", help="As in the Exchange-Id of an answer.")
+]
 At = Annotated[
     str | None,
-    typer.Option("--at", help="Day or instant at which it happened. Default: now."),
+    typer.Option(
+        "--at",
+        metavar="TIME",
+        help="Day or instant at which it happened. Default: now.",
+        show_default=False,
+    ),
 ]
 E = TypeVar("E", bound="StrEnum")
 

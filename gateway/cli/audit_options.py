@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 from uuid import UUID
@@ -12,6 +13,7 @@ from gateway.cli.output import Stop
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
+FROM_STDIN: Final = "-"
 FROM: Final = "Not before this day or instant: 2026-03-01, or 2026-03-01T09:30Z."
 UNTIL: Final = "Before this day or instant."
 
@@ -42,6 +44,11 @@ def microseconds(text: str) -> int:
     if at.tzinfo is None and len(text) > len("2026-03-01"):
         raise Stop(f"{text} has no time zone", mend=f"write {text}Z for UTC")
     return in_log_time((at.replace(tzinfo=at.tzinfo or UTC) - _EPOCH) // timedelta(microseconds=1))
+
+
+def person_typed(text: str) -> str:
+    """Return who was given; for ``-`` that is read from standard input, so no shell keeps it."""
+    return sys.stdin.readline().strip() if text == FROM_STDIN else text
 
 
 def identifier(text: str) -> bytes:

@@ -9,7 +9,7 @@ import typer
 
 from gateway.cli.audit_options import From, Until, Use, microseconds
 from gateway.cli.options import Home, Json, settings_of
-from gateway.cli.output import Exit, line, show_json
+from gateway.cli.output import Exit, amount, line, show_json
 
 if TYPE_CHECKING:
     from gateway.audit.access import LogReader
@@ -48,11 +48,12 @@ def outages(
             }
         )  # fmt: skip
     else:
-        line(f"{count} records, {missing} missing; {open_now} exchanges under way")
+        under_way = amount(open_now, "exchange")
+        line(f"{amount(count, 'record')}, {missing} missing; {under_way} under way")
         for name, views in (("end unknown", ends), ("withheld", withheld)):
             for view in views:
                 line(f"{name}: {view['exchange_id']} {view.get('reason') or ''}".rstrip())
-        line(f"{len(incidents)} incidents of the log")
+        line(f"{amount(len(incidents), 'incident')} of the log")
     if missing or ends:
         raise typer.Exit(Exit.FAILED)
 

@@ -12,7 +12,10 @@ from gateway.cli.options import Home, Json, settings_of
 from gateway.cli.output import Exit, Stop, line, show_json, tell
 
 Vkey = Annotated[
-    str | None, typer.Option(help="The log's key, as its publisher gives it.", show_default=False)
+    str | None,
+    typer.Option(
+        metavar="KEY", help="The log's key, as its publisher gives it.", show_default=False
+    ),
 ]
 PolicyFile = Annotated[
     Path | None,
@@ -46,7 +49,10 @@ def add_verifying(verify: typer.Typer) -> None:
 
 def _prove(
     exchange_id: Annotated[
-        str | None, typer.Argument(metavar="[EXCHANGE_ID]", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="EXCHANGE_ID", help="As in the Exchange-Id of an answer.", show_default=False
+        ),
     ] = None,
     *,
     index: Annotated[
@@ -74,8 +80,8 @@ def _prove(
 
 
 def _consistency(
-    old: Annotated[str, typer.Argument(help="Size, or file of a checkpoint.")],
-    new: Annotated[str, typer.Argument(help="Size, or file of a checkpoint.")],
+    old: Annotated[str, typer.Argument(metavar="OLD", help="Size, or file of a checkpoint.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Size, or file of a checkpoint.")],
     *,
     out: Out = None,
     home: Home = None,
@@ -92,7 +98,9 @@ def _diff_checkpoints(
     *,
     url: Annotated[
         str | None,
-        typer.Option(help="Prefix of the log's checkpoint and tiles.", show_default=False),
+        typer.Option(
+            metavar="URL", help="Prefix of the log's checkpoint and tiles.", show_default=False
+        ),
     ] = None,
     vkey: Vkey = None,
     policy: PolicyFile = None,
@@ -110,7 +118,9 @@ def _diff_checkpoints(
 
 
 def _monitor(
-    url: Annotated[str, typer.Argument(help="Prefix of the log's checkpoint and tiles.")],
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="Prefix of the log's checkpoint and tiles.")
+    ],
     *,
     vkey: Vkey = None,
     policy: PolicyFile = None,

@@ -9,7 +9,7 @@ import typer
 
 from gateway.cli.audit_options import Use
 from gateway.cli.options import Home, Json, settings_of
-from gateway.cli.output import Exit, Stop, line, show_json
+from gateway.cli.output import Exit, Stop, amount, line, show_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,7 +32,7 @@ FAULTS: Final = (
 
 def register(
     agreement: Annotated[
-        str | None, typer.Argument(metavar="[AGREEMENT]", help="Default: all.")
+        str | None, typer.Argument(metavar="AGREEMENT", help="Default: all.")
     ] = None,
     *,
     use: Use = "verify_lawfulness",
@@ -58,14 +58,14 @@ def register(
         show_json({"agreements": rows})
     else:
         for row in rows:
-            line(f"{row['agreement']} version {row['version']}, {row['exchanges']} exchanges")
+            exchanges = amount(row["exchanges"], "exchange")
+            line(f"{row['agreement']} version {row['version']}, {exchanges}")
             if row["exchanges"]:
                 line(f"  from {instant(row['first_us'])} to {instant(row['last_us'])}")
             line(f"  register entry {row['register'] or 'none'}; {', '.join(row['datasets'])}")
             for step in row["governance"]:
-                line(
-                    f"  {step['at']} {step['step']} {step['outcome']}: {step['org']} {step['role']}"
-                )
+                at = step["at"].replace("+00:00", "Z").replace("T", " ")
+                line(f"  {at} {step['step']} {step['outcome']}: {step['org']} {step['role']}")
             for fault in row["faults"]:
                 line(f"  ! {fault}")
     unsigned = [row for row in rows if row["exchanges"] and _unsigned(row["faults"])]

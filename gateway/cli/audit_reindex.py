@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gateway.cli.options import Home, Json, settings_of
-from gateway.cli.output import Stop, line, show_json
+from gateway.cli.output import Stop, amount, line, show_json
 
 if TYPE_CHECKING:
     from gateway.audit.keys import LogKeys
@@ -36,7 +36,7 @@ def reindex(*, home: Home = None, as_json: Json = False) -> None:
         show_json({**made[-1], "shards": made})
         return
     for one in made:
-        line(f"{one['file']}: {one['records']} records, to {instant(one['at'])}")
+        line(f"{one['file']}: {amount(one['records'], 'record')}, to {instant(one['at'])}")
 
 
 def _made_anew(log: Place, keys: LogKeys) -> dict[str, Any]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from gateway.cli.audit_options import From, Until
 from gateway.cli.options import Home, Json, settings_of
-from gateway.cli.output import Exit, line, show_json
+from gateway.cli.output import Exit, amount, line, show_json
 
 if TYPE_CHECKING:
     from gateway.replay import Replayed
+
+
+_RESULT_COLUMNS: Final = 24
+"""As wide as the longest result, and one."""
 
 
 def replay(
@@ -46,7 +50,7 @@ def replay(
     if as_json:
         show_json({"ok": tally.holds, "decisions": counts, "differences": differences})
     else:
-        line(f"{sum(counts.values())} decisions replayed")
+        line(f"{amount(sum(counts.values()), 'decision')} replayed")
         for result, count in counts.items():
-            line(f"  {result:20} {count}")
+            line(f"  {result:{_RESULT_COLUMNS}} {count}")
     raise typer.Exit(Exit.OK if tally.holds else Exit.FAILED)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli.options import Home, Json, settings_of
-from gateway.cli.output import Exit, Stop, line, show_json
+from gateway.cli.output import Exit, Stop, amount, line, show_json
 
 if TYPE_CHECKING:
     from gateway.audit.shards import Retired, Shard
@@ -38,9 +38,10 @@ def list_shards(home: Home = None, as_json: Json = False) -> None:
     else:
         for one in found:
             began = datetime.fromtimestamp(one.began_us / 1_000_000, UTC)
+            still_open = amount(one.open_exchanges, "exchange")
             line(
-                f"{one.path.name:20}{one.state:8}{one.records} records, {one.signed} signed, "
-                f"{one.open_exchanges} exchanges open, begun {began:%Y-%m-%d}"
+                f"{one.path.name:20}{one.state:8}{amount(one.records, 'record')}, "
+                f"{one.signed} signed, {still_open} open, begun {began:%Y-%m-%d}"
             )
         if frozen is not None:
             line(f"frozen: {frozen}")
@@ -50,9 +51,13 @@ def list_shards(home: Home = None, as_json: Json = False) -> None:
 
 @shard.command("retire")
 def retire(
-    reason: Annotated[str, typer.Option(help="Why; kept in the log for ever.")],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; kept in the log for ever.")],
     without_holds: Annotated[
-        bool, typer.Option(help="Go on even where a frozen shard's legal holds cannot be read.")
+        bool,
+        typer.Option(
+            "--without-holds",
+            help="Go on even where a frozen shard's legal holds cannot be read.",
+        ),
     ] = False,
     home: Home = None,
     as_json: Json = False,
@@ -116,7 +121,7 @@ def _as_told(retired: Retired) -> dict[str, object]:
 
 
 def _tell(retired: Retired) -> None:
-    signed = f"{retired.head.size} records are signed" if retired.head else "no head of it is known"
+    signed = f"signed at size {retired.head.size}" if retired.head else "no head of it is known"
     line(f"ended {retired.origin}: {signed}")
     if retired.contradiction is not None:
         line(f"it could not be sealed: {retired.contradiction}")

@@ -18,7 +18,7 @@ _WHAT_COLUMNS: Final = 36
 """As wide as an exchange's id."""
 _OUTCOME_COLUMNS: Final = 22
 _INSTANTS: Final = frozenset(
-    {"started", "finished", "decided_at", "review_due", "grant_ends", "instrument_until"}
+    {"started", "finished", "at", "decided_at", "review_due", "grant_ends", "instrument_until"}
     | {"first_us", "last_us", "began_us", "due_us", "done_us"}
     | {"aware_us", "report_due_us", "reported_us"}
 )
@@ -36,7 +36,7 @@ def exchanges_table(views: Sequence[Mapping[str, Any]]) -> Table:
     for view in views:
         table.add_row(
             instant(view.get("decided_at") or view.get("started")),
-            _lines(_WHO_COLUMNS, view.get("consumer"), view.get("purpose")),
+            _lines(_WHO_COLUMNS, view.get("consumer"), view.get("purpose") or view.get("use")),
             _lines(_WHAT_COLUMNS, _identifier(view), _request(view)),
             _lines(_OUTCOME_COLUMNS, view.get("status"), view.get("reason")),
         )
@@ -53,7 +53,10 @@ def exchange_table(view: Mapping[str, Any]) -> Table:
             continue
         table.add_row(name, fact(name, value))
     for section, facts in (view.get("sections") or {}).items():
-        for name, value in (facts or {"": "erased"}).items():
+        if not facts:
+            table.add_row(section, "erased")
+            continue
+        for name, value in facts.items():
             table.add_row(f"{section}.{name}", fact(name, value))
     for entry in view.get("entries", ()):
         table.add_row(f"record {entry['index']}", f"{entry['kind']} {entry['leaf_hash']}")
@@ -117,6 +120,10 @@ def fact(name: str, value: object) -> str:
     """Return one fact of a record as people read it."""
     if name in _INSTANTS:
         return instant(value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {fact(key, one)}" for key, one in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
-    return str(value)
+        return ", ".join(fact("", one) for one in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli.options import Home, Json, settings_of
-from gateway.cli.output import Exit, Stop, line, show_json
+from gateway.cli.output import Exit, Stop, amount, line, show_json
 from gateway.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ LogFile = Annotated[
 Vkey = Annotated[
     str | None,
     typer.Option(
+        metavar="KEY",
         help="Public key that the checkpoints must be signed with, as the publisher gave it "
         "to you. Default: the home's own key.",
         show_default=False,
@@ -147,11 +148,11 @@ def _show(report: Report, *, as_json: bool) -> None:
     for index, name in report.erased_from:
         line(f"{name} erased at index {index}")
     if report.erased > len(report.erased_from):
-        line(f"and {report.erased - len(report.erased_from)} more sections erased")
-    line(f"{report.size} records, root {report.root.hex()}")
-    line(f"signed up to {report.signed_size} by {report.checkpoints} checkpoints")
+        line(f"and {amount(report.erased - len(report.erased_from), 'section')} more")
+    line(f"{amount(report.size, 'record')}, root {report.root.hex()}")
+    line(f"signed up to {report.signed_size} by {amount(report.checkpoints, 'checkpoint')}")
     line(
         f"sealed sections: {report.opened} opened, {report.erased} erased,"
         f" {report.unopened} not opened" + (" (--open opens them)" if report.unopened else "")
     )
-    line("verified" if report.ok else f"NOT VERIFIED: {report.faults_in_all} faults")
+    line("verified" if report.ok else f"NOT VERIFIED: {amount(report.faults_in_all, 'fault')}")

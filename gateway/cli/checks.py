@@ -27,6 +27,7 @@ from gateway.cli.configuration import compile_faults
 from gateway.cli.finding import Finding, State, failed, ok, unknown
 from gateway.cli.neighbours import NTP, examine_neighbours
 from gateway.cli.options import INIT
+from gateway.cli.output import amount
 from gateway.cli.postgres_checks import examine_postgres
 from gateway.cli.siem_checks import examine_siem
 from gateway.clock import monotonic_us, system_time_us
@@ -113,7 +114,7 @@ def _keys(settings: Settings) -> Finding:
     if signer is None:
         mend = f"cp -a COPY/keys/. {folder}, from your copy: a new key would not fit the log"
         return failed("keys", "the key that signs the log is missing", mend)
-    return ok("keys", f"{len(files)} key files, readable by their owner alone")
+    return ok("keys", f"{amount(len(files), 'key file')}, readable by their owner alone")
 
 
 def _exposed(check: str, paths: tuple[Path, ...]) -> Finding:
@@ -191,7 +192,7 @@ def _log(settings: Settings) -> Finding:
         return failed("audit log", "was left in doubt by an I/O error; a start recovers it", mend)
     if state == SEALED_STATE:
         return failed("audit log", "was ended, and no other was begun", retire)
-    return ok("audit log", f"{size} records; it fits the sealed head{_age(path)}")
+    return ok("audit log", f"{amount(size, 'record')}; it fits the sealed head{_age(path)}")
 
 
 def _way_out(place: Place) -> str:
@@ -278,7 +279,7 @@ def _stop_list(workers: tuple[WorkerFigures, ...], settings: Settings) -> Findin
         )
         return failed("stop-list", detail, f"{mend}kill {pids}, and new workers start")
     slowest_s = max(it.slowest_us for it in workers) / 1_000_000
-    detail = f"read {max(ages.values()):.1f} s ago by all of {len(workers)} workers"
+    detail = f"read {max(ages.values()):.1f} s ago by all of {amount(len(workers), 'worker')}"
     return ok("stop-list", f"{detail}; the slowest stop took {slowest_s:.2f} s")
 
 
@@ -291,12 +292,12 @@ def _configuration(
     mend = f"concordat config check --home {settings.home}"
     faults = compile_faults(configuration, settings)
     if faults:
-        more = f", and {len(faults) - 1} faults more" if len(faults) > 1 else ""
+        more = f", and {amount(len(faults) - 1, 'fault')} more" if len(faults) > 1 else ""
         return failed("configuration", f"revision {revision}: {faults[0]}{more}", mend)
     behind = [str(it.pid) for it in workers if it.revision != revision]
     if behind:
         detail = f"revision {revision} is not enforced yet by the workers {' '.join(behind)}"
         return failed("configuration", detail, f"concordat doctor --home {settings.home}, again")
     total = sum(1 for _ in configuration.documents())
-    enforced = f", enforced by {len(workers)} workers" if workers else ""
-    return ok("configuration", f"revision {revision}: {total} documents{enforced}")
+    enforced = f", enforced by {amount(len(workers), 'worker')}" if workers else ""
+    return ok("configuration", f"revision {revision}: {amount(total, 'document')}{enforced}")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli.options import Home, Json, settings_of
-from gateway.cli.output import Exit, line, show_json
+from gateway.cli.output import Exit, amount, line, show_json
 
 config = typer.Typer(no_args_is_help=True, help="Look at settings and configuration.")
 
@@ -47,7 +47,7 @@ def check(
         show_json({"ok": True, "documents": total, "revision": revision})
     else:
         where = f"in {directory}" if revision is None else f"of revision {revision}"
-        line(f"The settings and {total} documents {where} are in order.")
+        line(f"The settings and {amount(total, 'document')} {where} are in order.")
 
 
 @config.command("show")
@@ -98,7 +98,8 @@ def export(
     if as_json:
         show_json({"revision": revision, "files": [str(path) for path in files]})
         return
-    line(f"Revision {revision}: {len(files)} files in {directory}, without comments or secrets.")
+    written = amount(len(files), "file")
+    line(f"Revision {revision}: {written} in {directory}, without comments or secrets.")
     line(f"To apply them to another gateway: concordat apply {directory} --home HOME")
 
 

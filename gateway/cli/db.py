@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from gateway.cli.options import Home, Json, settings_of
-from gateway.cli.output import Exit, Stop, line, show_json
+from gateway.cli.output import Exit, Stop, amount, line, show_json
 from gateway.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -121,8 +121,8 @@ def backup(
     elif not made.shards:
         line("There is no audit log in the home yet, so that the copy has none.")
     line("Not in the copy; keep them in another place, readable by as few:")
-    line(f"  {settings.keys_directory}: {len(made.keys)} keys")
-    line(f"  {settings.secrets_directory}: {len(made.secrets)} secrets for services")
+    line(f"  {settings.keys_directory}: {amount(len(made.keys), 'key')}")
+    line(f"  {settings.secrets_directory}: {amount(len(made.secrets), 'secret')} for services")
 
 
 @database.command("restore")
@@ -229,7 +229,9 @@ def _finish(settings: Settings, manifest: Manifest, files: tuple[str, ...]) -> N
 
 def _held(made: Manifest) -> list[str]:
     held = [] if made.revision is None else [f"Registry: revision {made.revision}"]
-    return held + [f"Audit log: {shard.records} records of {shard.origin}" for shard in made.shards]
+    return held + [
+        f"Audit log: {amount(shard.records, 'record')} of {shard.origin}" for shard in made.shards
+    ]
 
 
 def _as_data(made: Manifest) -> dict[str, object]:

@@ -21,7 +21,7 @@ from gateway.audit.place import Place, home_of
 from gateway.audit.reader import find_shards, snapshot
 from gateway.audit.store import HoldAdded, HoldReleased, LogUnavailable, Overtaken
 from gateway.cli.audit_log import console_reader, log_of
-from gateway.cli.audit_options import identifier
+from gateway.cli.audit_options import identifier, person_typed
 from gateway.cli.configuration import open_registry
 from gateway.cli.output import Exit, Stop
 from gateway.clock import new_uuid7, system_time_us, uuid_text
@@ -266,7 +266,7 @@ def _agreements_on_hold(settings: Settings) -> frozenset[str]:
 
 def _person(text: str) -> Person:
     try:
-        return parse_person(text)
+        return parse_person(person_typed(text))
     except PersonInvalid as invalid:
         raise Stop(str(invalid), mend="--person nhs_number:9990000018") from None
 

@@ -14,6 +14,7 @@ from connectors.base import Health
 from connectors.discovery import UnknownKind, open_connector
 from connectors.fetch import FetchFailed
 from gateway.cli.finding import Finding, failed, ok
+from gateway.cli.output import amount
 from gateway.clock import SystemClock
 from gateway.demo.state import is_demo
 from gateway.identity.issuers import KeySetRefused, fetch_keys, metadata_url_of
@@ -66,7 +67,7 @@ def _issuer(
         mend = f"curl -fsS {shlex.quote(url)}: the issuer's metadata, which this host must reach"
         yield failed("issuer", f"{issuer}: {failure}", mend)
         return
-    yield ok("issuer", f"{issuer}: {len(published.keys)} keys")
+    yield ok("issuer", f"{issuer}: {amount(len(published.keys), 'key')}")
     yield from _clock_beside(issuer, published.date, read_at)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli.options import Home, Json, settings_of
-from gateway.cli.output import line, show_json
+from gateway.cli.output import amount, line, show_json
 
 
 def init(
@@ -97,7 +97,7 @@ def apply(
         if as_json:
             show_json({"documents": total, "applied": False})
         else:
-            line(f"{total} documents are in order; nothing was changed.")
+            line(f"{amount(total, 'document')} in order; nothing was changed.")
         return
     changes = apply_directory(configuration, settings)
     if as_json:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.audit.forward import ForwardFailed, lag_of, read_progress
 from gateway.audit.store import LogUnavailable
 from gateway.cli.finding import Finding, failed, ok
+from gateway.cli.output import amount
 from gateway.data_plane import log_home
 from gateway.forwarding import receivers_of
 from gateway.settings import Settings
@@ -41,7 +42,7 @@ def _examine(settings: Settings, receiver: Receiver) -> Finding:
         lag = lag_of(home, read_progress(home, receiver.name).sent)
     except LogUnavailable:
         return ok(_CHECK, f"{receiver.name} can be reached; the log cannot be read")
-    waits = f"{lag.records} records wait, for up to {lag.seconds:.0f} s"
+    waits = f"{amount(lag.records, 'record')} waiting, for up to {lag.seconds:.0f} s"
     if lag.seconds > LAG_S_MAX and live_workers(settings.run_directory):
         mend = "look at warnings of /readyz, and for siem.failed on standard error of the gateway"
         return failed(_CHECK, f"{receiver.name} is behind: {waits}", mend)

@@ -22,7 +22,7 @@ def test_nothing_is_due_and_then_a_report_is_overdue(run: Run, new_home: NewHome
     ended = run("audit", "due", "--what", "incidents", "--home", home)
     assert ended.exit_code == 1
     assert "overdue   incidents: reference INC-1, aware 2026-01-02" in ended.stdout
-    assert "report_due 2026-01-05 00:00:00Z" in ended.stdout
+    assert "report due 2026-01-05 00:00:00Z" in ended.stdout
     shown = json.loads(run("audit", "due", "--json", "--home", home).stdout)
     assert [name for name, items in shown.items() if items] == ["incidents"]
 

@@ -25,7 +25,7 @@ def test_what_is_kept_until_when_is_told(run: Run, new_home: NewHome) -> None:
     home = ("--home", new_home.settings.home)
     shown = run("audit", "retention", "show", *home).stdout
     assert "DSA-2026-0003        P7Y" in shown
-    assert "0 days can be opened, from none on." in shown
+    assert "days that can be opened: 0\n" in shown
     kept = json.loads(run("audit", "retention", "show", *home, "--json").stdout)
     assert kept["classes"]["net"] == "P1Y"
 
@@ -59,7 +59,7 @@ def test_day_keys_are_wrapped_by_a_program_while_no_gateway_runs(
     ):
         run("audit", "keys", "wrap", keeper.program, *home)
     told = run("audit", "keys", "wrap", keeper.program, *home).stdout
-    assert told == "1 day keys are wrapped by keeper, and so is every one to come.\n"
+    assert told == "1 day key wrapped by keeper, as every one to come will be.\n"
     about_ann(settings)
     assert run("audit", "verify", *home).exit_code == 0
     assert [one["verb"] for one in records_of(settings, Kind.CHANGE)] == ["wrap-keys"] * 2

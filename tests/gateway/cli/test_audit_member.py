@@ -61,7 +61,7 @@ def test_who_was_asked_about_is_not_yet_in_the_answer(run: Run, new_home: NewHom
 
     for later, code, said in (
         ([(Kind.OUTCOME, missing)], 1, "no: 0 people named in record 2"),
-        ([(Kind.OUTCOME, other)], 1, "no: 1 people named in record 5"),
+        ([(Kind.OUTCOME, other)], 1, "no: 1 person named in record 5"),
         ([(Kind.OUTCOME, unknown)], 2, "cannot tell: 0 people named in record 8"),
         ([(Kind.PROGRESS, unknown)], 2, "cannot tell: 0 people named in record 10"),
     ):

@@ -47,7 +47,7 @@ def test_unknown_ends_and_missing_records_are_told(run: Run, new_home: NewHome) 
     ended = run("audit", "outages", "--home", home)
     assert ended.exit_code == 1
     lines = ended.stdout.splitlines()
-    assert lines[0] == "7 records, 0 missing; 1 exchanges under way"
+    assert lines[0] == "7 records, 0 missing; 1 exchange under way"
     assert lines[1].startswith("end unknown: ")
     assert lines[1].endswith(" INSTANCE_DIED")
     assert lines[2].startswith("withheld: ")

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from gateway.cli.audit_table import exchange_table, exchanges_table, instant, wrapped
+from gateway.cli.audit_table import exchange_table, exchanges_table, fact, instant, wrapped
 
 VIEW = {
     "exchange_id": "0199a3c4-7f21-7abc-8def-0123456789ab",
@@ -33,8 +33,8 @@ def _text(table: object) -> str:
 def test_a_list_shows_who_what_and_how_it_ended() -> None:
     """One row an exchange, its id whole, its time in UTC."""
     text = _text(exchanges_table([VIEW]))
-    for fact in ("0199a3c4-7f21-7abc-8def-0123456789ab", "gss:E06999001", "403", "2026-11-20"):
-        assert fact in text
+    for part in ("0199a3c4-7f21-7abc-8def-0123456789ab", "gss:E06999001", "403", "2026-11-20"):
+        assert part in text
 
 
 def test_nothing_breaks_inside_a_word() -> None:
@@ -77,8 +77,24 @@ def test_lines_break_at_joints(text: str, lines: list[str]) -> None:
 def test_one_exchange_shows_all_its_facts() -> None:
     """Sections and records are there; an erased section says so."""
     text = _text(exchange_table(VIEW))
-    for fact in ("a, b", "actor.client", "erased", "record 7", "00ff"):
-        assert fact in text
+    for part in ("a, b", "actor.client", "erased", "record 7", "00ff"):
+        assert part in text
+
+
+def test_facts_are_told_as_people_write_them() -> None:
+    """Neither a program's words for yes and no, nor its marks for a structure or a time."""
+    assert [fact("alert", True), fact("opt_out", False), fact("reason", None)] == ["yes", "no", ""]
+    context = {"case_reference": "SYNTHETIC-1", "at": 1_795_412_698_061_488, "urgent": True}
+    said = "case_reference SYNTHETIC-1, at 2026-11-23 05:44:58Z, urgent yes"
+    assert fact("context", context) == said
+    assert fact("steps", [True, "x"]) == "yes, x"
+
+
+def test_a_reading_of_the_log_shows_its_declared_use() -> None:
+    """In the list already: who it was is opened by its own id."""
+    entry = {"index": 1, "kind": "log.access", "leaf_hash": "00", "record_id": "0199a3c4-aa"}
+    seen = {"kind": "log.access", "verb": "find", "use": "self_monitoring", "entries": [entry]}
+    assert "self_monitoring" in _text(exchanges_table([seen]))
 
 
 def test_no_time_is_nothing() -> None:
@@ -95,5 +111,5 @@ def test_an_administrator_s_change_is_told_with_what_it_changed() -> None:
     stopped = {**seen, "verb": "stop", "what": "agreement", "agreement": "DSA-2026-0003"}
     text = _text(exchanges_table([applied, stopped, {**seen, "verb": "stop", "what": "client"}]))
 
-    for fact in ("apply: revision 7", "stop agreement DSA-2026-0003", "stop client"):
-        assert fact in text
+    for part in ("apply: revision 7", "stop agreement DSA-2026-0003", "stop client"):
+        assert part in text

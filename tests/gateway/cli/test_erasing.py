@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from typing import Any
 
 import pytest
@@ -129,6 +130,13 @@ def test_targets_and_reasons_are_read(new_home: NewHome) -> None:
     assert read_reason("COURT_ORDER") == "COURT_ORDER"
     with pytest.raises(Stop, match="is a code"):
         read_reason("because Ann asked")
+
+
+def test_a_person_is_read_from_standard_input_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For an erasure and for a hold, so that no shell keeps the identifier."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("nhs_number:999 000 0018\n" * 2))
+    assert read_target(person="-", exchange=None, agreement=None) == ANN
+    assert read_selection(person="-", exchange=None, before=None, classes=[]).person == ANN
 
 
 def test_a_home_without_a_log_has_nothing_to_erase(new_home: NewHome) -> None:

@@ -42,7 +42,7 @@ def examined(
 def test_an_issuer_that_publishes_keys_is_well(new_home: NewHome) -> None:
     """Its keys are counted, and its clock agrees with ours."""
     (finding,) = examined(new_home)
-    assert (finding.state, finding.detail) == (State.OK, f"{ISSUER}: 1 keys")
+    assert (finding.state, finding.detail) == (State.OK, f"{ISSUER}: 1 key")
 
 
 def test_an_issuer_without_keys_is_found(new_home: NewHome) -> None:
