@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.audit.records import STORES, forget_shard, use_postgres
+from gateway.audit.place import PostgresLog
+from tests.gateway.audit.records import (
+    STORES,
+    forget_shard,
+    place_in,
+    provisioned,
+    use_postgres,
+)  # fmt: skip
 from tests.postgres import new_database
 
 
@@ -28,3 +35,20 @@ def store_of_test(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[st
     use_postgres(tmp_path, request.getfixturevalue("shared_database"))
     yield store
     forget_shard(tmp_path)
+
+
+@pytest.fixture
+def empty_place(tmp_path: Path, shared_database: str) -> Iterator[PostgresLog]:
+    """Give a place in PostgreSQL for the log of `tmp_path`, where nothing is yet."""
+    use_postgres(tmp_path, shared_database)
+    place = place_in(tmp_path)
+    assert isinstance(place, PostgresLog)
+    yield place
+    forget_shard(tmp_path)
+
+
+@pytest.fixture
+def place(tmp_path: Path, empty_place: PostgresLog) -> PostgresLog:
+    """Return the place of a log in PostgreSQL, in `tmp_path`, that holds its first record."""
+    provisioned(tmp_path)
+    return empty_place

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -11,7 +10,6 @@ from gateway.audit import postgres_presence
 from gateway.audit.place import PostgresLog
 from gateway.audit.postgres_presence import PostgresInstance, Presence
 from gateway.audit.postgres_session import PostgresSession, open_session
-from tests.gateway.audit.records import forget_shard, place_in, provisioned, use_postgres
 
 
 class Clock:
@@ -22,17 +20,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now_s
-
-
-@pytest.fixture
-def place(tmp_path: Path, shared_database: str) -> Iterator[PostgresLog]:
-    """The place of a log."""
-    use_postgres(tmp_path, shared_database)
-    provisioned(tmp_path)
-    place = place_in(tmp_path)
-    assert isinstance(place, PostgresLog)
-    yield place
-    forget_shard(tmp_path)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -29,17 +28,14 @@ from gateway.clock import new_uuid7
 from tests.gateway.audit.records import (
     ORIGIN,
     filled,
-    forget_shard,
     home_of,
     integrated,
     intent,
     keys_in,
     outcome,
-    place_in,
     provisioned,
     record,
     selected,
-    use_postgres,
     using,
 )  # fmt: skip
 
@@ -47,13 +43,9 @@ ROLE = "concordat_gateway_of_tests"
 
 
 @pytest.fixture
-def place(tmp_path: Path, shared_database: str) -> Iterator[PostgresLog]:
-    """A place for the log of `tmp_path`, where nothing is yet."""
-    use_postgres(tmp_path, shared_database)
-    place = place_in(tmp_path)
-    assert isinstance(place, PostgresLog)
-    yield place
-    forget_shard(tmp_path)
+def place(empty_place: PostgresLog) -> PostgresLog:
+    """Return a place for the log of `tmp_path`, where nothing is yet."""
+    return empty_place
 
 
 def test_of_many_that_make_it_one_does(tmp_path: Path, place: PostgresLog) -> None:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -25,29 +24,14 @@ from gateway.audit.tree import read_sealed_head
 from gateway.clock import new_uuid7
 from tests.gateway.audit.records import (
     ORIGIN,
-    forget_shard,
     home_of,
     intent,
     keys_in,
     outcome,
-    place_in,
-    provisioned,
     selected,
     tampered,
-    use_postgres,
     using,
 )  # fmt: skip
-
-
-@pytest.fixture
-def place(tmp_path: Path, shared_database: str) -> Iterator[PostgresLog]:
-    """The place of a log in `tmp_path` that holds its first record."""
-    use_postgres(tmp_path, shared_database)
-    provisioned(tmp_path)
-    place = place_in(tmp_path)
-    assert isinstance(place, PostgresLog)
-    yield place
-    forget_shard(tmp_path)
 
 
 def integrator(directory: Path) -> Integrator:
