@@ -15,6 +15,7 @@ from gateway.audit.attach import Present
 from gateway.audit.entry import Kind, Record
 from gateway.audit.freeze import found_elsewhere
 from gateway.audit.grants import Tagger
+from gateway.audit.overdue import Overdue, Settlement, given_back, not_attempted
 from gateway.audit.place import Place, directory_of
 from gateway.audit.receipts import ReceiptSigner
 from gateway.audit.room import ESSENTIAL, Limits, Room
@@ -24,7 +25,6 @@ from gateway.audit.store import (
     AppendRefused,
     Change,
     Claim,
-    CounterChange,
     Grant,
     LogBusy,
     LogFull,
@@ -33,7 +33,7 @@ from gateway.audit.store import (
     Position,
     not_sealed,
 )
-from gateway.clock import monotonic_s, new_uuid7, system_time_us
+from gateway.clock import monotonic_s
 
 BATCH_RECORDS_MAX: Final = 256
 BATCH_BYTES_MAX: Final = 1 << 20
@@ -98,6 +98,7 @@ class AuditLog:
         self._queue: deque[_Waiting] = deque()
         self._storing: Sequence[_Waiting] = ()
         self._under_way: set[bytes | None] = set()
+        self._overdue = Overdue()
         self._wake: asyncio.Future[None] | None = None
         self._window: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -261,6 +262,10 @@ class AuditLog:
         room = BATCH_BYTES_MAX
         while self._queue and len(group) < BATCH_RECORDS_MAX and room > 0:
             waiting = self._queue.popleft()
+            if self._overdue:
+                wanted = Settlement(waiting.releases, waiting.counters)
+                left = self._overdue.remaining(waiting.record.exchange, wanted)
+                waiting = waiting._replace(**left._asdict())
             try:
                 sealed = self._sealer.seal(waiting.record)
             except Exception as fault:  # noqa: BLE001 - whatever it is, it is this record's alone
@@ -280,32 +285,27 @@ class AuditLog:
         return group, appends
 
     async def _commit(self, group: Sequence[_Waiting], appends: Sequence[Append]) -> None:
+        """Store a group; what ends something waits for a busy store until it is late."""
         if not group:
             return
-        self._storing = group
+        self._storing, pause_s = group, WATCH_INTERVAL_S
+        answers: Sequence[Position | Exception]
         try:
             answers = await self._store.append(appends)
         except LogFull as full:
-            await self._make_room(group, full)
+            answers = [full] * len(group)
+            pause_s = 0.0 if self.room.run_out() else pause_s
         except LogBusy as busy:
-            self._answer(group, [busy] * len(group))
+            answers = [busy] * len(group)
         except LogUnavailable as failure:
-            self._answer(group, [failure] * len(group))
+            answers = [failure] * len(group)
             self.refuse(failure)
         else:
             self.figures.commits += 1
             self.figures.records += len(group)
-            self._answer(group, answers)
         self._storing = ()
-
-    async def _make_room(self, group: Sequence[_Waiting], full: LogFull) -> None:
-        """Give the reserve to the ends of what has begun; these wait until they are late."""
-        kept = [item for item in group if item.record.kind in ESSENTIAL]
-        refused = [item for item in group if item.record.kind not in ESSENTIAL]
-        self._answer(refused, [full] * len(refused))
-        self._queue.extendleft(reversed(kept))
-        if not self.room.run_out():
-            await asyncio.sleep(WATCH_INTERVAL_S)
+        if self._answer(group, answers):
+            await asyncio.sleep(pause_s)
 
     async def _watch(self) -> None:
         """Answer what has waited past its deadline: it is not stored, nor will be.
@@ -339,8 +339,13 @@ class AuditLog:
         self,
         group: Sequence[_Waiting],
         answers: Sequence[Position | Exception],
-    ) -> None:
+    ) -> bool:
+        """Tell callers what became of their records; tell whether some are to be tried again."""
+        again = []
         for waiting, answer in zip(group, answers, strict=True):
+            if isinstance(answer, LogBusy) and _may_wait(waiting):
+                again.append(waiting)
+                continue
             if isinstance(answer, AppendRefused):
                 self.figures.refused += 1
             kind = waiting.record.kind
@@ -348,36 +353,27 @@ class AuditLog:
                 self._under_way.discard(waiting.record.exchange)
             if waiting.future.done():  # its caller is gone; the record stands
                 if isinstance(answer, Position) and not waiting.future.cancelled():
-                    self._take_back(waiting, answer)
+                    self._put_right(waiting, answer)
                 continue
             if isinstance(answer, Position):
                 waiting.future.set_result(answer)
             else:
                 waiting.future.set_exception(answer)
+        self._queue.extendleft(reversed(again))
+        return bool(again)
 
-    def _take_back(self, waiting: _Waiting, place: Position) -> None:
-        """Close an exchange whose intent became durable after its caller was told "too late".
+    def _put_right(self, waiting: _Waiting, place: Position) -> None:
+        """Make good for a record that became durable after its caller was told "too late".
 
-        Only a store whose commits the event loop does not wait for can be so late; nothing was
-        sent, so that what the intent claimed and reserved is given back.
+        Nothing was sent for an intent, so that it is closed, and what it took is given back. An
+        outcome will be replaced by one that says so, which then settles the difference only.
         """
-        if waiting.record.kind is not Kind.INTENT or self._failure is not None:
-            return
-        self.leave(
-            Record(
-                record_id=new_uuid7(),
-                kind=Kind.OUTCOME,
-                exchange=waiting.record.exchange,
-                at_us=system_time_us(),
-                sections={"core": {"intent": place.index, **_NOT_ATTEMPTED}},
-            ),
-            releases=[claim.key for claim in waiting.claims],
-            counters=[
-                change._replace(add=-change.add)
-                for change in waiting.counters
-                if isinstance(change, CounterChange)
-            ],
-        )
+        record = waiting.record
+        if record.kind is Kind.INTENT and self._failure is None:
+            back = given_back(waiting.claims, waiting.counters)
+            self.leave(not_attempted(record.exchange, place.index), **back._asdict())
+        elif record.kind is Kind.OUTCOME:
+            self._overdue.note(record.exchange, Settlement(waiting.releases, waiting.counters))
 
     def refuse(self, failure: LogUnavailable) -> None:
         """Refuse everything from now on (invariant I10)."""
@@ -387,9 +383,12 @@ class AuditLog:
         self._answer(group, [failure] * len(group))
 
 
-_NOT_ATTEMPTED: Final = {
-    "status": 503,
-    "reason": "AUDIT_UNAVAILABLE",
-    "problem": "audit-unavailable",
-    "origin": "gateway",
-}
+def _may_wait(waiting: _Waiting) -> bool:
+    """Tell whether a record that a busy store did not take is to be tried again.
+
+    What begins something is refused at once; what ends something waits until its caller is told
+    that it came too late, or for as long as it takes where nobody waits for it.
+    """
+    told = waiting.future.done() and not waiting.future.cancelled()
+    in_time = waiting.deadline_s >= monotonic_s()
+    return waiting.record.kind in ESSENTIAL and in_time and not told

@@ -149,7 +149,11 @@ class PostgresStore:
         ]
         if late:
             again = [batch[at]._replace(sealed=batch[at].sealed.as_late()) for at in late]
-            for at, answer in zip(late, await self._store(again), strict=True):
+            try:
+                found = await self._store(again)
+            except LogBusy as busy:  # their batch mates are stored
+                found = [busy] * len(again)
+            for at, answer in zip(late, found, strict=True):
                 answers[at] = answer
         return answers
 
@@ -171,8 +175,11 @@ class PostgresStore:
                 self._drop()
                 in_doubt = True
             except PostgresFailed as failure:
-                if not in_doubt or not is_rolled_back(failure.sqlstate or ""):
-                    raise _failure(failure) from failure
+                refused = _failure(failure)
+                if not isinstance(refused, LogBusy) or not (in_doubt or answers):
+                    raise refused from failure
+                if not in_doubt:  # some were stored before the connection was lost
+                    return [answers.get(at, refused) for at in range(len(batch))]
                 self._drop()
             else:
                 return [answers[at] for at in range(len(batch))]

@@ -23,9 +23,12 @@ def not_sealed(fault: Exception) -> Exception:
 
 
 class LogBusy(LogUnavailable):
-    """The queue is full or the deadline passed: the record was not stored and never will be.
+    """The queue is full or the deadline passed: nothing may rest on the record.
 
-    A later append may succeed.
+    It was not stored and never will be, with one exception: a commit that PostgreSQL was at when
+    the deadline passed may still succeed. The log then closes what an intent has begun, and has
+    the outcome that is left in another's place settle the difference (`overdue`). A later append
+    may succeed.
     """
 
     code: ClassVar[str] = "audit-busy"

@@ -5,8 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from enum import Enum, auto
 from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+
+from gateway.audit import log as log_module
+from gateway.audit.log import AuditLog
+from gateway.audit.postgres import PostgresStore
+from gateway.audit.store import LogBusy
+from gateway.clock import monotonic_s
+from tests.gateway.audit.records import intent
 
 PIECE_BYTES = 65_536
 
@@ -92,3 +102,52 @@ async def wire_to(server_url: str) -> AsyncIterator[Wire]:
         for connection in wire.carried:
             connection.cancel()
         await asyncio.gather(*wire.carried, return_exceptions=True)
+
+
+def store_of(log: AuditLog) -> PostgresStore:
+    """Return the driver below a log."""
+    store = log._store
+    assert isinstance(store, PostgresStore)
+    return store
+
+
+@asynccontextmanager
+async def wired(log: AuditLog) -> AsyncIterator[Wire]:
+    """Have a log append through a wire, on a connection that has appended before."""
+    store = store_of(log)
+    async with wire_to(store._place.url) as wire:
+        store._place = replace(store._place, url=wire.url)
+        await log.append(intent())
+        yield wire
+        await log.stop()
+
+
+@asynccontextmanager
+async def told_too_late(
+    log: AuditLog, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[None]:
+    """Have the server store what is appended in here, and its caller hear that it is too late.
+
+    What became of it is found out only after the block.
+    """
+    store = store_of(log)
+    gate, connect = asyncio.Event(), store._connect
+
+    async def later() -> None:
+        await gate.wait()
+        await connect()
+
+    async def pass_time(patched: pytest.MonkeyPatch, cuts: int) -> None:
+        while wire.cuts == cuts:  # noqa: ASYNC110 - the server has committed by then
+            await asyncio.sleep(0.01)
+        patched.setattr(log_module, "monotonic_s", lambda: monotonic_s() + 61)
+
+    monkeypatch.setattr(store, "_connect", later)
+    monkeypatch.setattr(log_module, "APPEND_DEADLINE_S", 60.0)
+    wire.cut = Cut.AFTER
+    with monkeypatch.context() as patched:
+        passing = asyncio.ensure_future(pass_time(patched, wire.cuts))
+        with pytest.raises(LogBusy, match="in time"):
+            yield
+        await passing
+    gate.set()

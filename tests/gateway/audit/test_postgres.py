@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, closing
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from gateway.audit import log as log_module
 from gateway.audit import postgres as postgres_module
 from gateway.audit.log import AuditLog
 from gateway.audit.place import PostgresLog
-from gateway.audit.postgres import PostgresStore
 from gateway.audit.postgres_session import open_session
 from gateway.audit.store import (
     Append,
@@ -29,14 +27,12 @@ from gateway.audit.store import (
     Position,
 )
 from gateway.clock import monotonic_s, new_uuid7, system_time_us
-from tests.gateway.audit.cutting import Cut, Wire, wire_to
+from tests.gateway.audit.cutting import Cut, store_of, told_too_late, wired
 from tests.gateway.audit.records import (
-    forget_shard,
     intent,
     opened,
     outcome,
     place_in,
-    provisioned,
     selected,
     tampered,
     use_postgres,
@@ -46,35 +42,6 @@ from tests.postgres import Postgres
 
 LATER_US = system_time_us() + 3_600_000_000
 EXCHANGE = "SELECT count(*) FROM audit_record WHERE exchange = ?"
-
-
-@pytest.fixture
-def place(tmp_path: Path, shared_database: str) -> Iterator[PostgresLog]:
-    """The place of a log in `tmp_path` that holds its first record."""
-    use_postgres(tmp_path, shared_database)
-    provisioned(tmp_path)
-    place = place_in(tmp_path)
-    assert isinstance(place, PostgresLog)
-    yield place
-    forget_shard(tmp_path)
-
-
-def store_of(log: AuditLog) -> PostgresStore:
-    """Return the driver below a log."""
-    store = log._store
-    assert isinstance(store, PostgresStore)
-    return store
-
-
-@asynccontextmanager
-async def wired(log: AuditLog) -> AsyncIterator[Wire]:
-    """Have a log append through a wire, on a connection that has appended before."""
-    store = store_of(log)
-    async with wire_to(store._place.url) as wire:
-        store._place = replace(store._place, url=wire.url)
-        await log.append(intent())
-        yield wire
-        await log.stop()
 
 
 @pytest.mark.parametrize("cut", [Cut.AFTER, Cut.BEFORE])
@@ -222,25 +189,10 @@ def test_an_intent_that_is_stored_too_late_is_closed_and_gives_back(
 
     async def use(log: AuditLog) -> None:
         async with wired(log) as wire:
-            store, kept = store_of(log), new_uuid7()
-            gate, connect = asyncio.Event(), store._connect
-
-            async def later() -> None:
-                await gate.wait()
-                await connect()
-
-            monkeypatch.setattr(store, "_connect", later)
-            monkeypatch.setattr(log_module, "APPEND_DEADLINE_S", 60.0)
-            wire.cut = Cut.AFTER
+            kept = new_uuid7()
             claims, counters = [Claim(b"once", LATER_US)], [CounterChange(b"d", 2, 9)]
-            late = asyncio.ensure_future(log.append(intent(kept), claims=claims, counters=counters))
-            while not wire.cuts:  # noqa: ASYNC110 - the server has committed by then
-                await asyncio.sleep(0.01)
-            with monkeypatch.context() as patched:
-                patched.setattr(log_module, "monotonic_s", lambda: monotonic_s() + 61)
-                with pytest.raises(LogBusy, match="in time"):
-                    await late
-            gate.set()
+            async with told_too_late(log, wire, monkeypatch):
+                await log.append(intent(kept), claims=claims, counters=counters)
             await log.append(intent())  # behind what closes the exchange
             await log.append(intent(), claims=claims, counters=counters)
             assert selected(place, EXCHANGE, kept) == [(2,)]
@@ -250,6 +202,27 @@ def test_an_intent_that_is_stored_too_late_is_closed_and_gives_back(
     using(tmp_path, use)
     ((sections,),) = selected(place, "SELECT sections FROM audit_record WHERE kind = 2")
     assert b"AUDIT_UNAVAILABLE" in sections
+
+
+def test_what_ends_something_waits_for_a_busy_server(
+    tmp_path: Path, place: PostgresLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F13: nothing begins meanwhile, and no outcome is lost, waited for or left (I2, I8)."""
+    monkeypatch.setattr(log_module, "APPEND_DEADLINE_S", 60.0)
+
+    async def use(log: AuditLog) -> None:
+        left, awaited = new_uuid7(), new_uuid7()
+        await asyncio.gather(*[log.append(intent(one)) for one in (left, awaited)])
+        let_go = holding_the_head(place)
+        log.leave(outcome(left))
+        ending = asyncio.create_task(log.append(outcome(awaited)))
+        with pytest.raises(LogBusy, match="lock timeout"):
+            await log.append(intent())
+        let_go()
+        assert (await ending).index == 4
+        assert selected(place, "SELECT count(*) FROM audit_open") == [(0,)]
+
+    using(tmp_path, use)
 
 
 def test_a_rolled_back_server_freezes_the_log(tmp_path: Path, place: PostgresLog) -> None:

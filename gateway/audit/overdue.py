@@ -1,0 +1,92 @@
+"""What became durable after its caller had been told "too late", and how the log puts that right.
+
+Only a store whose commits the event loop does not wait for can be so late: PostgreSQL, where a
+commit that has been sent is never given up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from gateway.audit.entry import Kind, Record
+from gateway.audit.store import Change, Claim, CounterChange
+from gateway.clock import new_uuid7, system_time_us
+
+OVERDUE_MAX: Final = 1_024
+"""How many outcomes are remembered that nothing has replaced yet."""
+
+_NOT_ATTEMPTED: Final = {
+    "status": 503,
+    "reason": "AUDIT_UNAVAILABLE",
+    "problem": "audit-unavailable",
+    "origin": "gateway",
+}
+
+
+def not_attempted(exchange: bytes | None, intent_index: int) -> Record:
+    """Return the outcome of an exchange whose intent came too late: nothing was sent."""
+    return Record(
+        record_id=new_uuid7(),
+        kind=Kind.OUTCOME,
+        exchange=exchange,
+        at_us=system_time_us(),
+        sections={"core": {"intent": intent_index, **_NOT_ATTEMPTED}},
+    )
+
+
+class Settlement(NamedTuple):
+    """What a record does to claims and counts beside itself; see `Append`."""
+
+    releases: Sequence[bytes]
+    counters: Sequence[Change]
+
+
+def given_back(claims: Iterable[Claim], counters: Iterable[Change]) -> Settlement:
+    """Return what undoes an intent; whom an urgent grant has covered, it has covered for good."""
+    return Settlement([claim.key for claim in claims], _undone(counters))
+
+
+class Overdue:
+    """Outcomes that were stored after all, until those come that were left in their place."""
+
+    def __init__(self) -> None:
+        """Know of none."""
+        self._stored: dict[bytes | None, Settlement] = {}
+
+    def __bool__(self) -> bool:
+        """Tell whether there are any."""
+        return bool(self._stored)
+
+    def note(self, exchange: bytes | None, stored: Settlement) -> None:
+        """Keep what a stored outcome has settled."""
+        self._stored[exchange] = stored
+        if len(self._stored) > OVERDUE_MAX:  # what would have replaced the oldest never came
+            del self._stored[next(iter(self._stored))]
+
+    def remaining(self, exchange: bytes | None, wanted: Settlement) -> Settlement:
+        """Return what is left to settle for the next record of an exchange.
+
+        Each counter is changed once, by the difference: on the way it may neither pass its maximum
+        nor stop at nought. A claim that was released may be somebody else's by now.
+        """
+        stored = self._stored.pop(exchange, None)
+        if stored is None:
+            return wanted
+        changes, counters = list[Change](), dict[bytes, CounterChange]()
+        for change in (*wanted.counters, *_undone(stored.counters)):
+            if not isinstance(change, CounterChange):
+                changes.append(change)
+                continue
+            known = counters.get(change.key)
+            counters[change.key] = change._replace(add=known.add + change.add) if known else change
+        return Settlement(
+            releases=[key for key in wanted.releases if key not in stored.releases],
+            counters=[*changes, *(change for change in counters.values() if change.add)],
+        )
+
+
+def _undone(counters: Iterable[Change]) -> list[Change]:
+    return [
+        change._replace(add=-change.add) for change in counters if isinstance(change, CounterChange)
+    ]
