@@ -23,6 +23,7 @@ from typing import Final
 import uvicorn
 
 from gateway.app import ControlPlane, open_control_plane
+from gateway.audit.rounds import pause
 from gateway.clock import DecisionClock, SystemClock, monotonic_s, monotonic_us
 from gateway.data_plane import Composition
 from gateway.files import keep_private
@@ -138,7 +139,7 @@ async def _supervise(
             await asyncio.to_thread(plane.refresh)
             await workers.hand_over()
             await workers.look_after()
-            await _pause(stop, WATCH_S)
+            await pause(stop, WATCH_S)
         if ready is None:
             event(Event.STOPPING)
 
@@ -349,10 +350,3 @@ def _listen(address: str) -> Iterator[socket.socket]:
         raise
     with listener:
         yield listener
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return

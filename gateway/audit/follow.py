@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import Final
 
 from pysqlite3 import dbapi2 as sqlite
@@ -23,6 +22,7 @@ from gateway.audit.locks import FileLock
 from gateway.audit.people import subject_tag, year_of
 from gateway.audit.place import Place, PostgresFailed
 from gateway.audit.reader import snapshot
+from gateway.audit.rounds import Report, keep_at
 from gateway.audit.sqlite import Connection
 from gateway.audit.store import LogUnavailable
 from gateway.clock import monotonic_s, system_time_us
@@ -68,27 +68,18 @@ class Follower:
         self._year_keys: dict[int, bytes | None] = {}
         self._damaged: set[int] = set()
 
-    async def run(
-        self, stop: asyncio.Event, report: Callable[[LogUnavailable | None], None]
-    ) -> None:
-        """Step about once a second until `stop` is set, and a last time then.
+    async def run(self, stop: asyncio.Event, report: Report) -> None:
+        """Step about once a second until `stop` is set; see `keep_at`.
 
-        `report` is told after every step whether it failed, or came upon damaged records.
+        `report` is told of damaged records, too.
         """
-        while True:
-            stopping = stop.is_set()
-            try:
-                while await asyncio.to_thread(self.step) and not stop.is_set():
-                    pass
-                report(self._damage())
-            except LogUnavailable as failure:
-                report(failure)
-            if stopping:
-                return
-            try:
-                await asyncio.wait_for(stop.wait(), INTERVAL_S)
-            except TimeoutError:
-                continue
+
+        async def work() -> LogUnavailable | None:
+            while await asyncio.to_thread(self.step) and not stop.is_set():
+                pass
+            return self._damage()
+
+        await keep_at(work, stop, report, interval_s=INTERVAL_S)
 
     def step(self) -> bool:
         """Index some of what has come; tell whether there may be more at once.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from pysqlite3 import dbapi2 as sqlite
@@ -13,6 +13,7 @@ from gateway.audit.freeze import freeze, frozen_reason
 from gateway.audit.keys import LogKeys
 from gateway.audit.note import Checkpoint
 from gateway.audit.place import LogHome, PostgresFailed, directory_of, place_of
+from gateway.audit.rounds import Report, keep_at
 from gateway.audit.sqlite import failure_of
 from gateway.audit.store import LogFrozen, LogUnavailable
 from gateway.audit.tiles import Tile, completed_tiles, subtree_root
@@ -53,28 +54,14 @@ class Integrator:
     def _db(self) -> Connection:
         return self._upkeep.db
 
-    async def run(
-        self, stop: asyncio.Event, report: Callable[[LogUnavailable | None], None]
-    ) -> None:
-        """Step about once a second until `stop` is set, and a last time then.
+    async def run(self, stop: asyncio.Event, report: Report) -> None:
+        """Step about once a second until `stop` is set; see `keep_at`."""
 
-        `report` is told after every step whether it failed; a failure does not end the work, for
-        the next step may find the log well again.
-        """
-        while True:
-            stopping = stop.is_set()
-            try:
-                while await asyncio.to_thread(self.step):
-                    pass
-                report(None)
-            except LogUnavailable as failure:
-                report(failure)
-            if stopping:
-                return
-            try:
-                await asyncio.wait_for(stop.wait(), INTERVAL_S)
-            except TimeoutError:
-                continue
+        async def work() -> None:
+            while await asyncio.to_thread(self.step):
+                pass
+
+        await keep_at(work, stop, report, interval_s=INTERVAL_S)
 
     def step(self) -> bool:
         """Integrate what has come, and publish it; tell whether there may be more at once.

@@ -37,6 +37,7 @@ from gateway.audit.log import AuditLog
 from gateway.audit.people import year_of
 from gateway.audit.place import Place, home_of
 from gateway.audit.reader import find_shards, shard_name, snapshot
+from gateway.audit.rounds import Report, pause
 from gateway.audit.seal import DAY_US
 from gateway.audit.store import LogBusy, LogUnavailable, Overtaken
 from gateway.clock import new_uuid7, system_time_us
@@ -157,9 +158,7 @@ class Expirer:
         self.left: tuple[str, ...] = ()
         """What the last round could not read, and left as it is."""
 
-    async def run(
-        self, stop: asyncio.Event, report: Callable[[LogUnavailable | None], None]
-    ) -> None:
+    async def run(self, stop: asyncio.Event, report: Report) -> None:
         """Expire once a day until `stop` is set; `report` is told whether it failed.
 
         A round that failed is tried again after `INTERVAL_S`; what it had to leave, on the morrow.
@@ -178,10 +177,7 @@ class Expirer:
                     pass  # a hold was changed meanwhile: the next round goes by it
                 except (OSError, EntryInvalid, KeyFileUnusable) as broken:
                     report(LogUnavailable(f"nothing could expire: {broken}"))
-            try:
-                await asyncio.wait_for(stop.wait(), INTERVAL_S)
-            except TimeoutError:
-                continue
+            await pause(stop, INTERVAL_S)
 
     async def expire(self, now_us: int, stop: asyncio.Event | None = None) -> int:
         """Erase everything that is due at `now_us`; return how many sections went.

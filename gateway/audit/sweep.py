@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Final
 
 from pysqlite3 import dbapi2 as sqlite
 
 from gateway.audit.entry import Kind, Record
 from gateway.audit.log import AuditLog
+from gateway.audit.rounds import Report, keep_at
 from gateway.audit.sqlite import failure_of
 from gateway.audit.store import AlreadyClosed, LogUnavailable
 from gateway.audit.upkeep import STORE_ERRORS, Connection, open_upkeep
@@ -37,30 +37,19 @@ class Sweeper:
     def _db(self) -> Connection:
         return self._upkeep.db
 
-    async def run(
-        self, stop: asyncio.Event, report: Callable[[LogUnavailable | None], None]
-    ) -> None:
-        """Sweep every two seconds until `stop` is set, and a last time then.
+    async def run(self, stop: asyncio.Event, report: Report) -> None:
+        """Sweep every two seconds until `stop` is set; see `keep_at`."""
 
-        `report` is told whether it failed.
-        """
-        while True:
-            stopping = stop.is_set()
+        async def work() -> None:
             try:
                 await self.sweep()
-                report(None)
-            except LogUnavailable as failure:
-                report(failure)
             except STORE_ERRORS as broken:
                 if isinstance(broken, sqlite.Error):
                     failure_of(broken, self._log.directory)  # an I/O error leaves its mark
-                report(LogUnavailable(f"orphaned exchanges cannot be looked for: {broken}"))
-            if stopping:
-                return
-            try:
-                await asyncio.wait_for(stop.wait(), INTERVAL_S)
-            except TimeoutError:
-                continue
+                failed = f"orphaned exchanges cannot be looked for: {broken}"
+                raise LogUnavailable(failed) from broken
+
+        await keep_at(work, stop, report, interval_s=INTERVAL_S)
 
     async def sweep(self) -> int:
         """Close orphaned exchanges as `exchange.indeterminate`; return how many were closed."""
