@@ -29,6 +29,7 @@ from gateway.control.log_figures import log_metrics
 from gateway.data_plane import (
     Composition,
     DataPlane,
+    ended_by_fault,
     log_home,
     log_origin,
     not_adopted,
@@ -287,10 +288,8 @@ def tell_of_end(part: str, troubles: Troubles, task: asyncio.Task[None]) -> None
 
     Without the index and without expiry exchanges may go on, as they may while those fail.
     """
-    failure = None if task.cancelled() else task.exception()
-    if failure is None:
+    if not ended_by_fault(part, task):
         return
-    event(Event.TASK_ENDED, role=part, failure=type(failure).__name__)
     say = troubles.warn if part in ("follower", "retention") else troubles.report
     say(f"{part} task", f"The {part} has ended unexpectedly: start the gateway anew.")
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -313,14 +314,29 @@ async def _housekeeping(ports: Ports, plane: DataPlane, run_directory: Path) -> 
 
 @asynccontextmanager
 async def running(
-    work: Coroutine[Any, Any, None], ended: Callable[[asyncio.Task[None]], None] | None = None
+    work: Coroutine[Any, Any, None], ended: Callable[[asyncio.Task[None]], object] | None = None
 ) -> AsyncIterator[None]:
-    """Run `work` beside the block, and end it with the block; `ended` hears of its end."""
+    """Run `work` beside the block, and end it with the block; `ended` hears of its end.
+
+    Without `ended`, a line says so if it ended by a fault of ours: nothing else would.
+    """
     task = asyncio.get_running_loop().create_task(work)
-    if ended is not None:
-        task.add_done_callback(ended)
+    name = getattr(work, "__name__", "task")
+    task.add_done_callback(ended or partial(ended_by_fault, name))
     try:
         yield
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def ended_by_fault(part: str, task: asyncio.Task[None]) -> bool:
+    """Tell whether background work has ended by a fault of ours, and write a line if so."""
+    failure = None if task.cancelled() else task.exception()
+    if failure is None:
+        return False
+    # Imported where it is needed: a worker starts without the logger.
+    from gateway.logs import Event, event
+
+    event(Event.TASK_ENDED, role=part, failure=type(failure).__name__)
+    return True

@@ -167,12 +167,8 @@ async def _receiving(channel: Connection, plane: DataPlane) -> AsyncIterator[Non
                 channel.send(Said(trouble=not_adopted(snapshot, failure)))
 
     threading.Thread(target=receive, name="snapshots", daemon=True).start()
-    task = loop.create_task(adopt())
-    try:
+    async with running(adopt()):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def _spare_the_collector() -> None:

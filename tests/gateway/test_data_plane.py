@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from connectors.discovery import UnknownKind
 from connectors.scripted import open_scripted
 from gateway.app import open_control_plane
-from gateway.data_plane import Composition, log_origin, open_data_plane
+from gateway.data_plane import Composition, log_origin, open_data_plane, running
 from gateway.registry.configuration import Configuration
 from gateway.targets import read_states
 from tests.homes import apply, apply_pack, make_settings
@@ -221,3 +222,20 @@ def test_the_log_keeps_its_name_over_the_turn_of_the_year(tmp_path: Path) -> Non
     settings.audit_directory.mkdir()
     (settings.audit_directory / "audit-2021.db").touch()
     assert log_origin(settings) == "gw.example/audit/2021"
+
+
+def test_no_work_beside_a_worker_ends_unnoticed(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line names it and the failure's class alone; work that was ended on purpose has none."""
+
+    async def fails() -> None:
+        raise ValueError("9990000018")
+
+    async def play() -> None:
+        async with running(asyncio.sleep(3_600)), running(fails()):
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    asyncio.run(play())
+    (line,) = capsys.readouterr().err.splitlines()
+    told = json.loads(line)
+    assert (told["event"], told["role"], told["failure"]) == ("task.ended", "fails", "ValueError")
