@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,7 @@ from gateway.audit.holds import HOLD_TABLES
 from gateway.audit.place import PostgresFailed, PostgresLog
 from gateway.audit.postgres_session import PostgresSession, open_session, quoted
 from gateway.audit.seal import Sealed
+from gateway.audit.sqlite import INSERT_KEY, INSERT_RECORD, record_row
 from gateway.audit.store import LogUnavailable
 
 PARTITION_RECORDS: Final = 4_194_304
@@ -81,8 +82,16 @@ def provision(
         raise LogUnavailable(f"the audit log cannot be opened: {failure}") from failure
     try:
         if _version(session, place) != SCHEMA_VERSION:
-            make = partial(_create, session, origin, first, empty_root)
-            _make(session, place, make, partition_records)
+            version = begin_making(session, place)
+            if version is None:
+                create_shard(
+                    session, place, origin, empty_root, lambda: first,
+                    partition_records=partition_records,
+                )  # fmt: skip
+            elif version < SCHEMA_VERSION:  # else another process has done it meanwhile
+                _define(session, partition_records)
+                session.execute("UPDATE audit_schema SET version = ?", (SCHEMA_VERSION,))
+            session.execute("COMMIT")
         found = session.execute("SELECT origin FROM audit_head").fetchone()[0]
     except PostgresFailed as failure:
         raise LogUnavailable(f"the audit log cannot be opened: {failure}") from failure
@@ -90,6 +99,40 @@ def provision(
         session.close()
     if found != origin:
         raise LogUnavailable(f"the audit schema belongs to the log {found}, not to {origin}")
+
+
+def begin_making(session: PostgresSession, place: PostgresLog) -> int | None:
+    """Begin a transaction in which nobody else makes a shard; return the version that is there."""
+    session.execute("BEGIN")
+    session.execute(f"SET LOCAL lock_timeout = {PROVISION_MS_MAX}")
+    session.execute("SELECT pg_advisory_xact_lock(?)", (_PROVISIONING,))
+    return _version(session, place)
+
+
+def create_shard(
+    session: PostgresSession,
+    place: PostgresLog,
+    origin: str,
+    empty_root: bytes,
+    opening: Callable[[], Sealed],
+    *,
+    partition_records: int = PARTITION_RECORDS,
+) -> None:
+    """Make a shard in the transaction that `begin_making` began; raises PostgresFailed.
+
+    `opening` is asked for the first record once the tables are there.
+    """
+    session.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(place.schema)}")
+    _define(session, partition_records)
+    session.execute("INSERT INTO audit_head VALUES (1, ?, 1, 'open', 1)", (origin,))
+    session.execute("INSERT INTO audit_tree VALUES (1, 0, ?, 0, 0)", (empty_root,))
+    session.execute("INSERT INTO audit_schema VALUES (1, ?)", (SCHEMA_VERSION,))
+    session.execute("SELECT audit_extend()")
+    first = opening()
+    session.execute(INSERT_RECORD, record_row(0, first))
+    session.execute("INSERT INTO audit_recent VALUES (?, 0)", (first.record_id,))
+    if first.wrapped_keys is not None:
+        session.execute(INSERT_KEY, (0, first.day, first.wrapped_keys))
 
 
 def is_provisioned(place: PostgresLog) -> bool:
@@ -127,38 +170,6 @@ def _version(session: PostgresSession, place: PostgresLog) -> int | None:
     if version > SCHEMA_VERSION:
         raise PostgresFailed(f"the log is of a newer version of the gateway ({version})")
     return version
-
-
-def _make(
-    session: PostgresSession, place: PostgresLog, create: partial[None], partition_records: int
-) -> None:
-    session.execute("BEGIN")
-    session.execute(f"SET LOCAL lock_timeout = {PROVISION_MS_MAX}")
-    session.execute("SELECT pg_advisory_xact_lock(?)", (_PROVISIONING,))
-    version = _version(session, place)
-    if version is None:
-        session.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(place.schema)}")
-        create(partition_records)
-    elif version < SCHEMA_VERSION:  # else another process has done it meanwhile
-        _define(session, partition_records)
-        session.execute("UPDATE audit_schema SET version = ?", (SCHEMA_VERSION,))
-    session.execute("COMMIT")
-
-
-def _create(
-    session: PostgresSession, origin: str, first: Sealed, empty_root: bytes, partition_records: int
-) -> None:
-    _define(session, partition_records)
-    session.execute("INSERT INTO audit_head VALUES (1, ?, 1, 'open', 1)", (origin,))
-    session.execute("INSERT INTO audit_tree VALUES (1, 0, ?, 0, 0)", (empty_root,))
-    session.execute("INSERT INTO audit_schema VALUES (1, ?)", (SCHEMA_VERSION,))
-    session.execute("SELECT audit_extend()")
-    values = (
-        first.record_id, first.exchange, KIND_CODES[first.kind], first.at_us, first.leaf_hash,
-        first.entry, first.sections,
-    )  # fmt: skip
-    session.execute("INSERT INTO audit_record VALUES (0, ?, ?, ?, ?, ?, ?, ?)", values)
-    session.execute("INSERT INTO audit_recent VALUES (?, 0)", (first.record_id,))
 
 
 def _define(session: PostgresSession, partition_records: int) -> None:

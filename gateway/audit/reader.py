@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from itertools import starmap
+from itertools import starmap, takewhile
 from pathlib import Path
 from typing import Final, overload
 
@@ -239,11 +239,23 @@ def verify_log(
         )  # fmt: skip
 
 
+def ended_shard(place: PostgresLog, sealed_head: str | None) -> Place | None:
+    """Return the shard before this one that a sealed head is of; None where it is of none.
+
+    A host may have been away while another ended a shard in PostgreSQL.
+    """
+    name = (sealed_head or "").partition("\n")[0].rpartition("/")[2]
+    older = takewhile(lambda shard: shard != place, find_shards(home_of(place)))
+    return next((shard for shard in older if shard_name(shard) == name), None)
+
+
 def _is_of_another_shard(path: Place, db: Connection, sealed_head: str | None) -> bool:
     """Tell whether the sealed head is rightly that of a newer shard, or of the one before."""
     if path in find_shards(home_of(path))[:-1]:
         origin = db.execute("SELECT origin FROM audit_head").fetchone()[0]
         return sealed_head is not None and not sealed_head.startswith(f"{origin}\n")
+    if isinstance(path, PostgresLog) and ended_shard(path, sealed_head) is not None:
+        return True
     unpublished = not db.execute("SELECT published_size FROM audit_tree").fetchone()[0]
     return unpublished and sealed_head is not None and previous_head(db) == sealed_head
 

@@ -13,7 +13,6 @@ from gateway.audit.sqlite import (
     INSERT_KEY,
     INSERT_RECORD,
     LOCK_NAME,
-    OPEN_STATE,
     Connection,
     open_database,
     record_row,
@@ -21,8 +20,8 @@ from gateway.audit.sqlite import (
 from gateway.audit.store import LogUnavailable
 
 
-def write_alone(db: Connection, sealed: Sealed, *, state: str = OPEN_STATE) -> int:
-    """Store one record by itself, leave the shard in `state`, and return the record's index.
+def write_alone(db: Connection, sealed: Sealed) -> int:
+    """Store one record by itself, and return its index.
 
     The caller holds the append lock.
     """
@@ -32,7 +31,7 @@ def write_alone(db: Connection, sealed: Sealed, *, state: str = OPEN_STATE) -> i
         db.execute(INSERT_RECORD, record_row(index, sealed))
         if sealed.wrapped_keys is not None:
             db.execute(INSERT_KEY, (index, sealed.day, sealed.wrapped_keys))
-        db.execute("UPDATE audit_head SET next_index = ?, state = ?", (index + 1, state))
+        db.execute("UPDATE audit_head SET next_index = ?", (index + 1,))
         db.execute("COMMIT")
     finally:
         if db.in_transaction:

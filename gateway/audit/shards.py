@@ -8,49 +8,40 @@ it, and the next shard's first record says for ever what was wrong.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from pysqlite3 import dbapi2 as sqlite
 
-from gateway.audit.carry import HOLD_TABLE, STATE_TABLES, carry
+from gateway.audit.carry import HOLD_TABLE, STATE_TABLES
 from gateway.audit.doubt import is_in_doubt
 from gateway.audit.entry import Kind, Record
+from gateway.audit.file_shards import FileDriver, is_open_here
 from gateway.audit.freeze import thaw
 from gateway.audit.incident import Incident, opening_record
-from gateway.audit.instances import instances_of, is_alive
 from gateway.audit.integrate import Integrator
-from gateway.audit.keys import LogKeys, sync_directory
-from gateway.audit.locks import FileLock
-from gateway.audit.merkle import EMPTY_ROOT
+from gateway.audit.keys import LogKeys
 from gateway.audit.note import Checkpoint, NoteInvalid, Verifier, open_checkpoint, read_unsigned
 from gateway.audit.opened import open_log
-from gateway.audit.place import LogHome, Place
-from gateway.audit.reader import find_shards, shard_name, snapshot
-from gateway.audit.recovery import recover, write_alone
-from gateway.audit.seal import Sealer
-from gateway.audit.sqlite import (
-    LOCK_NAME,
-    PRIMARY_CODE,
-    database_path,
-    failure_of,
-    open_database,
-    open_for_reading,
-    provision,
-)
-from gateway.audit.store import LogFrozen, LogUnavailable
+from gateway.audit.place import LogHome, Place, PostgresFailed, PostgresHome, PostgresLog, place_of
+from gateway.audit.reader import find_log, find_shards, shard_name, snapshot
+from gateway.audit.recovery import recover
+from gateway.audit.seal import Sealed, Sealer
+from gateway.audit.sqlite import INSERT_KEY, INSERT_RECORD, failure_of, record_row
+from gateway.audit.store import LogUnavailable
 from gateway.audit.sweep import Sweeper
-from gateway.audit.tree import SEALED_HEAD_NAME, check_heads, read_sealed_head, write_sealed_head
+from gateway.audit.tree import SEALED_HEAD_NAME, read_sealed_head, write_sealed_head
+from gateway.audit.upkeep import open_upkeep
 from gateway.clock import new_uuid7, system_time_us
 
 SEALED_STATE: Final = "sealed"
 _FROZEN_STATE: Final = "frozen"
-_DRAFT_FOLDER: Final = "next"
-_SPOILT: Final = frozenset({sqlite.SQLITE_ERROR, sqlite.SQLITE_CORRUPT, sqlite.SQLITE_NOTADB})
+_END_HEAD: Final = """
+UPDATE audit_head SET state = ?, next_index = next_index + 1 WHERE state <> ?"""
 
 
 class ShardBusy(Exception):
@@ -59,6 +50,28 @@ class ShardBusy(Exception):
 
 class HoldsLost(Exception):
     """The legal holds of a frozen shard cannot be read, and nobody has said to go on without."""
+
+
+class Driver(Protocol):
+    """What differs between a shard in a file and one in PostgreSQL."""
+
+    def is_in_use(self) -> bool:
+        """Tell whether a process has the log open, on this host or, in PostgreSQL, on any."""
+
+    def contradiction(self, sealed_head: str | None, verifier: Verifier) -> str | None:
+        """Return why nothing can be added to the shard, its state apart, or None if it is well.
+
+        Raises LogUnavailable where that cannot be told now.
+        """
+
+    def begin(
+        self, origin: str, first: Callable[[Sequence[str]], Sealed], *, frozen: bool
+    ) -> Sequence[str]:
+        """Make the shard after this one, whole or not at all, with what is carried over.
+
+        Returns the tables of a `frozen` shard that cannot be read. `first` makes the next one's
+        first record, which tells of them; what it raises undoes everything. Raises LogUnavailable.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +127,7 @@ def list_shards(home: LogHome) -> list[Shard]:
 
 
 async def retire(
-    directory: Path,
+    home: LogHome,
     *,
     host: str,
     keys: LogKeys,
@@ -129,26 +142,25 @@ async def retire(
     legal holds, unless told to go on `without_holds`; LogUnavailable where there is no log, or its
     store fails.
     """
-    shards = find_shards(directory)
+    directory = home.directory if isinstance(home, PostgresHome) else home
     sealed_head = read_sealed_head(directory)
-    if not shards and sealed_head is None:
-        raise LogUnavailable(f"there is no audit log in {directory}")
-    if _is_in_use(directory):
+    name = _newest_name(home, sealed_head)
+    origin, path = f"{host}/audit/{name}", place_of(home, name)
+    driver = _driver(path)
+    if is_open_here(directory) or await asyncio.to_thread(driver.is_in_use):
         raise ShardBusy("processes have the audit log open: stop the gateway first")
-    name = shard_name(shards[-1]) if shards else _name_in(sealed_head or "")
-    origin = f"{host}/audit/{name}"
-    signer, path = keys.signer(origin), database_path(directory, origin)
-    contradiction = _contradiction(path, sealed_head, signer.verifier)
+    signer = keys.signer(origin)
+    contradiction = _contradiction(driver, path, sealed_head, signer.verifier)
     incident = None
     if contradiction is None:
         thaw(directory)
         if _state(path) != SEALED_STATE:
-            await _close_orphans(directory, origin=origin, keys=keys)
-        elif is_in_doubt(directory):  # an earlier call failed after this step
+            await _close_orphans(home, origin=origin, keys=keys)
+        elif isinstance(path, Path) and is_in_doubt(directory):  # an earlier call failed after this
             recover(path, None)
             incident = Incident.IO_ERROR
         _seal(path, Sealer(origin, keys), reason=reason, actor=actor)
-        _integrate(directory, origin=origin, keys=keys)
+        _integrate(home, origin=origin, keys=keys)
     head = _last_head(path, directory, signer.verifier)
     following = Following(
         origin=f"{host}/audit/{_next_name(name)}",
@@ -158,7 +170,7 @@ async def retire(
         incident=incident,
         actor=actor,
     )
-    lost = _begin(directory, following, path, keys, without_holds=without_holds)
+    lost = _begin(driver, directory, following, keys, without_holds=without_holds)
     return Retired(
         origin=origin,
         head=head[1] if head else None,
@@ -195,37 +207,31 @@ class Following:
         return replace(record, sections={**record.sections, "actor": self.actor})
 
 
-def _contradiction(path: Path, sealed_head: str | None, verifier: Verifier) -> str | None:
+def _driver(path: Place) -> Driver:
+    if isinstance(path, PostgresLog):
+        # Imported where it is needed: a gateway on SQLite goes without PostgreSQL's drivers.
+        from gateway.audit.postgres_shards import PostgresDriver
+
+        return PostgresDriver(path)
+    return FileDriver(path)
+
+
+def _contradiction(driver: Driver, path: Place, head: str | None, verifier: Verifier) -> str | None:
     """Return why nothing can be added to a shard, or None if it is well."""
-    if not path.exists():
-        return "the log is gone, though a head of it was sealed"
-    try:
-        db = open_for_reading(path)
-        try:
-            db.execute("BEGIN")
-            check_heads(db, sealed_head, verifier)
-            state = db.execute("SELECT state FROM audit_head").fetchone()[0]
-        finally:
-            db.close()
-    except LogFrozen as frozen:
-        return str(frozen)
-    except sqlite.Error as broken:
-        # What a disk or a lock refuses now may be there at the next try: only a file that SQLite
-        # has read, and that is no log, is given up.
-        if (getattr(broken, "sqlite_errorcode", None) or 0) & PRIMARY_CODE not in _SPOILT:
-            raise failure_of(broken, path.parent) from broken
-        return f"the audit log cannot be read: {broken}"
-    return "the log was frozen earlier" if state == _FROZEN_STATE else None
+    found = driver.contradiction(head, verifier)
+    if found is None and _state(path) == _FROZEN_STATE:
+        return "the log was frozen earlier"
+    return found
 
 
-def _state(path: Path) -> str:
+def _state(path: Place) -> str:
     with snapshot(path) as db:
         return str(db.execute("SELECT state FROM audit_head").fetchone()[0])
 
 
-async def _close_orphans(directory: Path, *, origin: str, keys: LogKeys) -> None:
+async def _close_orphans(home: LogHome, *, origin: str, keys: LogKeys) -> None:
     """Close what dead processes left open: a shard is ended with no exchange under way."""
-    log = open_log(directory, origin=origin, instance="retire", keys=keys)
+    log = open_log(home, origin=origin, instance="retire", keys=keys)
     await log.start()
     sweeper = Sweeper(log)
     try:
@@ -236,7 +242,7 @@ async def _close_orphans(directory: Path, *, origin: str, keys: LogKeys) -> None
         await log.stop()
 
 
-def _seal(path: Path, sealer: Sealer, *, reason: str, actor: Mapping[str, str]) -> None:
+def _seal(path: Place, sealer: Sealer, *, reason: str, actor: Mapping[str, str]) -> None:
     """Write `log.seal` and take no record after it, in one transaction."""
     record = Record(
         record_id=new_uuid7(),
@@ -245,25 +251,30 @@ def _seal(path: Path, sealer: Sealer, *, reason: str, actor: Mapping[str, str]) 
         at_us=system_time_us(),
         sections={"core": {"reason": reason}, "actor": actor},
     )
-    lock = FileLock(path.parent / LOCK_NAME)
-    db = open_database(path)
+    sealed, upkeep = sealer.seal(record), open_upkeep(path)
     try:
-        with lock:
-            if db.execute("SELECT state FROM audit_head").fetchone()[0] == SEALED_STATE:
-                return  # an earlier call was cut short after this step
-            still_open = db.execute("SELECT count(*) FROM audit_open").fetchone()[0]
-            if still_open:
-                raise ShardBusy(f"{still_open} exchanges are still open")
-            write_alone(db, sealer.seal(record), state=SEALED_STATE)
+        upkeep.extend()
+        with upkeep.writing() as db:
+            # This locks the head before anything is looked at; where it finds none, an earlier call
+            # was cut short after this step.
+            if db.execute(_END_HEAD, (SEALED_STATE, SEALED_STATE)).rowcount == 1:
+                still_open = db.execute("SELECT count(*) FROM audit_open").fetchone()[0]
+                if still_open:
+                    raise ShardBusy(f"{still_open} exchanges are still open")
+                index = db.execute("SELECT next_index - 1 FROM audit_head").fetchone()[0]
+                db.execute(INSERT_RECORD, record_row(index, sealed))
+                if sealed.wrapped_keys is not None:
+                    db.execute(INSERT_KEY, (index, sealed.day, sealed.wrapped_keys))
     except sqlite.Error as broken:
         raise failure_of(broken, path.parent) from broken
+    except PostgresFailed as broken:
+        raise LogUnavailable(f"the shard cannot be sealed: {broken}") from broken
     finally:
-        db.close()
-        lock.close()
+        upkeep.close()
 
 
-def _integrate(directory: Path, *, origin: str, keys: LogKeys) -> None:
-    integrator = Integrator(directory, origin=origin, keys=keys)
+def _integrate(home: LogHome, *, origin: str, keys: LogKeys) -> None:
+    integrator = Integrator(home, origin=origin, keys=keys)
     try:
         while integrator.step():
             pass
@@ -271,7 +282,7 @@ def _integrate(directory: Path, *, origin: str, keys: LogKeys) -> None:
         integrator.close()
 
 
-def _last_head(path: Path, directory: Path, verifier: Verifier) -> tuple[str, Checkpoint] | None:
+def _last_head(path: Place, directory: Path, verifier: Verifier) -> tuple[str, Checkpoint] | None:
     """Return the largest head of a shard that this gateway signed, as its note and its content.
 
     It becomes the sealed head until the next shard has one. One that is not to be trusted is kept
@@ -295,7 +306,7 @@ def _trusted(note: str, verifier: Verifier) -> tuple[str, Checkpoint] | None:
         return None
 
 
-def _newest_note(path: Path) -> str | None:
+def _newest_note(path: Place) -> str | None:
     try:
         with snapshot(path) as db:
             row = db.execute(
@@ -306,60 +317,37 @@ def _newest_note(path: Path) -> str | None:
     return None if row is None else str(row[0])
 
 
-def _is_in_use(directory: Path) -> bool:
-    try:
-        return any(is_alive(directory, path.name) for path in instances_of(directory))
-    except FileNotFoundError:  # a log that was copied here, and that nobody has opened since
-        return False
-
-
 def _begin(
-    directory: Path, following: Following, ended: Path, keys: LogKeys, *, without_holds: bool
+    driver: Driver, directory: Path, following: Following, keys: LogKeys, *, without_holds: bool
 ) -> tuple[str, ...]:
-    """Make the next shard whole, under another name, and give it its place in one step.
+    """Make the next shard, and give it its place in one step.
 
     Its first record tells what could not be carried over; so does what is returned.
     """
-    draft, lost = directory / _DRAFT_FOLDER, tuple[str, ...]()
-    while True:
-        shutil.rmtree(draft, ignore_errors=True)
-        telling = replace(following, lost=lost)
-        made, failed = _make(draft, telling, ended, Sealer(following.origin, keys), keys)
-        if not failed:
-            break
-        lost += failed
+
+    def first(lost: Sequence[str]) -> Sealed:
         # Of a shard that is wholly gone there is nothing that anybody could still mend.
         if HOLD_TABLE in lost and len(lost) < len(STATE_TABLES) and not without_holds:
-            shutil.rmtree(draft, ignore_errors=True)
             raise HoldsLost("the legal holds of the frozen shard cannot be read")
-    made.rename(directory / made.name)
-    sync_directory(directory)
-    shutil.rmtree(draft, ignore_errors=True)
+        telling = replace(following, lost=tuple(lost))
+        return Sealer(following.origin, keys).seal(telling.record(keys))
+
+    frozen = following.contradiction is not None
+    lost = driver.begin(following.origin, first, frozen=frozen)
     thaw(directory)
-    return lost
+    return tuple(lost)
 
 
-def _make(
-    draft: Path, following: Following, ended: Path, sealer: Sealer, keys: LogKeys
-) -> tuple[Path, tuple[str, ...]]:
-    """Make the next shard in a folder of its own; return what could not be carried, untold yet."""
+def _newest_name(home: LogHome, sealed_head: str | None) -> str:
+    """Return the name of the newest shard; of one that is gone its sealed head tells it."""
+    if sealed_head is None or find_shards(home):
+        return shard_name(find_log(home))
     try:
-        made = provision(draft, following.origin, sealer.seal(following.record(keys)), EMPTY_ROOT)
-        db = open_database(made)
-        try:
-            tables = [table for table in STATE_TABLES if table not in following.lost]
-            return made, carry(ended, db, tables, frozen=following.contradiction is not None)
-        finally:
-            db.close()  # the last connection: what is in the WAL goes into the file
-    except sqlite.Error as broken:
-        raise LogUnavailable(f"the next shard cannot be made: {broken}") from broken
-
-
-def _name_in(sealed_head: str) -> str:
-    try:
-        return read_unsigned(sealed_head).origin.rpartition("/")[2]
-    except NoteInvalid as invalid:
+        name = read_unsigned(sealed_head).origin.rpartition("/")[2]
+        _next_name(name)
+    except ValueError as invalid:
         raise LogUnavailable("the log is gone, and its sealed head cannot be read") from invalid
+    return name
 
 
 def _next_name(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from pysqlite3 import dbapi2 as sqlite
@@ -10,10 +11,16 @@ from pysqlite3 import dbapi2 as sqlite
 from gateway.audit.freeze import freeze
 from gateway.audit.note import Verifier
 from gateway.audit.place import Place, PostgresLog, directory_of
-from gateway.audit.reader import snapshot
+from gateway.audit.reader import ended_shard, snapshot
 from gateway.audit.sqlite import OPEN_STATE, Connection, open_for_reading
 from gateway.audit.store import LogFrozen, LogUnavailable
-from gateway.audit.tree import check_heads, read_sealed_head
+from gateway.audit.tree import (
+    StoredTree,
+    check_head,
+    check_heads,
+    previous_head,
+    read_sealed_head,
+)
 
 
 def check_start(place: Place, verifier: Verifier) -> None:
@@ -40,6 +47,33 @@ def check_start(place: Place, verifier: Verifier) -> None:
         raise LogUnavailable(f"the audit log cannot be read: {broken}") from broken
 
 
+def hold_to_heads(
+    db: Connection, place: Place, sealed_head: str | None, verifier: Verifier
+) -> None:
+    """Raise LogFrozen unless a shard fits every signed head, as `check_heads` tells them.
+
+    In PostgreSQL a host may have been away while another ended its shard: the sealed head that it
+    has is then held to that shard, and it has none of this one yet. The head that this shard itself
+    carries needs no such check, which a shard that was given up would fail.
+    """
+    if not isinstance(place, PostgresLog):
+        check_heads(db, sealed_head, verifier)
+        return
+    ended = ended_shard(place, sealed_head)
+    if sealed_head is not None and ended is not None:
+        if sealed_head != previous_head(db):
+            _hold_to_ended(ended, sealed_head, verifier)
+        sealed_head = None
+    check_heads(db, sealed_head, verifier, host=place.host)
+
+
+def _hold_to_ended(ended: Place, sealed_head: str, verifier: Verifier) -> None:
+    signer = replace(verifier, name=sealed_head.partition("\n")[0])
+    with snapshot(ended) as db:
+        size = db.execute("SELECT size FROM audit_tree").fetchone()[0]
+        check_head(StoredTree(db), size, sealed_head, signer, name="sealed head")
+
+
 def _check(path: Path, sealed_head: str | None, verifier: Verifier) -> None:
     db = open_for_reading(path) if path.exists() else None
     try:
@@ -47,7 +81,7 @@ def _check(path: Path, sealed_head: str | None, verifier: Verifier) -> None:
             _check_gone(sealed_head)
             return
         db.execute("BEGIN")
-        _check_found(db, sealed_head, verifier)
+        _check_found(db, path, sealed_head, verifier)
     finally:
         if db is not None:
             db.close()
@@ -61,7 +95,7 @@ def _check_postgres(place: PostgresLog, sealed_head: str | None, verifier: Verif
         _check_gone(sealed_head)
         return
     with snapshot(place) as db:
-        _check_found(db, sealed_head, verifier, host=place.host)
+        _check_found(db, place, sealed_head, verifier)
 
 
 def _check_gone(sealed_head: str | None) -> None:
@@ -69,13 +103,11 @@ def _check_gone(sealed_head: str | None) -> None:
         raise LogFrozen("the log is gone, though a head of it was sealed")
 
 
-def _check_found(
-    db: Connection, sealed_head: str | None, verifier: Verifier, *, host: str | None = None
-) -> None:
+def _check_found(db: Connection, place: Place, sealed_head: str | None, verifier: Verifier) -> None:
     origin, state = db.execute("SELECT origin, state FROM audit_head").fetchone()
     if origin != verifier.name:
         raise LogUnavailable(f"the audit file belongs to the log {origin}")
-    check_heads(db, sealed_head, verifier, host=host)
+    hold_to_heads(db, place, sealed_head, verifier)
     if state != OPEN_STATE:
         raise LogFrozen(f"the audit log is {state}")
 

@@ -98,11 +98,11 @@ def check_heads(
         raise LogFrozen(f"the stored root of size {size} is not the root of the log's records")
     newest = db.execute("SELECT note FROM audit_checkpoint ORDER BY size DESC LIMIT 1").fetchone()
     if newest is not None:
-        _check_head(tree, size, newest[0], verifier, name="newest checkpoint")
+        check_head(tree, size, newest[0], verifier, name="newest checkpoint")
     if sealed_head is not None:
         if not published_size and previous_head(db) == sealed_head:
             return  # the shard has just begun, and the head is that of the one before it
-        _check_head(tree, size, sealed_head, verifier, name="sealed head")
+        check_head(tree, size, sealed_head, verifier, name="sealed head")
     elif host is None and published_size:
         raise LogFrozen("the sealed head is missing, though checkpoints were published")
     elif host is not None and db.execute(_HAS_SEALED, (host,)).fetchone() is not None:
@@ -117,9 +117,10 @@ def previous_head(db: Connection) -> str | None:
     return previous
 
 
-def _check_head(
+def check_head(
     tree: StoredTree, size: int, note: str, verifier: Verifier, *, name: str
 ) -> Checkpoint:
+    """Return a signed head that the first `size` leaves of a tree fit; raise LogFrozen if not."""
     try:
         head = open_checkpoint(note, verifier)
     except NoteInvalid as invalid:

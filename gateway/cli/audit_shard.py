@@ -67,6 +67,7 @@ def retire(
     The shard gets a last record and a last checkpoint, which the next one's first record carries.
     A frozen log, whose contradiction cannot be mended, is left as it is, and what was wrong with
     it is on record in the next shard. Exchanges that dead processes left open are closed first.
+    In PostgreSQL the gateways of all hosts must be stopped, and the URL's role makes the schema.
     """
     import asyncio
 
@@ -74,20 +75,15 @@ def retire(
     from gateway.audit.keys import LogKeys
     from gateway.audit.store import LogUnavailable
     from gateway.cli.audit_log import console_reader
-    from gateway.data_plane import log_host
+    from gateway.data_plane import log_home, log_host
 
     settings, reader = settings_of(home), console_reader()
-    if settings.audit_url is not None:
-        raise Stop(
-            "a shard in PostgreSQL cannot be ended in this version: it goes on next year",
-            mend="if it is frozen, recover the database to its newest moment: docs/running.md",
-        )
     if not reason.strip():
         raise Stop("a reason is needed", mend="--reason TEXT")
     try:
         retired = asyncio.run(
             shards.retire(
-                settings.audit_directory,
+                log_home(settings),
                 host=log_host(settings),
                 keys=LogKeys(settings.keys_directory),
                 reason=reason.strip(),

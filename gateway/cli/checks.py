@@ -21,8 +21,9 @@ from gateway.audit.note import Signer
 from gateway.audit.place import Place, PostgresLog
 from gateway.audit.reader import find_log, shard_name, snapshot
 from gateway.audit.shards import SEALED_STATE
+from gateway.audit.start import hold_to_heads
 from gateway.audit.store import LogFrozen, LogUnavailable
-from gateway.audit.tree import check_heads, read_sealed_head
+from gateway.audit.tree import read_sealed_head
 from gateway.cli.configuration import compile_faults
 from gateway.cli.finding import Finding, State, failed, ok, unknown
 from gateway.cli.neighbours import NTP, examine_neighbours
@@ -60,7 +61,8 @@ CLOCK_US_MIN: Final = 1_767_225_600_000_000
 _FROZEN: Final = "frozen"
 _WAY_OUT: Final = "put back what is missing, or: concordat audit shard retire --reason TEXT"
 _WAY_OUT_IN_POSTGRESQL: Final = (
-    "put back the sealed-head, or recover the database to its newest moment"
+    "put back the sealed-head, or recover the database to its newest moment, or:"
+    " concordat audit shard retire --reason TEXT"
 )
 _MIGRATIONS: Final = Path(gateway.__file__).parent / "migrations"
 
@@ -177,8 +179,7 @@ def _log(settings: Settings) -> Finding:
     try:
         with snapshot(path) as db:
             sealed_head = read_sealed_head(settings.audit_directory)
-            host = path.host if isinstance(path, PostgresLog) else None
-            check_heads(db, sealed_head, signer.verifier, host=host)
+            hold_to_heads(db, path, sealed_head, signer.verifier)
             size, state = db.execute("SELECT next_index, state FROM audit_head").fetchone()
     except LogFrozen as frozen:
         return failed("audit log", str(frozen), f"{mend}, then {_way_out(path)}")
@@ -201,8 +202,6 @@ def _way_out(place: Place) -> str:
 
 def _age(path: Place) -> str:
     """Return what is to be said of a shard that is not this year's: that is no fault."""
-    if isinstance(path, PostgresLog):
-        return ""
     year = datetime.fromtimestamp(system_time_us() / 1_000_000, UTC).year
     began = shard_name(path).partition("-")[0]
     return (

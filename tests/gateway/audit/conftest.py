@@ -10,7 +10,7 @@ import pytest
 from gateway.audit.place import PostgresLog
 from tests.gateway.audit.records import (
     STORES,
-    forget_shard,
+    forget_shards,
     place_in,
     provisioned,
     use_postgres,
@@ -34,7 +34,7 @@ def store_of_test(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[st
         return
     use_postgres(tmp_path, request.getfixturevalue("shared_database"))
     yield store
-    forget_shard(tmp_path)
+    forget_shards(tmp_path)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def empty_place(tmp_path: Path, shared_database: str) -> Iterator[PostgresLog]:
     place = place_in(tmp_path)
     assert isinstance(place, PostgresLog)
     yield place
-    forget_shard(tmp_path)
+    forget_shards(tmp_path)
 
 
 @pytest.fixture

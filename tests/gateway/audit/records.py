@@ -106,12 +106,14 @@ def use_postgres(directory: Path, url: str) -> None:
     (directory / _URL_FILE).write_text(url)
 
 
-def forget_shard(directory: Path) -> None:
-    """Drop the schema of a test's log."""
+def forget_shards(directory: Path) -> None:
+    """Drop the schemas of a test's log."""
     place = place_in(directory)
     assert isinstance(place, PostgresLog)
     session = open_session(place)
-    session.execute(f"DROP SCHEMA IF EXISTS {quoted(place.schema)} CASCADE")
+    found = r"SELECT nspname FROM pg_namespace WHERE nspname LIKE 'audit\_%'"
+    for (schema,) in session.execute(found).fetchall():
+        session.execute(f"DROP SCHEMA {quoted(schema)} CASCADE")
     session.close()
 
 

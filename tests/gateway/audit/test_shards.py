@@ -20,6 +20,7 @@ from gateway.audit.keyed import core_of
 from gateway.audit.log import AuditLog
 from gateway.audit.note import open_checkpoint
 from gateway.audit.opened import open_log
+from gateway.audit.place import PostgresLog
 from gateway.audit.published import published_head
 from gateway.audit.reader import find_log, find_shards, shard_name, snapshot, verify_log
 from gateway.audit.seal import Sealer
@@ -44,12 +45,15 @@ from gateway.clock import new_uuid7, system_time_us
 from tests.gateway.audit.erasing import ANN, BOB, ORDER, with_exchanges
 from tests.gateway.audit.records import (
     ORIGIN,
+    each_store,
     filled,
+    home_of,
     intent,
     keys_in,
     opened,
     record,
     selected,
+    tampered,
     using,
 )
 
@@ -64,7 +68,7 @@ def retired(
     """End the newest shard of a test's log."""
     return asyncio.run(
         retire(
-            directory / "audit",
+            home_of(directory),
             host=HOST,
             keys=keys_in(directory),
             reason=reason,
@@ -76,27 +80,28 @@ def retired(
 
 def newest(directory: Path) -> AuditLog:
     """Open the newest shard."""
-    origin = f"{HOST}/audit/{shard_name(find_log(directory / 'audit'))}"
-    return open_log(directory / "audit", origin=origin, instance="t", keys=keys_in(directory))
+    origin = f"{HOST}/audit/{shard_name(find_log(home_of(directory)))}"
+    return open_log(home_of(directory), origin=origin, instance="t", keys=keys_in(directory))
 
 
 def first_record(directory: Path) -> dict[str, object]:
     """Return the first record of the newest shard."""
-    path = find_log(directory / "audit")
+    path = find_log(home_of(directory))
     ((identifier,),) = selected(path, "SELECT record_id FROM audit_record WHERE leaf_index = 0")
-    found = LogReader(directory=directory / "audit", keys=keys_in(directory)).show(identifier)
+    found = LogReader(directory=home_of(directory), keys=keys_in(directory)).show(identifier)
     assert found is not None
     return found
 
 
+@each_store
 def test_a_shard_ends_sealed_and_the_next_begins_with_its_checkpoint(tmp_path: Path) -> None:
     """The last record is `log.seal` under the last checkpoint, which `log.open` carries (I5)."""
     old = filled(tmp_path, 3)
     ended = retired(tmp_path)
     assert ended.contradiction is None
     assert ended.origin == ORIGIN
-    new = find_log(tmp_path / "audit")
-    assert [old, new] == find_shards(tmp_path / "audit")
+    new = find_log(home_of(tmp_path))
+    assert [old, new] == find_shards(home_of(tmp_path))
     rows = selected(old, "SELECT kind FROM audit_record ORDER BY leaf_index")
     assert rows[-1] == (KIND_CODES[Kind.SEAL],)
     assert selected(old, "SELECT state, next_index FROM audit_head") == [("sealed", 8)]
@@ -109,15 +114,18 @@ def test_a_shard_ends_sealed_and_the_next_begins_with_its_checkpoint(tmp_path: P
     assert not (tmp_path / "audit" / "next").exists()
 
 
+@each_store
 def test_a_death_before_the_first_head_of_a_shard_is_made_good(tmp_path: Path) -> None:
     """F18: signed and stored, but not published: the next start goes on, and publishes it (I5)."""
     filled(tmp_path, 3)
     ended = retired(tmp_path)
-    audit, path = tmp_path / "audit", find_log(tmp_path / "audit")
+    audit, path = tmp_path / "audit", find_log(home_of(tmp_path))
     head_before = read_sealed_head(audit)
     assert head_before is not None
     grow(tmp_path, ended.next_origin)
     write_sealed_head(audit, head_before)  # as whoever dies after the commit leaves it
+    if isinstance(path, PostgresLog):
+        tampered(path, "DELETE FROM audit_host")
 
     assert published_head(path) is None
     vkey = keys_in(tmp_path).signer(ended.next_origin).verifier.vkey()
@@ -130,17 +138,18 @@ def test_a_death_before_the_first_head_of_a_shard_is_made_good(tmp_path: Path) -
 
 def grow(directory: Path, origin: str) -> None:
     """Integrate and publish what a shard holds."""
-    integrator = Integrator(directory / "audit", origin=origin, keys=keys_in(directory))
+    integrator = Integrator(home_of(directory), origin=origin, keys=keys_in(directory))
     while integrator.step():
         pass
     integrator.close()
 
 
+@each_store
 def test_both_shards_verify_and_each_has_its_published_head(tmp_path: Path) -> None:
     """The sealed head is the newest shard's from its first checkpoint on; both verify (I5)."""
     old = filled(tmp_path, 3)
     ended = retired(tmp_path)
-    new = find_log(tmp_path / "audit")
+    new = find_log(home_of(tmp_path))
     vkeys = {
         path: keys_in(tmp_path).signer(origin).verifier.vkey()
         for path, origin in ((old, ORIGIN), (new, ended.next_origin))
@@ -164,9 +173,10 @@ def test_both_shards_verify_and_each_has_its_published_head(tmp_path: Path) -> N
         head = published_head(path)
         assert head is not None
         assert head.size == report.size
-    assert [one.state for one in list_shards(new.parent)] == ["sealed", "sealed", "open"]
+    assert [one.state for one in list_shards(home_of(tmp_path))] == ["sealed", "sealed", "open"]
 
 
+@each_store
 def test_a_new_shard_makes_nothing_possible_again(tmp_path: Path) -> None:
     """One-time keys stay used and counts go on (I4)."""
 
@@ -190,6 +200,7 @@ def test_a_new_shard_makes_nothing_possible_again(tmp_path: Path) -> None:
     asyncio.run(after())
 
 
+@each_store
 def test_legal_holds_and_erasure_reach_over_the_shards(tmp_path: Path) -> None:
     """What is held stays held in a new shard; an ended one is erased from the new (I9)."""
     ended, (about_ann, held) = with_exchanges(tmp_path, [ANN], [BOB])
@@ -215,7 +226,7 @@ def test_legal_holds_and_erasure_reach_over_the_shards(tmp_path: Path) -> None:
             await log.stop()
 
     assert asyncio.run(after()) == [2, 0]
-    with snapshot(find_log(tmp_path / "audit")) as db:
+    with snapshot(find_log(home_of(tmp_path))) as db:
         assert read_holds(db, keys.state_key()).holds == (hold,)
         rows = "SELECT sections FROM audit_record WHERE kind = ?"
         ((told,),) = db.execute(rows, (KIND_CODES[Kind.ERASURE],)).fetchall()
@@ -225,6 +236,7 @@ def test_legal_holds_and_erasure_reach_over_the_shards(tmp_path: Path) -> None:
     assert verify_log(ended, keys=keys).ok
 
 
+@each_store
 def test_open_exchanges_are_closed_before_a_shard_ends(tmp_path: Path) -> None:
     """What a dead process left open gets its terminal record in the shard it began in (I4, I8)."""
 
@@ -232,7 +244,7 @@ def test_open_exchanges_are_closed_before_a_shard_ends(tmp_path: Path) -> None:
         await log.append(intent())
 
     using(tmp_path, use)
-    old = find_log(tmp_path / "audit")
+    old = find_log(home_of(tmp_path))
     retired(tmp_path)
     kinds = [row[0] for row in selected(old, "SELECT kind FROM audit_record ORDER BY leaf_index")]
     expected = (Kind.OPEN, Kind.INTENT, Kind.INDETERMINATE, Kind.SEAL)
@@ -240,19 +252,23 @@ def test_open_exchanges_are_closed_before_a_shard_ends(tmp_path: Path) -> None:
     assert selected(old, "SELECT count(*) FROM audit_open") == [(0,)]
 
 
+@each_store
 def test_a_shard_in_use_is_not_ended(tmp_path: Path) -> None:
     """While any process has the log open, nothing is changed."""
     path = filled(tmp_path, 1)
 
     async def use(log: AuditLog) -> None:
         with pytest.raises(ShardBusy, match="stop the gateway"):
-            await retire(log.directory, host=HOST, keys=keys_in(tmp_path), reason="r", actor=ACTOR)
+            await retire(
+                home_of(tmp_path), host=HOST, keys=keys_in(tmp_path), reason="r", actor=ACTOR
+            )
         await log.append(intent())
 
     using(tmp_path, use)
     assert selected(path, "SELECT state FROM audit_head") == [("open",)]
 
 
+@each_store
 def test_what_was_cut_short_is_carried_on(tmp_path: Path) -> None:
     """A shard that was sealed and got no successor takes no records; the next call makes one.
 
@@ -291,6 +307,7 @@ def test_a_log_that_nobody_has_opened_here_can_be_ended(tmp_path: Path) -> None:
     assert retired(tmp_path).contradiction is None
 
 
+@each_store
 def test_without_any_log_there_is_nothing_to_end(tmp_path: Path) -> None:
     """No shard and no sealed head: the gateway has never run."""
     with pytest.raises(LogUnavailable, match="no audit log"):
@@ -304,6 +321,7 @@ def test_shards_are_named_after_the_year_they_begin_in() -> None:
     assert _next_name("9998-9") == "9998-10"
 
 
+@each_store
 def test_an_exchange_of_an_older_shard_is_still_shown(tmp_path: Path) -> None:
     """Whoever has an exchange's id finds it, whichever shard it is in."""
     exchange = new_uuid7()
@@ -313,7 +331,7 @@ def test_an_exchange_of_an_older_shard_is_still_shown(tmp_path: Path) -> None:
 
     using(tmp_path, use)
     retired(tmp_path)
-    reader = LogReader(directory=tmp_path / "audit", keys=keys_in(tmp_path))
+    reader = LogReader(directory=home_of(tmp_path), keys=keys_in(tmp_path))
     found = reader.show(exchange)
     assert found is not None
     assert found["agreement"] == "DSA-2026-0003"

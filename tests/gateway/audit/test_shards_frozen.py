@@ -11,6 +11,7 @@ import pytest
 from gateway.audit.entry import Kind
 from gateway.audit.holds import adding, new_hold
 from gateway.audit.log import AuditLog
+from gateway.audit.place import Place
 from gateway.audit.reader import find_log, find_shards
 from gateway.audit.shards import (
     HoldsLost,
@@ -22,7 +23,9 @@ from gateway.audit.store import (
 )
 from gateway.audit.tree import read_sealed_head
 from tests.gateway.audit.records import (
+    each_store,
     filled,
+    home_of,
     integrated,
     intent,
     keys_in,
@@ -84,7 +87,7 @@ def test_there_is_a_way_out_of_every_loss(tmp_path: Path, lost: str) -> None:
     asyncio.run(newest(tmp_path).stop())
 
 
-def frozen_with_a_hold(directory: Path) -> Path:
+def frozen_with_a_hold(directory: Path) -> Place:
     """Make a frozen log in which something is held, counted and used up."""
 
     async def use(log: AuditLog) -> None:
@@ -95,29 +98,31 @@ def frozen_with_a_hold(directory: Path) -> Path:
         )
 
     using(directory, use)
-    path = find_log(directory / "audit")
+    path = find_log(home_of(directory))
     tampered(path, "UPDATE audit_head SET state = 'frozen'")
     return path
 
 
+@each_store
 def test_what_one_table_lost_loses_no_other(tmp_path: Path) -> None:
     """F4: legal holds and one-time keys of a frozen shard are carried past a broken table (I9)."""
     tampered(frozen_with_a_hold(tmp_path), "DROP TABLE audit_counter")
     ended = retired(tmp_path, "a disk died")
     assert ended.lost == ("audit_counter",)
     assert first_record(tmp_path)["lost"] == ["audit_counter"]
-    new = find_log(tmp_path / "audit")
+    new = find_log(home_of(tmp_path))
     assert selected(new, "SELECT count(*) FROM audit_hold") == [(1,)]
     assert selected(new, "SELECT key FROM audit_claim") == [(b"form",)]
 
 
+@each_store
 def test_no_shard_goes_on_without_its_legal_holds_unless_told_to(tmp_path: Path) -> None:
     """I9: what was held could expire in the next shard; whoever wants that says so, on record."""
     path = frozen_with_a_hold(tmp_path)
     tampered(path, "ALTER TABLE audit_hold DROP COLUMN since")
     with pytest.raises(HoldsLost):
         retired(tmp_path, "a disk died")
-    assert find_shards(path.parent) == [path]
+    assert find_shards(home_of(tmp_path)) == [path]
     assert not (path.parent / "next").exists()
     assert retired(tmp_path, "a disk died", without_holds=True).lost == ("audit_hold",)
     assert first_record(tmp_path)["lost"] == ["audit_hold"]

@@ -138,5 +138,5 @@ def test_a_log_in_postgresql_is_brought_up_to_date_and_copied_by_its_own_tools(
     assert "The audit log is in PostgreSQL: after this copy, copy it with pg_dump" in copied
     listed = run("audit", "shard", "list", "--home", home).stdout
     assert "open    2 records, 0 signed" in listed
-    with pytest.raises(Stop, match="cannot be ended in this version"):
-        run("audit", "shard", "retire", "--reason", "year end", "--home", home)
+    ended = run("audit", "shard", "retire", "--reason", "year end", "--home", home).stdout
+    assert "begun" in ended
