@@ -21,7 +21,7 @@ from typing import Any, Final
 from pysqlite3 import dbapi2 as sqlite
 
 from gateway.audit.keys import LogKeys, sync_directory
-from gateway.audit.reader import snapshot
+from gateway.audit.reader import find_shards, snapshot
 from gateway.audit.store import LogFrozen, LogUnavailable
 from gateway.audit.tree import SEALED_HEAD_NAME, check_heads, read_sealed_head
 from gateway.clock import new_uuid7, system_time_us
@@ -124,7 +124,7 @@ def back_up(
     if sealed_head is not None:
         (audit / SEALED_HEAD_NAME).write_text(sealed_head, "utf-8")
     shards = []
-    for source in sorted(settings.audit_directory.glob("audit-*.db")):
+    for source in find_shards(settings.audit_directory):
         copy_database(source, audit / source.name, progress)
         origin, records = _log_size(audit / source.name)
         shards.append(Shard(file=source.name, origin=origin, records=records))
@@ -291,16 +291,17 @@ def _check_registry(settings: Settings, directory: Path, revision: int) -> None:
 def _check_log(settings: Settings, directory: Path, manifest: Manifest) -> None:
     """Refuse a log that is older than the home's, or than the sealed head says it was."""
     copied = {shard.file: shard for shard in manifest.shards}
-    if not copied:
+    shards = [path for path in find_shards(directory / AUDIT_NAME) if path.name in copied]
+    if not shards:
         return
-    for path in sorted(settings.audit_directory.glob("audit-*.db")):
+    for path in find_shards(settings.audit_directory):
         if path.name not in copied:
             raise RestoreRefused(f"the home has the shard {path.name}, and the copy has not")
         _check_shard(path, directory / AUDIT_NAME / path.name)
     sealed_head = read_sealed_head(settings.audit_directory)
     if sealed_head is None:
         return
-    newest = copied[max(copied)]
+    newest = copied[shards[-1].name]
     signer = LogKeys(settings.keys_directory).find_signer(newest.origin)
     if signer is None:
         raise RestoreRefused("the log's keys are not there: put them into the home first")

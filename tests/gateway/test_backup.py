@@ -14,6 +14,7 @@ from gateway import administration
 from gateway.audit.integrate import Integrator
 from gateway.audit.keys import LogKeys
 from gateway.audit.reader import find_log, verify_log
+from gateway.audit.shards import retire
 from gateway.audit.tree import read_sealed_head
 from gateway.backup import (
     BackupUnusable,
@@ -25,7 +26,7 @@ from gateway.backup import (
     put_back,
     read_manifest,
 )
-from gateway.data_plane import log_origin, open_audit_log
+from gateway.data_plane import log_host, log_origin, open_audit_log
 from gateway.database import open_engine
 from gateway.registry.store import Registry, StopKind
 from gateway.settings import Settings
@@ -185,6 +186,26 @@ def test_what_was_lost_comes_back(settings: Settings, tmp_path: Path) -> None:
     assert stops_of(settings) == {"k0"}
     assert starts(settings)
     assert read_sealed_head(settings.audit_directory) == head
+
+
+def test_of_the_shards_of_one_year_the_newest_is_held_to_the_head(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """F11: a second shard, whose name sorts before the first one's, comes back with it."""
+    keys, actor = LogKeys(settings.keys_directory), {"principal": "an.operator", "via": "console"}
+    ending = retire(
+        settings.audit_directory, host=log_host(settings), keys=keys, reason="test", actor=actor
+    )
+    asyncio.run(ending)
+    stop(settings, "k1")
+    seal(settings)
+    back_up(settings, tmp_path / "copy")
+    for path in settings.audit_directory.glob("audit-*.db*"):
+        path.unlink()
+
+    restore(settings, tmp_path / "copy", Part.AUDIT)
+    assert starts(settings)
+    assert records_of(settings) == 2
 
 
 def test_the_same_log_of_another_history_is_refused(settings: Settings, tmp_path: Path) -> None:
