@@ -15,6 +15,7 @@ from gateway.audit import log as log_module
 from gateway.audit import postgres as postgres_module
 from gateway.audit.log import AuditLog
 from gateway.audit.place import PostgresLog
+from gateway.audit.postgres_link import PostgresLink
 from gateway.audit.postgres_session import open_session
 from gateway.audit.store import (
     Append,
@@ -223,6 +224,50 @@ def test_what_ends_something_waits_for_a_busy_server(
         assert selected(place, "SELECT count(*) FROM audit_open") == [(0,)]
 
     using(tmp_path, use)
+
+
+@pytest.mark.parametrize("held_after", ["_resolve", "_store"])
+def test_what_a_batch_has_stored_is_not_called_busy_with_the_rest(
+    tmp_path: Path, place: PostgresLog, monkeypatch: pytest.MonkeyPatch, held_after: str
+) -> None:
+    """F6, F13: a server that takes the rest no more unsays nothing that it has taken (I3).
+
+    The rest is a record that was refused, or an outcome that is to be stored as a late one.
+    """
+
+    async def use(log: AuditLog) -> None:
+        async with wired(log) as wire:
+            store, seal, closed = store_of(log), log._sealer.seal, new_uuid7()
+            await log.append(intent(closed), claims=[Claim(b"once", LATER_US)])
+            await log.append(outcome(closed))
+            with pytest.raises(ClaimTaken):  # whose statement is prepared from here on
+                await log.append(intent(), claims=[Claim(b"once", LATER_US)])
+            step, let_go = getattr(store, held_after), list[Callable[[], None]]()
+
+            async def and_hold(*values: object) -> object:
+                found = await step(*values)
+                if not let_go:
+                    let_go.append(holding_the_head(place))
+                return found
+
+            async def and_lose(link: PostgresLink, sql: str, *values: object) -> list[object]:
+                if "audit_append_singly" in sql and held_after == "_resolve" and not wire.cuts:
+                    wire.cut = Cut.AFTER
+                return await fetch(link, sql, *values)
+
+            fetch = PostgresLink.fetch
+            monkeypatch.setattr(PostgresLink, "fetch", and_lose)
+            monkeypatch.setattr(store, held_after, and_hold)
+            refused = Append(seal(intent()), [Claim(b"once", LATER_US)])
+            rest = refused if held_after == "_resolve" else Append(seal(outcome(closed)))
+            try:
+                answers = await store.append([Append(seal(intent())), rest])
+            finally:
+                let_go[0]()
+            assert [type(one) for one in answers] == [Position, LogBusy]
+
+    using(tmp_path, use)
+    assert selected(place, "SELECT next_index FROM audit_head") == [(5,)]
 
 
 def test_a_rolled_back_server_freezes_the_log(tmp_path: Path, place: PostgresLog) -> None:
