@@ -8,7 +8,6 @@ import pwd
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
 from gateway.audit.access import (
@@ -98,7 +97,7 @@ def show_one(settings: Settings, given: str, *, use: str) -> dict[str, object]:
 
 def verify_file(
     settings: Settings | None,
-    log: Path | None,
+    log: Place | None,
     vkey: str | None,
     progress: Progress | None = None,
     *,

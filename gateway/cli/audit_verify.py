@@ -13,6 +13,7 @@ from gateway.cli.output import Exit, Stop, amount, line, show_json
 from gateway.cli.progress import progress
 
 if TYPE_CHECKING:
+    from gateway.audit.place import Place
     from gateway.audit.verify import Report
 
 verification = typer.Typer(invoke_without_command=True)
@@ -22,8 +23,8 @@ LogFile = Annotated[
     typer.Option(
         "--log",
         metavar="FILE",
-        help="Log file to verify. Default: the newest of the home; the others are told "
-        "by `audit shard list`.",
+        help="Log file to verify, or a shard of the home by the name that `audit shard list` "
+        "tells. Default: the newest of the home.",
         show_default=False,
     ),
 ]
@@ -100,15 +101,14 @@ def _verify(
     from gateway.audit.store import LogUnavailable
     from gateway.cli.audit_log import verify_file
 
-    if log is not None and not log.is_file():
-        raise Stop(f"there is no audit log at {log}", mend="give the log's file: --log FILE")
-    needs_home = log is None or vkey is None or open_sections
+    chosen = _shard_named(log, home) if log is not None and not log.is_file() else log
+    needs_home = not isinstance(chosen, Path) or vkey is None or open_sections
     settings = settings_of(home) if needs_home else None
     try:
         with progress("Verifying", enabled=not as_json) as told:
             report = verify_file(
                 settings,
-                log,
+                chosen,
                 vkey,
                 told,
                 open_sections=open_sections,
@@ -119,6 +119,22 @@ def _verify(
         raise Stop(str(failure), mend="give the log with --log FILE, or its --home") from None
     _show(report, as_json=as_json)
     raise typer.Exit(Exit.OK if report.ok else Exit.FAILED)
+
+
+def _shard_named(log: Path, home: Path | None) -> Place:
+    """Return the home's shard of a name; raises Stop where it has none, or it is a whole path."""
+    from gateway.audit.reader import find_shards
+    from gateway.audit.store import LogUnavailable
+    from gateway.data_plane import log_home
+
+    try:
+        shards = find_shards(log_home(settings_of(home))) if log.name == str(log) else []
+    except LogUnavailable as failure:
+        raise Stop(str(failure), mend="give the log's file: --log FILE") from None
+    for shard in shards:
+        if shard.name == log.name:
+            return shard
+    raise Stop(f"there is no audit log at {log}", mend="give the log's file: --log FILE")
 
 
 def _show(report: Report, *, as_json: bool) -> None:

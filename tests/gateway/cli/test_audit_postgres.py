@@ -91,6 +91,10 @@ def test_every_command_of_audit_takes_a_log_in_postgresql(
     assert not list(settings.audit_directory.glob("audit-*.db"))
     ended = run("audit", "shard", "retire", "--reason", "year end", "--home", settings.home)
     assert "begun" in ended.stdout
+    listed = json.loads(run("audit", "shard", "list", "--home", settings.home, "--json").stdout)
+    assert [one["state"] for one in listed["shards"]] == ["sealed", "open"]
+    for one in listed["shards"]:
+        assert run("audit", "fsck", "--log", one["file"], "--home", settings.home).exit_code == 0
     found = [one for one in examine(settings.home) if one.check == "audit log"]
     assert {one.state for one in found} == {State.OK}
     assert {words[0] for words in typed} | _ELSEWHERE == set(get_group(audit).commands)

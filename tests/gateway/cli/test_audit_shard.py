@@ -37,6 +37,9 @@ def test_a_shard_is_ended_and_the_log_goes_on(run: Run, new_home: NewHome) -> No
     for one in shards:
         log = settings.audit_directory / one["file"]
         assert run("audit", "verify", "--log", log, "--home", home).exit_code == 0
+        assert run("audit", "fsck", "--log", one["file"], "--home", home).exit_code == 0
+    with pytest.raises(Stop, match="no audit log at"):
+        run("audit", "verify", "--log", "audit-1999.db", "--home", home)
     text = run("audit", "shard", "list", "--home", home).stdout
     assert "sealed  3 records, 3 signed, 0 exchanges open" in text
     assert {one.state for one in examine(home) if one.check == "audit log"} == {State.OK}
