@@ -121,6 +121,7 @@ async def post_form(
 async def post_json(
     url: str,
     body: bytes,
+    headers: Mapping[str, str],
     *,
     rule: EgressRule,
     tls: ssl.SSLContext | None = None,
@@ -133,9 +134,9 @@ async def post_json(
     Raises:
         FetchFailed: without an answer of at most `JSON_BYTES_MAX` in time.
     """
-    headers = {**_JSON_WANTED, "content-type": "application/json"}
+    named = {**headers, **_JSON_WANTED, "content-type": "application/json"}
     try:
-        request = httpx2.Request("POST", _checked(url, True), headers=headers, content=body)
+        request = httpx2.Request("POST", _checked(url, True), headers=named, content=body)
     except (httpx2.InvalidURL, UnicodeError):
         raise FetchFailed("the URL cannot be read") from None
     response, content = await _exchange(request, rule, JSON_BYTES_MAX, timeout_s, tls)

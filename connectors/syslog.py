@@ -16,11 +16,11 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_network
-from pathlib import Path
 from typing import Final
 
+from connectors.credentials import CredentialUnavailable
 from connectors.egress import EgressDenied, EgressRule
-from connectors.tls import verifying_context
+from connectors.tls import Trust
 
 SYSLOG_TLS_PORT: Final = 6514
 """RFC 5425, section 4.1."""
@@ -81,13 +81,13 @@ class SyslogLink:
         host: str,
         port: int,
         *,
-        ca_file: Path | None = None,
+        trust: Trust | None = None,
         timeout_s: float = SEND_TIMEOUT_S,
     ) -> None:
-        """Send to `host`, verified by the authorities in `ca_file`, or by the system's."""
+        """Send to `host`, which is verified, and shown a certificate, as `trust` says."""
         self._host = host
         self._port = port
-        self._ca_file = ca_file
+        self._trust = trust or Trust()
         self._timeout_s = timeout_s
         self._connection: ssl.SSLSocket | None = None
 
@@ -104,9 +104,9 @@ class SyslogLink:
             self.close()
             raise SyslogFailed("the receiver has closed the connection")
         try:
-            context = verifying_context(self._ca_file, protocols=())
-        except OSError:
-            raise SyslogFailed("the file of authorities cannot be read") from None
+            context = self._trust.context(protocols=())
+        except CredentialUnavailable as unusable:
+            raise SyslogFailed(str(unusable)) from None
         try:
             connection = self._connection = self._connect(context)
         except ssl.SSLCertVerificationError as error:

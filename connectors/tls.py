@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from connectors.credentials import CredentialUnavailable
-from connectors.secrets import SecretReference, SecretStore
+from connectors.secrets import SecretReference, SecretStore, SecretUnavailable
 
 TLS_VERSION_MIN: Final = ssl.TLSVersion.TLSv1_2
 """NCSC's guidance on TLS, and the least that departments may offer."""
@@ -60,3 +60,34 @@ def show_certificate(
         raise CredentialUnavailable(
             f"{client.certificate} and {client.key} are not a certificate with its key in PEM"
         ) from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """Who signs for a peer, and what the gateway shows it if it asks.
+
+    Unless given: the system's authorities, and no certificate. `store` has the certificate's files.
+    """
+
+    ca_file: Path | None = None
+    certificate: ClientCertificate | None = None
+    store: SecretStore = field(default_factory=SecretStore)
+
+    def context(self, *, protocols: tuple[str, ...] = ("http/1.1",)) -> ssl.SSLContext:
+        """Return what verifies and shows so; `protocols` as for `verifying_context`.
+
+        Reads from disk, anew each time: files may be replaced while the gateway runs.
+
+        Raises:
+            CredentialUnavailable: a file cannot be used; the sentence says which.
+        """
+        try:
+            context = verifying_context(self.ca_file, protocols=protocols)
+        except OSError:
+            raise CredentialUnavailable("the file of authorities cannot be read") from None
+        if self.certificate is not None:
+            try:
+                show_certificate(context, self.certificate, self.store)
+            except SecretUnavailable as unavailable:
+                raise CredentialUnavailable(str(unavailable)) from None
+        return context

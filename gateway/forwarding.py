@@ -8,7 +8,9 @@ from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
+from connectors.secrets import SecretReference
 from connectors.syslog import SYSLOG_TLS_PORT
+from connectors.tls import ClientCertificate, Trust
 from gateway.audit.access import AccessLog
 from gateway.audit.forward import Forwarder, Receiver
 from gateway.audit.keys import LogKeys
@@ -30,12 +32,20 @@ _FIGURES: Final = (
 
 def receivers_of(settings: Settings) -> Iterator[Receiver]:
     """Yield the receivers that the settings name; none where they name none."""
+    shown = _reference(settings.siem_certificate)
+    certificate = ClientCertificate(certificate=shown, key=shown) if shown else None
+    trust = Trust(ca_file=settings.siem_ca, certificate=certificate, store=settings.secret_store())
     if settings.siem_url is not None:
         parts = urlsplit(settings.siem_url)
         port = parts.port or SYSLOG_TLS_PORT
-        yield SyslogReceiver(parts.hostname or "", port, ca_file=settings.siem_ca)
+        yield SyslogReceiver(parts.hostname or "", port, trust=trust)
     if settings.siem_otlp_url is not None:
-        yield OtlpReceiver(settings.siem_otlp_url, ca_file=settings.siem_ca)
+        token = _reference(settings.siem_token)
+        yield OtlpReceiver(settings.siem_otlp_url, trust=trust, token=token)
+
+
+def _reference(text: str | None) -> SecretReference | None:
+    return SecretReference.parse(text) if text is not None else None
 
 
 @asynccontextmanager

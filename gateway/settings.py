@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
-from urllib.parse import urlsplit
 
 import yaml
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError
@@ -21,17 +19,24 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from connectors.origin import Origin
 from connectors.secrets import ENVIRONMENT_PREFIX, SecretStore
 from gateway.postgres_url import check_postgres_url
-from policies.times import Duration
+from gateway.setting_checks import (
+    check_base_url,
+    check_duration,
+    check_file_reference,
+    check_listener,
+    check_organisation,
+    check_reference,
+    check_siem_otlp_url,
+    check_siem_url,
+)
 
 FILE_NAME: Final = "concordat.yaml"
 """The settings file, inside the home directory."""
 FILE_BYTES_MAX: Final = 64 * 1024
 _PREFIX: Final = "CONCORDAT_"
 _WORKERS_MAX: Final = 256
-_SIEM_URL: Final = re.compile(r"syslog\+tls://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
 class SettingsInvalid(Exception):
@@ -54,64 +59,15 @@ class SettingFact:
     description: str
 
 
-def _check_listener(value: str) -> str:
-    """Accept ``address:port`` with a literal address: a name could resolve to somewhere else."""
-    host, separator, port = value.rpartition(":")
-    if not separator or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ValueError("write it as address:port, for example 127.0.0.1:8080")
-    ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
-    return value
-
-
-def _check_base_url(value: str) -> str:
-    """Accept ``scheme://host[:port]`` alone: paths of services stand at its root."""
-    parts = urlsplit(value)
-    bare = f"{parts.scheme}://{parts.netloc}"
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
-        raise ValueError("write it as https://host or https://host:port")
-    if value != bare:
-        raise ValueError(f"nothing may follow the host; {bare} would be accepted")
-    return value
-
-
-def _check_organisation(value: str) -> str:
-    """Accept a reference of one of the four registers (design.md, section 2)."""
-    if not value.startswith(("ods:", "gss:", "govuk:", "urn:")):
-        raise ValueError("an organisation's reference starts with ods:, gss:, govuk: or urn:")
-    return value
-
-
 def _shown(value: object) -> str:
     return "none" if value is None else str(value)
-
-
-def _check_siem_url(value: str | None) -> str | None:
-    """Accept syslog over TLS alone: the plain form would tell everybody on the way."""
-    if value is not None and (not _SIEM_URL.fullmatch(value) or urlsplit(value).port == 0):
-        raise ValueError("write it as syslog+tls://host or syslog+tls://host:port")
-    return value
-
-
-def _check_siem_otlp_url(value: str | None) -> str | None:
-    """Accept https, and http to a collector on this machine; no user, query or fragment."""
-    if value is not None:
-        Origin.parse(value, allow_loopback=True)
-    return value
-
-
-def _check_duration(value: str) -> str:
-    """Accept a calendar duration of at least a day."""
-    duration = Duration.parse(value)
-    if not (duration.months or duration.days):
-        raise ValueError("write it as P1Y, P18M or P90D; it is at least a day")
-    return value
 
 
 def _absolute(path: Path | None) -> Path | None:
     return path.absolute() if path is not None else None
 
 
-Listener = Annotated[str, AfterValidator(_check_listener)]
+Listener = Annotated[str, AfterValidator(check_listener)]
 
 
 class Settings(BaseSettings):
@@ -129,10 +85,10 @@ class Settings(BaseSettings):
         default=Path("concordat-home"),
         description="Directory of the settings file, the registry, the audit log and the keys.",
     )
-    organisation: Annotated[str, AfterValidator(_check_organisation)] = Field(
+    organisation: Annotated[str, AfterValidator(check_organisation)] = Field(
         description="Reference of the body that runs this gateway, for example ods:X9Z.",
     )
-    public_base_url: Annotated[str, AfterValidator(_check_base_url)] = Field(
+    public_base_url: Annotated[str, AfterValidator(check_base_url)] = Field(
         description="Where consumers reach the data listener; tokens name services beneath it.",
     )
     data_listen: Listener = Field(
@@ -163,12 +119,12 @@ class Settings(BaseSettings):
         default=None,
         description="Traces URL of an OpenTelemetry collector; no span is made unless it is set.",
     )
-    siem_url: Annotated[str | None, AfterValidator(_check_siem_url)] = Field(
+    siem_url: Annotated[str | None, AfterValidator(check_siem_url)] = Field(
         default=None,
         description="Syslog receiver that is told every record, syslog+tls://host:port; nothing is "
         "forwarded unless it is set.",
     )
-    siem_otlp_url: Annotated[str | None, AfterValidator(_check_siem_otlp_url)] = Field(
+    siem_otlp_url: Annotated[str | None, AfterValidator(check_siem_otlp_url)] = Field(
         default=None,
         description="The same for a receiver of OTLP logs, https://host:port/v1/logs.",
     )
@@ -177,16 +133,26 @@ class Settings(BaseSettings):
         description="PEM file of those who sign for both receivers; the system's authorities "
         "unless set.",
     )
+    siem_certificate: Annotated[str | None, AfterValidator(check_file_reference)] = Field(
+        default=None,
+        description="PEM file with the certificate that both receivers are shown and its key, "
+        "file:NAME in the secrets directory.",
+    )
+    siem_token: Annotated[str | None, AfterValidator(check_reference)] = Field(
+        default=None,
+        description="Bearer token for the receiver of OTLP logs, file:NAME in the secrets "
+        "directory or env:VARIABLE.",
+    )
     siem_personal: bool = Field(
         default=False,
         description="Whether receivers are told who asked, from where and about whom.",
     )
 
-    keep_net_for: Annotated[str, AfterValidator(_check_duration)] = Field(
+    keep_net_for: Annotated[str, AfterValidator(check_duration)] = Field(
         default="P1Y",
         description="How long the log keeps addresses at most, as an ISO 8601 duration.",
     )
-    keep_records_for: Annotated[str, AfterValidator(_check_duration)] = Field(
+    keep_records_for: Annotated[str, AfterValidator(check_duration)] = Field(
         default="P6Y",
         description="How long the log keeps personal sections of records under no agreement; those "
         "under one are kept as long as it says.",

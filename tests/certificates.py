@@ -19,10 +19,13 @@ class Certificate:
 
     path: Path
 
-    def server_context(self) -> ssl.SSLContext:
-        """Return what a server needs to show it."""
+    def server_context(self, client: Certificate | None = None) -> ssl.SSLContext:
+        """Return what a server needs to show it, and to ask for a client's if one is given."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.path)
+        if client is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(client.path)
         return context
 
 

@@ -73,10 +73,12 @@ def parsed(message: bytes) -> dict[str, str]:
 class SyslogListener:
     """A collector that reads octet-counted frames (RFC 5425); it can stall, and forget."""
 
-    def __init__(self, certificate: Certificate, port: int = 0) -> None:
-        """Listen on loopback."""
+    def __init__(
+        self, certificate: Certificate, port: int = 0, client: Certificate | None = None
+    ) -> None:
+        """Listen on loopback; a caller without `client`'s certificate is sent away."""
         self.received = Received()
-        self._context = certificate.server_context()
+        self._context = certificate.server_context(client)
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]
         self.reads = threading.Event()
@@ -138,9 +140,11 @@ def _frame(buffer: bytes) -> tuple[bytes, bytes] | None:
 
 
 @contextmanager
-def syslog_listener(certificate: Certificate, port: int = 0) -> Iterator[SyslogListener]:
+def syslog_listener(
+    certificate: Certificate, port: int = 0, client: Certificate | None = None
+) -> Iterator[SyslogListener]:
     """Listen while the context lasts."""
-    listener = SyslogListener(certificate, port)
+    listener = SyslogListener(certificate, port, client)
     try:
         yield listener
     finally:
@@ -157,11 +161,17 @@ class Collector:
     """Answers to come, before it is well again."""
     answer: dict[str, Any] | bytes = field(default_factory=dict)
     media_types: set[str] = field(default_factory=set)
+    credentials: list[str | None] = field(default_factory=list)
 
 
 @contextmanager
-def otlp_collector(*, port: int = 0, certificate: Certificate | None = None) -> Iterator[Collector]:
-    """Collect logs at ``/v1/logs`` while the context lasts; with TLS where it has a certificate."""
+def otlp_collector(
+    *, port: int = 0, certificate: Certificate | None = None, client: Certificate | None = None
+) -> Iterator[Collector]:
+    """Collect logs at ``/v1/logs`` while the context lasts; with TLS where it has a certificate.
+
+    Then `client` is whose certificate it asks for.
+    """
     collector = Collector("", Received())
 
     class Handler(BaseHTTPRequestHandler):
@@ -169,6 +179,7 @@ def otlp_collector(*, port: int = 0, certificate: Certificate | None = None) -> 
             body = self.rfile.read(int(self.headers["content-length"]))
             status = collector.statuses.pop(0) if collector.statuses else 200
             collector.media_types.add(self.headers["content-type"])
+            collector.credentials.append(self.headers["authorization"])
             if status == 200 and self.path == "/v1/logs":
                 for record in _records(json.loads(body)):
                     collector.received.add(json.dumps(record).encode(), plain(record["body"]))
@@ -186,7 +197,8 @@ def otlp_collector(*, port: int = 0, certificate: Certificate | None = None) -> 
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     scheme = "http"
     if certificate is not None:
-        server.socket = certificate.server_context().wrap_socket(server.socket, server_side=True)
+        tls = certificate.server_context(client)
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
         scheme = "https"
     host = "localhost" if certificate is not None else "127.0.0.1"
     collector.url = f"{scheme}://{host}:{server.server_address[1]}/v1/logs"

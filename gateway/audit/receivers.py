@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 import orjson
 
+from connectors.credentials import CredentialUnavailable
 from connectors.fetch import FetchFailed, parse_json, post_json
+from connectors.secrets import SecretReference, SecretUnavailable
 from connectors.syslog import (
     INFORMATIONAL,
     NOTICE,
@@ -21,13 +23,14 @@ from connectors.syslog import (
     SyslogLink,
     SyslogMessage,
 )
-from connectors.tls import verifying_context
+from connectors.tls import Trust
 from gateway import __version__
 from gateway.audit.export_events import iso_time
 from gateway.audit.forward import Delivery, Forwarded, ForwardFailed
 
 APP_NAME: Final = "concordat"
 _STRUCTURED: Final = f'[origin software="Concordat" swVersion="{__version__}"]'
+_BEARER: Final = re.compile(rb"[A-Za-z0-9._~+/-]+=*")
 _OTLP_SEVERITIES: Final = {INFORMATIONAL: (9, "INFO"), NOTICE: (10, "INFO2"), WARNING: (13, "WARN")}
 """Numbers and names of the OpenTelemetry log data model (appendix B, syslog)."""
 _INT64_MAX: Final = (1 << 63) - 1
@@ -48,10 +51,10 @@ class SyslogReceiver:
     unread_bytes_max = UNREAD_BYTES_MAX
 
     def __init__(
-        self, host: str, port: int, *, ca_file: Path | None, timeout_s: float = SEND_TIMEOUT_S
+        self, host: str, port: int, *, trust: Trust, timeout_s: float = SEND_TIMEOUT_S
     ) -> None:
-        """Send to `host`, verified by the authorities in `ca_file`, or by the system's."""
-        self._link = SyslogLink(host, port, ca_file=ca_file, timeout_s=timeout_s)
+        """Send to `host`, which is verified, and shown a certificate, as `trust` says."""
+        self._link = SyslogLink(host, port, trust=trust, timeout_s=timeout_s)
 
     def deliver(self, events: Sequence[Forwarded]) -> Delivery:
         """Send one message an event; see Receiver."""
@@ -93,11 +96,20 @@ class OtlpReceiver:
     unread_bytes_max = 0
 
     def __init__(
-        self, url: str, *, ca_file: Path | None, timeout_s: float = SEND_TIMEOUT_S
+        self,
+        url: str,
+        *,
+        trust: Trust,
+        token: SecretReference | None = None,
+        timeout_s: float = SEND_TIMEOUT_S,
     ) -> None:
-        """Post to `url`, mostly ``…/v1/logs``; `ca_file` as for SyslogReceiver."""
+        """Post to `url`, mostly ``…/v1/logs``, with the bearer token that the store of `trust` has.
+
+        It is read for each request: it may be replaced while the gateway runs.
+        """
         self._url = url
-        self._ca_file = ca_file
+        self._trust = trust
+        self._token = token
         self._timeout_s = timeout_s
 
     def deliver(self, events: Sequence[Forwarded]) -> Delivery:
@@ -114,19 +126,28 @@ class OtlpReceiver:
 
     def _post(self, body: bytes) -> int:
         try:
-            tls = verifying_context(self._ca_file) if self._ca_file else None
+            headers, tls = self._headers(), self._trust.context()
             answer = asyncio.run(
                 post_json(
-                    self._url, body, rule=OPERATORS_CHOICE, tls=tls, timeout_s=self._timeout_s
+                    self._url, body, headers, rule=OPERATORS_CHOICE, tls=tls,
+                    timeout_s=self._timeout_s,
                 )
-            )
+            )  # fmt: skip
             if answer.status != 200:
                 raise ForwardFailed(f"it answers with status {answer.status}")
             return _rejected(parse_json(answer.body)) if answer.body else 0
         except FetchFailed as failure:
             raise ForwardFailed(failure.detail) from None
-        except OSError:
-            raise ForwardFailed("the file of authorities cannot be read") from None
+        except (CredentialUnavailable, SecretUnavailable) as unusable:
+            raise ForwardFailed(str(unusable)) from None
+
+    def _headers(self) -> dict[str, str]:
+        if self._token is None:
+            return {}
+        token = self._trust.store.read(self._token).reveal()
+        if _BEARER.fullmatch(token) is None:
+            raise SecretUnavailable(f"{self._token} is no bearer token (RFC 6750, section 2.1)")
+        return {"authorization": f"Bearer {token.decode()}"}
 
 
 def _rejected(answer: object) -> int:

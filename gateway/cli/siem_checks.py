@@ -35,7 +35,7 @@ def _examine(settings: Settings, receiver: Receiver) -> Finding:
     try:
         receiver.probe()
     except ForwardFailed as failure:
-        mend = "start the receiver, or see siem_url, siem_otlp_url and siem_ca in concordat.yaml"
+        mend = "start the receiver, or see what begins with siem_ in concordat.yaml"
         return failed(_CHECK, f"{receiver.name}: {failure}", f"{mend}; what waits is sent then")
     home = log_home(settings)
     try:

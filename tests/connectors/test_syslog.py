@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from connectors.syslog import NOTICE, SyslogFailed, SyslogLink, SyslogMessage
+from connectors.tls import Trust
 from tests.connectors.conftest import Certificate
 from tests.running import free_port
 from tests.siem import parsed, syslog_listener, trusted
@@ -56,7 +57,9 @@ def test_what_was_sent_has_arrived(
     """A link that was closed by the receiver says so once, and then connects again."""
     certificate = make_certificate()
     with syslog_listener(certificate) as listener:
-        link = SyslogLink("localhost", listener.port, ca_file=trusted(certificate, tmp_path))
+        link = SyslogLink(
+            "localhost", listener.port, trust=Trust(ca_file=trusted(certificate, tmp_path))
+        )
         link.send(MESSAGE.frame() * 3)
         listener.received.wait_for({7})
         port = listener.port
@@ -78,7 +81,9 @@ def test_a_receiver_is_verified(
         SyslogLink("localhost", listener.port).send(MESSAGE.frame())
     for unfit in (other, late):
         with syslog_listener(unfit) as listener:
-            link = SyslogLink("localhost", listener.port, ca_file=trusted(unfit, tmp_path))
+            link = SyslogLink(
+                "localhost", listener.port, trust=Trust(ca_file=trusted(unfit, tmp_path))
+            )
             with pytest.raises(SyslogFailed, match="certificate"):
                 link.send(MESSAGE.frame())
             assert listener.received.messages == []
@@ -92,7 +97,10 @@ def test_a_receiver_that_stalls_is_given_up(
     with syslog_listener(certificate) as listener:
         listener.stall()
         link = SyslogLink(
-            "localhost", listener.port, ca_file=trusted(certificate, tmp_path), timeout_s=0.5
+            "localhost",
+            listener.port,
+            trust=Trust(ca_file=trusted(certificate, tmp_path)),
+            timeout_s=0.5,
         )
         with pytest.raises(SyslogFailed, match="takes nothing"):
             link.send(MESSAGE.frame() * 150_000)  # more than the buffers of both hosts hold
@@ -115,7 +123,7 @@ def test_a_receiver_that_talks_without_end_is_given_up(
         flood = threading.Thread(target=chatter, args=(listener, certificate.server_context()))
         flood.start()
         port = listener.getsockname()[1]
-        link = SyslogLink("localhost", port, ca_file=trusted(certificate, tmp_path))
+        link = SyslogLink("localhost", port, trust=Trust(ca_file=trusted(certificate, tmp_path)))
         with pytest.raises(SyslogFailed):  # noqa: PT012 - as soon as it has talked enough
             while True:
                 link.send(MESSAGE.frame())
@@ -128,6 +136,6 @@ def test_who_does_not_answer_is_told_in_a_phrase(tmp_path: Path) -> None:
     with pytest.raises(SyslogFailed, match="no connection"):
         SyslogLink("127.0.0.1", free_port()).open()
     with pytest.raises(SyslogFailed, match="authorities"):
-        SyslogLink("127.0.0.1", 9, ca_file=tmp_path / "none.pem").open()
+        SyslogLink("127.0.0.1", 9, trust=Trust(ca_file=tmp_path / "none.pem")).open()
     with pytest.raises(SyslogFailed, match=r"no connection|egress"):
         SyslogLink("169.254.169.254", 9, timeout_s=0.2).open()

@@ -68,6 +68,30 @@ def call(running: Running, times: int) -> None:
         httpx2.get(f"{running.base_url}{OPEN_PATH}", trust_env=False)
 
 
+def test_receivers_are_shown_what_the_settings_refer_to(tmp_path: Path) -> None:
+    """Both get the certificate, the collector the token too; neither stands in the settings."""
+    certificate = make_certificate_in(tmp_path)
+    home = tmp_path / "home"
+    secrets = home / "secrets"
+    secrets.mkdir(parents=True)
+    client = make_certificate_in(secrets, "gateway.example")
+    (secrets / "token").write_text("abc")
+    for secret in secrets.iterdir():
+        secret.chmod(0o600)
+    with (
+        syslog_listener(certificate, client=client) as listener,
+        otlp_collector(certificate=certificate, client=client) as collector,
+    ):
+        siem_home(home, syslog=listener.port, otlp=collector.url, certificate=certificate)
+        with (home / "concordat.yaml").open("a") as file:
+            file.write(f"siem_certificate: file:{client.path.name}\nsiem_token: file:token\n")
+        for receiver in receivers_of(make_settings(home)):
+            receiver.probe()
+            receiver.close()
+    assert listener.received.connections == 1
+    assert collector.credentials == ["Bearer abc"]
+
+
 def test_no_record_is_missing_after_kill_9(tmp_path: Path) -> None:
     """A gateway and its receiver die between exchanges; both receivers have it all (F2)."""
     certificate, home, port = make_certificate_in(tmp_path), tmp_path / "home", free_port()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from connectors.tls import Trust
 from gateway.audit.access import AccessLog
 from gateway.audit.entry import KIND_CODES, Kind
 from gateway.audit.forward import (
@@ -169,8 +170,8 @@ def test_nothing_personal_is_forwarded_unless_asked(tmp_path: Path) -> None:
     with syslog_listener(certificate) as listener, otlp_collector() as collector:
         authorities = trusted(certificate, tmp_path)
         for receiver in (
-            SyslogReceiver("localhost", listener.port, ca_file=authorities),
-            OtlpReceiver(collector.url, ca_file=None),
+            SyslogReceiver("localhost", listener.port, trust=Trust(ca_file=authorities)),
+            OtlpReceiver(collector.url, trust=Trust()),
         ):
             one = Forwarder(home_of(tmp_path), receiver, keys=None)
             while one.step():
