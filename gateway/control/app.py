@@ -18,6 +18,7 @@ from gateway.control.headers import SecurityHeaders
 from gateway.control.health import Readiness, health_router
 from gateway.control.pages import pages_router
 from gateway.control.proofs import proofs_router
+from gateway.control.public_log import PublicLog
 from gateway.control.published import published_router
 from gateway.problems import MEDIA_TYPE
 from gateway.registry.store import Registry
@@ -70,8 +71,9 @@ def create_control(
     app.add_middleware(SecurityHeaders)
     app.include_router(health_router(readiness, metrics))
     app.include_router(pages_router())
-    app.include_router(proofs_router(reader, log, registry), responses=_PROBLEM_RESPONSES)
-    app.include_router(published_router(reader, log, registry), responses=_PROBLEM_RESPONSES)
+    public = PublicLog(reader.directory)
+    app.include_router(proofs_router(reader, log, registry, public), responses=_PROBLEM_RESPONSES)
+    app.include_router(published_router(public, log, registry), responses=_PROBLEM_RESPONSES)
     api = APIRouter(prefix=API_PREFIX, responses=_PROBLEM_RESPONSES)
     api.include_router(agreements_router(registry))
     api.include_router(exchanges_router(reader, log, registry))

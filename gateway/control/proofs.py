@@ -21,12 +21,13 @@ from gateway.audit.access import (
     prove_record,
 )
 from gateway.audit.entry import Kind
-from gateway.audit.place import LogHome, Place
+from gateway.audit.keys import LogKeys
+from gateway.audit.place import Place
 from gateway.audit.proofs import find_place, prove_announcement, prove_exchange, receipt_of
 from gateway.audit.published import verifier_key
-from gateway.audit.reader import find_log, find_shards, shard_name
 from gateway.audit.store import LogUnavailable
 from gateway.control.guard import Require, anybody
+from gateway.control.public_log import PublicLog
 from gateway.control.published import PUBLISHED_PREFIX
 from gateway.errors import AuditUnavailable, NotFound
 
@@ -55,10 +56,13 @@ class ReceiptParameters(UseParameters):
     kind: Kind | None = None
 
 
-def proofs_router(reader: LogReader, log: AccessLog, secrets: SecretCheck) -> APIRouter:
+def proofs_router(
+    reader: LogReader, log: AccessLog, secrets: SecretCheck, shared: PublicLog
+) -> APIRouter:
     """Return the routes of proofs and receipts: hashes and promises.
 
-    Of what records hold they show an announced key, and in receipts the digests of bodies.
+    Of what records hold they show an announced key, and in receipts the digests of bodies. What
+    strangers may ask for takes its turn in `shared`.
     """
     router = APIRouter(prefix=PUBLISHED_PREFIX, tags=["proofs"])
     auditing = Depends(Require(Permission.READ_ENTRIES, secrets))
@@ -97,7 +101,8 @@ def proofs_router(reader: LogReader, log: AccessLog, secrets: SecretCheck) -> AP
     @router.get("/receipt-keys", response_class=Response, responses=_is(_KEYS), dependencies=public)
     async def receipt_keys() -> Response:
         """Return the public key of receipts as a JWK Set (RFC 7517)."""
-        keys = KeySet(keys=[await _read(_receipt_key, reader, None)])
+        key = await shared.read(lambda: _receipt_key(shared.place(None), reader.keys))
+        keys = KeySet(keys=[key])
         return Response(keys.model_dump_json(), media_type=_KEYS, headers=_SOON_ANOTHER)
 
     @router.get(
@@ -108,9 +113,7 @@ def proofs_router(reader: LogReader, log: AccessLog, secrets: SecretCheck) -> AP
     )
     async def announced(shard: Annotated[str | None, _SHARD] = None) -> Response:
         """Prove that the log itself announces the receipt key, in a shard or the newest one."""
-        key = await _read(_receipt_key, reader, shard)
-        place = await _read(_shard, reader.directory, shard)
-        text = await _read(prove_announcement, place, key["x"])
+        text = await shared.read(lambda: _announcement(shared.place(shard), reader.keys))
         return Response(text, media_type=_PROOFS, headers=_SOON_ANOTHER)
 
     return router
@@ -141,18 +144,16 @@ async def _located(
     return place
 
 
-def _shard(directory: LogHome, name: str | None) -> Place:
-    if name is None:
-        return find_log(directory)
-    places = {shard_name(place): place for place in find_shards(directory)}
-    if name not in places:
-        raise NotFound(f"There is no shard {name}.")
-    return places[name]
+def _receipt_key(place: Place, keys: LogKeys) -> dict[str, str]:
+    origin = verifier_key(place).partition("+")[0]
+    return keys.receipt_signer(origin).jwk()
 
 
-def _receipt_key(reader: LogReader, shard: str | None) -> dict[str, str]:
-    origin = verifier_key(_shard(reader.directory, shard)).partition("+")[0]
-    return reader.keys.receipt_signer(origin).jwk()
+def _announcement(place: Place, keys: LogKeys) -> str:
+    try:
+        return prove_announcement(place, _receipt_key(place, keys)["x"])
+    except LookupError as absent:
+        raise NotFound(f"{str(absent).capitalize()}.") from None
 
 
 async def _read(reading: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

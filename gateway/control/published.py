@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from email.utils import formatdate
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Response
 from fastapi import Path as InPath
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.concurrency import run_in_threadpool
 
 from gateway.access import Permission, Principal, SecretCheck
-from gateway.audit.access import AccessLog, LogReader, Reader, Via, mirror_record
-from gateway.audit.place import LogHome, Place
+from gateway.audit.access import AccessLog, Reader, Via, mirror_record
 from gateway.audit.published import published_head, read_tile, verifier_key
-from gateway.audit.reader import find_shards, shard_name
+from gateway.audit.reader import shard_name
 from gateway.audit.store import LogUnavailable
 from gateway.audit.tiles import TILE_WIDTH, TileName, parse_tile_path
 from gateway.clock import monotonic_s
 from gateway.control.guard import Require, anybody
+from gateway.control.public_log import PublicLog
 from gateway.errors import AuditUnavailable, NotFound
 
 PUBLISHED_PREFIX: Final = "/audit/v1"
@@ -31,10 +28,6 @@ MIRROR_RECORD_S: Final = 3600.0
 would make the log grow by being read."""
 MIRRORS_MAX: Final = 1_000
 """Readers and shards that are remembered as recorded; all are forgotten beyond that."""
-READINGS_AT_ONCE: Final = 8
-"""Strangers may ask as often as they like: the rest wait, and leave threads to everybody else."""
-SHARDS_KNOWN_S: Final = 5.0
-"""How long the list of shards is gone by: a new one begins with the gateway stopped."""
 
 _FOREVER: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
 _SOON_FULL: Final = {"Cache-Control": "public, max-age=60"}
@@ -44,7 +37,6 @@ _OCTETS: Final = "application/octet-stream"
 _BINARY: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {_OCTETS: {}}}}
 
 Shard = Annotated[str, InPath(pattern=r"^[0-9]{4}(-[1-9][0-9]{0,3})?$")]
-T = TypeVar("T")
 
 
 class PublishedShard(BaseModel):
@@ -66,16 +58,15 @@ class PublishedShards(BaseModel):
     shards: list[PublishedShard]
 
 
-def published_router(reader: LogReader, log: AccessLog, secrets: SecretCheck) -> APIRouter:
+def published_router(public: PublicLog, log: AccessLog, secrets: SecretCheck) -> APIRouter:
     """Return the routes of the published log: hashes for everybody, entries for auditors."""
     router = APIRouter(prefix=PUBLISHED_PREFIX, tags=["published log"])
     mirrors, mirroring = _Mirrors(log), Depends(Require(Permission.READ_ENTRIES, secrets))
-    published = _Published(reader.directory)
 
     @router.get("", dependencies=[Depends(anybody)])
     async def shards() -> PublishedShards:
         """List the shards with their keys and addresses."""
-        return PublishedShards(shards=await published.read(published.listed))
+        return PublishedShards(shards=await public.read(lambda: _listed(public)))
 
     @router.get(
         "/{shard}/checkpoint", response_class=PlainTextResponse, dependencies=[Depends(anybody)]
@@ -85,7 +76,7 @@ def published_router(reader: LogReader, log: AccessLog, secrets: SecretCheck) ->
 
         `Last-Modified` is when it was published, again at least every ten minutes.
         """
-        head = await published.read(lambda: published_head(published.place(shard)))
+        head = await public.read(lambda: published_head(public.place(shard)))
         if head is None:
             raise NotFound("Nothing was published yet.")
         at = formatdate(head.published_at_us / 1_000_000, usegmt=True)
@@ -95,9 +86,9 @@ def published_router(reader: LogReader, log: AccessLog, secrets: SecretCheck) ->
     async def entries(shard: Shard, index: str, principal: Principal = mirroring) -> Response:
         """Return a bundle of entries; that somebody fetches them is recorded, once an hour."""
         name = _tile_name(f"tile/entries/{index}")
-        await published.read(lambda: published.place(shard))  # what is not there is not read
+        await public.read(lambda: public.place(shard))  # what is not there is not read
         await mirrors.record(principal, shard)
-        return await published.tile(shard, name, _FOR_ONE)
+        return await _answer(public, shard, name, _FOR_ONE)
 
     @router.get(
         "/{shard}/tile/{level}/{index:path}",
@@ -109,64 +100,35 @@ def published_router(reader: LogReader, log: AccessLog, secrets: SecretCheck) ->
         """Return a hash tile: full ones never change, of the last one any width can be had."""
         name = _tile_name(f"tile/{level}/{index}")
         headers = _FOREVER if name.width == TILE_WIDTH else _SOON_FULL
-        return await published.tile(shard, name, headers)
+        return await _answer(public, shard, name, headers)
 
     return router
 
 
-class _Published:
-    """The shards as strangers read them: in threads, and only so many at once.
+async def _answer(
+    public: PublicLog, shard: str, name: TileName, headers: dict[str, str]
+) -> Response:
+    """Answer with a tile or a bundle of a shard."""
+    content = await public.read(lambda: read_tile(public.place(shard), name))
+    if content is None:
+        raise NotFound("The published checkpoint has no such tile.")
+    return Response(content, media_type=_OCTETS, headers=headers)
 
-    Where the log is in PostgreSQL, to find its shards is a connection too.
-    """
 
-    def __init__(self, directory: LogHome) -> None:
-        self._directory = directory
-        self._turns = asyncio.Semaphore(READINGS_AT_ONCE)
-        self._found: tuple[float, list[Place]] | None = None
-
-    async def read(self, reading: Callable[[], T]) -> T:
-        """Read the log in a thread; AuditUnavailable where that cannot be."""
-        async with self._turns:
-            try:
-                return await run_in_threadpool(reading)
-            except LogUnavailable:
-                raise AuditUnavailable("The audit log cannot be read now.") from None
-
-    async def tile(self, shard: str, name: TileName, headers: dict[str, str]) -> Response:
-        """Answer with a tile or a bundle of a shard."""
-        content = await self.read(lambda: read_tile(self.place(shard), name))
-        if content is None:
-            raise NotFound("The published checkpoint has no such tile.")
-        return Response(content, media_type=_OCTETS, headers=headers)
-
-    def place(self, shard: str) -> Place:
-        """Return a shard by its name; called in a thread, as all that follow."""
-        for place in self._shards():
-            if shard_name(place) == shard:
-                return place
-        raise NotFound(f"There is no shard {shard}.")
-
-    def listed(self) -> list[PublishedShard]:
-        """Return all shards as they are shown."""
-        found = []
-        for place in self._shards():
-            vkey, head = verifier_key(place), published_head(place)
-            found.append(
-                PublishedShard(
-                    origin=vkey.partition("+")[0],
-                    vkey=vkey,
-                    monitoring_url=f"{PUBLISHED_PREFIX}/{shard_name(place)}",
-                    size=head.size if head is not None else 0,
-                )
+def _listed(public: PublicLog) -> list[PublishedShard]:
+    """Return all shards as they are shown."""
+    found = []
+    for place in public.shards():
+        vkey, head = verifier_key(place), published_head(place)
+        found.append(
+            PublishedShard(
+                origin=vkey.partition("+")[0],
+                vkey=vkey,
+                monitoring_url=f"{PUBLISHED_PREFIX}/{shard_name(place)}",
+                size=head.size if head is not None else 0,
             )
-        return found
-
-    def _shards(self) -> list[Place]:
-        now_s = monotonic_s()
-        if self._found is None or now_s - self._found[0] >= SHARDS_KNOWN_S:
-            self._found = now_s, list(find_shards(self._directory))
-        return self._found[1]
+        )
+    return found
 
 
 class _Mirrors:
