@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import sys
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gateway.audit.ed25519 import verify
@@ -20,6 +21,8 @@ KEY_NAME = "log-public-key.txt"
 AGREEMENTS_PREFIX = "agreements/"
 KEYS_BYTES_MAX = 100_000
 TEXT_BYTES_MAX = 16_000_000
+TEXTS_MAX = 1_000
+NAME_CHARS_TOLD_MAX = 200
 
 
 def main() -> int:
@@ -50,20 +53,37 @@ def check_pack(pack: Path, vkeys: Sequence[str] | None = None) -> tuple[list[Sum
             claimed = keys.read(KEYS_BYTES_MAX).decode().split()
         with files.open(RECORDS_NAME) as records:
             found = check_lines(whole_lines(records.readline), vkeys or claimed, verify)
-        wrong = [
-            (-1, f"{name} is another text") for name in files.namelist() if _differs(files, name)
-        ]
+        wrong = [(-1, what) for what in _wrong_texts(files)]
         found[0] = found[0]._replace(faults=(*found[0].faults, *wrong))
     return found, claimed
 
 
-def _differs(files: zipfile.ZipFile, name: str) -> bool:
-    """Tell whether a file is not the agreement's text whose digest it is named after."""
-    if not name.startswith(AGREEMENTS_PREFIX):
-        return False
-    with files.open(name) as file:
-        digest = hashlib.sha256(file.read(TEXT_BYTES_MAX)).hexdigest()
-    return not name.endswith(f"/{digest}.json")
+def _wrong_texts(files: zipfile.ZipFile) -> Iterator[str]:
+    """Tell of each agreement's text that no record in the pack was decided under."""
+    texts = [item for item in files.infolist() if item.filename.startswith(AGREEMENTS_PREFIX)]
+    if len(texts) > TEXTS_MAX:
+        raise Unreadable(f"the pack holds more than {TEXTS_MAX} texts of agreements")
+    relied_on = _texts_relied_on(files) if texts else set()
+    for item in texts:
+        with files.open(item) as file:
+            digest = hashlib.sha256(file.read(TEXT_BYTES_MAX)).hexdigest()
+        if item.filename not in relied_on or not item.filename.endswith(f"/{digest}.json"):
+            # Whatever a forger calls a file, it says nothing to the terminal.
+            yield f"{item.filename[:NAME_CHARS_TOLD_MAX]!a} is not a text that a record relies on"
+
+
+def _texts_relied_on(files: zipfile.ZipFile) -> set[str]:
+    """Return the files that the texts have whose digests are in the records."""
+    names = set()
+    with files.open(RECORDS_NAME) as records:
+        for line in whole_lines(records.readline):
+            try:
+                core = json.loads(json.loads(line)["sections"]["core"]["body"])
+                digest = core["agreement_digest"].rpartition(":")[2]
+                names.add(f"{AGREEMENTS_PREFIX}{core['agreement']}/{digest}.json")
+            except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+                continue  # no record of a decision
+    return names
 
 
 def _told(found: list[Summary]) -> list[str]:

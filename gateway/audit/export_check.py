@@ -11,10 +11,12 @@ import orjson
 
 from gateway.audit.export import MANIFEST_NAME, PARQUET_NAME, PROOF_NAME
 from gateway.audit.exported import (
+    SHARDS_MAX,
     Summary,
     Unreadable,
     check_lines,
     check_opened,
+    of_different_shards,
     whole_lines,
 )
 from gateway.audit.note import ED25519_NOTE, Policy, Verifier
@@ -35,9 +37,11 @@ def check_export(path: Path, trusted: Sequence[str] | Policy) -> list[Summary]:
         shards = _manifest(path).get("shards")
         if shards is None:
             return _check_directory(path, trusted)
-        return [
-            found for shard in shards for found in _check_directory(_below(path, shard), trusted)
-        ]
+        named = [_below(path, shard) for shard in shards[:SHARDS_MAX]]
+        if not named or len(named) < len(shards):
+            raise Unreadable(f"the manifest names no shard, or more than {SHARDS_MAX}")
+        found = [one for directory in named for one in _check_directory(directory, trusted)]
+        return of_different_shards(found)
     except (ValueError, LookupError, TypeError) as unreadable:
         raise Unreadable(f"the Parquet export cannot be read: {unreadable}") from unreadable
 

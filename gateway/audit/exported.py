@@ -34,6 +34,7 @@ VERSION: Final = 1
 LINE_BYTES_MAX: Final = 4_000_000
 ORIGIN_CHARS_TOLD_MAX: Final = 200
 FAULTS_TOLD_MAX: Final = 1_000
+SHARDS_MAX: Final = 1_000
 
 _HASH_BYTES: Final = 32
 _ED25519: Final = 1
@@ -112,11 +113,17 @@ def check_opened(lines: Iterable[bytes], opens: Opens) -> list[Summary]:
         value = _object(line)
         if check.is_whole and "concordat_export" in value:
             found.append(check.end(opens))
+            if len(found) >= SHARDS_MAX:
+                raise Unreadable(f"the file is of more than {SHARDS_MAX} shards")
             check = _Check()
         check.take(value)
-    found.append(check.end(opens))
+    return of_different_shards([*found, check.end(opens)])
+
+
+def of_different_shards(found: list[Summary]) -> list[Summary]:
+    """Return what was found if each is of another shard; raise Unreadable where one is twice."""
     if len({summary.origin for summary in found}) < len(found):
-        raise Unreadable("the file holds one shard twice")
+        raise Unreadable("the export holds one shard twice")
     return found
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -277,4 +279,17 @@ def test_another_text_of_an_agreement_is_found(home: Path, tmp_path: Path) -> No
     repacked(home / "pack.pyz", tmp_path / "pack.pyz", name, b"SHIELDING", b"OTHER")
     result = run_pack(tmp_path / "pack.pyz")
     assert result.returncode == 1
-    assert f"{name} is another text" in result.stdout
+    assert f"'{name}' is not a text that a record relies on" in result.stdout
+
+
+def test_a_text_that_nobody_relied_on_is_found(home: Path, tmp_path: Path) -> None:
+    """It may have the digest that it is named after; whatever its name, the terminal hears none."""
+    other = b'{"purpose":"ANYTHING"}'
+    name = f"agreements/{AGREEMENTS[0]}\x1b[2J/{hashlib.sha256(other).hexdigest()}.json"
+    shutil.copy(home / "pack.pyz", tmp_path / "pack.pyz")
+    with zipfile.ZipFile(tmp_path / "pack.pyz", "a") as pack:
+        pack.writestr(name, other)
+    result = run_pack(tmp_path / "pack.pyz")
+    assert result.returncode == 1
+    assert "is not a text that a record relies on" in result.stdout
+    assert "\x1b" not in result.stdout

@@ -13,6 +13,7 @@ from gateway.audit.evidence_check import KEY_NAME, RECORDS_NAME, check_pack
 from gateway.audit.exported import Unreadable
 
 BOMB_BYTES = 100_000_000
+HEAD = '{"concordat_export":1,"origin":"example.com/foo","size":0}'
 KEY = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k"
 
 
@@ -44,6 +45,20 @@ def test_a_bomb_is_no_pack(tmp_path: Path, bomb: str) -> None:
         assert tracemalloc.get_traced_memory()[1] < BOMB_BYTES / 5
     finally:
         tracemalloc.stop()
+
+
+def test_a_pack_of_very_many_texts_is_no_pack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each may unfold to megabytes: they are counted before they are read."""
+    monkeypatch.setattr(evidence_check, "TEXTS_MAX", 1)
+    with zipfile.ZipFile(tmp_path / "pack", "w") as pack:
+        pack.writestr(KEY_NAME, KEY)
+        pack.writestr(RECORDS_NAME, f'{HEAD}\n{{"checkpoint":"example.com/foo\\n"}}\n')
+        for number in range(2):
+            pack.writestr(f"agreements/{number}", "x")
+    with pytest.raises(Unreadable, match="more than 1 texts"):
+        check_pack(tmp_path / "pack")
 
 
 def test_the_program_says_that_it_cannot_tell(

@@ -255,3 +255,9 @@ def test_parquet_has_a_directory_for_each_shard(two_shards: list[str], tmp_path:
     (out / "manifest.json").write_bytes(b'{"shards":["../out/2026"]}')
     with pytest.raises(Unreadable, match="no export has"):
         check_export(out, two_shards)
+    (out / "manifest.json").write_bytes(b'{"shards":["2026","2026"]}')
+    with pytest.raises(Unreadable, match="one shard twice"):
+        check_export(out, two_shards)
+    (out / "manifest.json").write_bytes(b'{"shards":[]}')
+    with pytest.raises(Unreadable, match="no shard"):
+        check_export(out, two_shards)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gateway.audit import exported
 from gateway.audit.export import Export, ExportFormat, export_chunks, export_parts
 from gateway.audit.export_check import accepts
 from gateway.audit.exported import KeyMalformed, Summary, Unreadable, check_lines
@@ -177,6 +178,15 @@ def test_nothing_of_a_forged_file_reaches_a_terminal_as_it_is(home: Path) -> Non
     for origin in (hostile, "\u202everified", "x\r"):
         with pytest.raises(Unreadable, match="not an export"):
             checked(home, [json.dumps({**head, "origin": origin}).encode(), *lines[1:]])
+
+
+def test_a_file_of_very_many_shards_cannot_be_told(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is found of each is held; a forger would have no end of them."""
+    monkeypatch.setattr(exported, "SHARDS_MAX", 2)
+    with pytest.raises(Unreadable, match="more than 2 shards"):
+        checked(home, lines_of(home, Selection(agreement="DSA-NONE")) * 3)
 
 
 def test_another_key_s_checkpoint_does_not_pass(home: Path, tmp_path: Path) -> None:
