@@ -56,6 +56,16 @@ class _Form(NamedTuple):
     sections: tuple[tuple[int, bytes, bytes | None], ...]
 
 
+class _Alike(NamedTuple):
+    """Columns of records of one kind, whose entries are of one size."""
+
+    record_ids: Sequence[bytes]
+    exchanges: Sequence[bytes]
+    times: Sequence[int]
+    entries: Sequence[bytes]
+    blocks: Sequence[bytes]
+
+
 def glance(rows: Sequence[Row], first: int) -> tuple[bytes, int] | None:
     """Look at many records at once, numbered from `first` on; None where one is to be read in full.
 
@@ -82,8 +92,8 @@ def glance(rows: Sequence[Row], first: int) -> tuple[bytes, int] | None:
         sealed = 0
         for (kind, is_named, _), group in groups.items():
             theirs = (record_ids, exchanges, times, entries, blocks)
-            chosen = [[column[at] for at in group] for column in theirs]
-            found = _sealed_of_whole(kind, is_named, *chosen)
+            columns_alike = _Alike(*[[column[at] for at in group] for column in theirs])
+            found = _sealed_of_whole(kind, is_named, columns_alike)
             if found is None:
                 return None
             sealed += found
@@ -92,19 +102,9 @@ def glance(rows: Sequence[Row], first: int) -> tuple[bytes, int] | None:
     return b"".join(leaves), sealed
 
 
-def _sealed_of_whole(
-    kind: int,
-    is_named: bool,
-    record_ids: Sequence[bytes],
-    exchanges: Sequence[bytes],
-    times: Sequence[int],
-    entries: Sequence[bytes],
-    blocks: Sequence[bytes],
-) -> int | None:
-    """Return how many sections are sealed, or None unless all is as the columns and entries say.
-
-    The records are of one kind, and their entries of one size.
-    """
+def _sealed_of_whole(kind: int, is_named: bool, alike: _Alike) -> int | None:
+    """Return how many sections are sealed, or None unless all is as the columns and entries say."""
+    record_ids, exchanges, times, entries, blocks = alike
     low, high = min(times), max(times)
     if set(map(type, times)) != {int} or low < 0 or high > INTEGER_MAX:
         return None
