@@ -162,9 +162,11 @@ class Forwarder:
         place, later = shards[0], shard_name(shards[1]) if len(shards) > 1 else None
         head = published_head(place)
         size = head.size if head is not None else 0
-        if at.next_index > size:
+        if at.next_index > size and later is None:
             raise ForwardFailed("more was forwarded than the log has published: it was taken back")
-        if at.next_index == size:
+        if at.next_index >= size:
+            # A shard that lost what was forwarded grows no more once it has ended; what was wrong
+            # with it, the next one's first record says.
             if later is not None:
                 self._advance(Cursor(later, 0), 0)
             return later is not None

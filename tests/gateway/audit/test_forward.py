@@ -27,10 +27,8 @@ from gateway.audit.forward import (
     lag_of,
     read_progress,
 )
-from gateway.audit.integrate import Integrator
 from gateway.audit.log import AuditLog
 from gateway.audit.receivers import OtlpReceiver, SyslogReceiver
-from gateway.audit.shards import retire
 from gateway.audit.store import LogUnavailable
 from tests.certificates import make_certificate_in
 from tests.gateway.audit.exporting import PERSON, export_log
@@ -47,6 +45,7 @@ from tests.gateway.audit.records import (
     tampered,
     using,
 )
+from tests.gateway.audit.sharded import integrated_newest, origin_of_newest, retired
 from tests.siem import otlp_collector, syslog_listener, trusted
 
 PERSONAL = (PERSON, "192.0.2.7", "SYNTHETIC-USER", "council-app")
@@ -209,14 +208,18 @@ def test_a_damaged_record_stops_the_forwarding(tmp_path: Path) -> None:
         drained(tmp_path, Shelf())
 
 
-def test_a_log_that_was_taken_back_is_told(tmp_path: Path) -> None:
-    """A restored backup has fewer records than were forwarded (F11)."""
+def test_a_log_that_was_taken_back_is_told_until_its_shard_ends(tmp_path: Path) -> None:
+    """A restored backup has fewer records than were forwarded (F11); what follows it is sent."""
     filled(tmp_path, 10)
     drained(tmp_path, Shelf())
     file = tmp_path / "audit" / "forwarded-shelf"
     file.write_text(f"{SHARD} 99\n{SHARD} 99\n")
     with pytest.raises(ForwardFailed, match="taken back"):
         drained(tmp_path, Shelf())
+    retired(tmp_path)
+    integrated_newest(tmp_path)
+    (opening,) = drained(tmp_path, Shelf()).events
+    assert (opening.kind, opening.origin) == (Kind.OPEN, origin_of_newest(tmp_path))
     file.write_text("torn")
     with pytest.raises(LogUnavailable, match="cannot be read"):
         forwarder(tmp_path, Shelf())
@@ -268,21 +271,15 @@ def test_a_next_shard_is_forwarded_after_the_last_of_the_one_before(tmp_path: Pa
     """None is left out at the end of a shard; a first start begins with the newest."""
     export_log(tmp_path)
     shelf = drained(tmp_path, Shelf())
-    host, before = ORIGIN.partition("/audit")[0], len(shelf.events)
-    ending = retire(
-        tmp_path / "audit", host=host, keys=keys_in(tmp_path), reason="tests", actor={"by": "tests"}
-    )
-    retired = asyncio.run(ending)
-    integrator = Integrator(tmp_path / "audit", origin=retired.next_origin, keys=keys_in(tmp_path))
-    assert not integrator.step()
-    integrator.close()
+    before, ended = len(shelf.events), retired(tmp_path)
+    integrated_newest(tmp_path)
     drained(tmp_path, shelf)
     ends = [(event.kind, event.origin) for event in shelf.events[before:]]
 
-    assert ends == [(Kind.SEAL, ORIGIN), (Kind.OPEN, retired.next_origin)]
+    assert ends == [(Kind.SEAL, ORIGIN), (Kind.OPEN, ended.next_origin)]
     (tmp_path / "audit" / "forwarded-shelf").unlink()
     anew = drained(tmp_path, Shelf())
-    assert [event.origin for event in anew.events] == [retired.next_origin]
+    assert [event.origin for event in anew.events] == [ended.next_origin]
 
 
 def test_what_nobody_thought_of_does_not_end_the_forwarding(tmp_path: Path) -> None:
