@@ -24,6 +24,12 @@ from gateway.audit.sqlite import Connection
 KINDS_BY_CODE: Final = {code: kind for kind, code in KIND_CODES.items()}
 COLUMNS: Final = "leaf_index, record_id, exchange, kind, t, leaf_hash, sections"
 """What of `audit_record` makes a `Found`, in its order."""
+BEGINNING_SKEW_MS: Final = 60_000
+"""How far the clocks of two writers may be apart."""
+BODY_MS_MAX: Final = 3_600_000
+"""An exchange's first record is made this soon after its identifier: its body may come slowly."""
+
+_BEGINNINGS: Final = (Kind.INTENT, Kind.DENY, Kind.TRAFFIC_REFUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,28 @@ def found(row: tuple[int, bytes, bytes | None, int, int, bytes, bytes]) -> Found
     """Return the record of a row of `COLUMNS`."""
     index, record_id, exchange, kind, at_us, leaf_hash, sections = row
     return Found(index, record_id, exchange, KINDS_BY_CODE[kind], at_us, leaf_hash, sections)
+
+
+def beginning_of(db: Connection, exchange: bytes) -> int | None:
+    """Return the index of an exchange's first record; None where the log has none of it.
+
+    There is no index of exchanges on the hot path. Record and exchange identifiers are UUIDv7: the
+    time in the exchange's bounds the range of record identifiers, which are indexed, and the record
+    is among the first of that range.
+    """
+    made_ms = int.from_bytes(exchange[:6], "big")
+    low = max(0, made_ms - BEGINNING_SKEW_MS).to_bytes(6, "big")
+    near = made_ms.to_bytes(6, "big")
+    high = min(made_ms + BODY_MS_MAX, (1 << 48) - 1).to_bytes(6, "big")
+    for first, end in ((near, high), (low, near)):
+        row = db.execute(
+            "SELECT leaf_index FROM audit_record WHERE record_id >= ? AND record_id < ?"
+            " AND exchange = ? AND kind IN (?, ?, ?) ORDER BY record_id LIMIT 1",
+            (first, end, exchange, *[KIND_CODES[kind] for kind in _BEGINNINGS]),
+        ).fetchone()
+        if row is not None:
+            return int(row[0])
+    return None
 
 
 class Opener:

@@ -23,6 +23,7 @@ from gateway.audit.entry import (
 from gateway.audit.keys import LogKeys
 from gateway.audit.merkle import consistency_proof, inclusion_proof
 from gateway.audit.note import format_consistency, format_proof, read_unsigned
+from gateway.audit.opening import KINDS_BY_CODE, beginning_of
 from gateway.audit.place import LogHome, Place
 from gateway.audit.published import Head, published_head
 from gateway.audit.reader import find_shards, snapshot
@@ -31,16 +32,11 @@ from gateway.audit.sqlite import Connection
 from gateway.audit.store import LogUnavailable
 from gateway.audit.tree import StoredTree
 
-# How far the clocks of two writers may be apart.
-SKEW_MS: Final = 60_000
-# An exchange's first record is made this soon after its identifier: its body may come slowly.
-BODY_MS_MAX: Final = 3_600_000
 # How many records are looked through at a time for the next one of an exchange.
 ROWS_PER_LOOK: Final = 100_000
 # How long after an exchange began a late outcome may follow the record that closed it.
 LATE_US_MAX: Final = 2 * 3_600_000_000
 
-_KINDS_BY_CODE: Final = {code: kind for kind, code in KIND_CODES.items()}
 _COLUMNS: Final = "leaf_index, record_id, exchange, kind, leaf_hash, entry, sections"
 _ENDINGS: Final = (Kind.LATE_OUTCOME, Kind.OUTCOME, Kind.INDETERMINATE, Kind.DENY, Kind.INTENT)
 """Kinds that a receipt is given for, what says most of how an exchange ended first."""
@@ -81,7 +77,7 @@ def find_place(directory: LogHome, exchange: bytes) -> Place | None:
     """
     for place in reversed(find_shards(directory)):
         with snapshot(place) as db:
-            if _first_of(db, exchange) is not None:
+            if beginning_of(db, exchange) is not None:
                 return place
     return None
 
@@ -258,7 +254,8 @@ def _at(db: Connection, index: int) -> Located:
 
 
 def _records_of(db: Connection, exchange: bytes) -> list[Located]:
-    first = _first_of(db, exchange)
+    index = beginning_of(db, exchange)
+    first = None if index is None else _at(db, index)
     records = [] if first is None else [first]
     is_open = db.execute("SELECT 1 FROM audit_open WHERE exchange = ?", (exchange,)).fetchone()
     # What an open exchange has done meanwhile is not looked for: it may be anywhere in the rows.
@@ -295,27 +292,7 @@ def _next_of(db: Connection, last: Located) -> Located | None:
     return None
 
 
-def _first_of(db: Connection, exchange: bytes) -> Located | None:
-    """Find an exchange's first record: the time in its identifier bounds those of its records.
-
-    Record and exchange identifiers are UUIDv7, and only the records' are indexed.
-    """
-    made_ms = int.from_bytes(exchange[:6], "big")
-    low = max(0, made_ms - SKEW_MS).to_bytes(6, "big")
-    near = made_ms.to_bytes(6, "big")
-    high = min(made_ms + BODY_MS_MAX, (1 << 48) - 1).to_bytes(6, "big")
-    for begin, end in ((near, high), (low, near)):
-        row = db.execute(
-            f"SELECT {_COLUMNS} FROM audit_record"  # noqa: S608 - constants
-            " WHERE record_id >= ? AND record_id < ? AND exchange = ? ORDER BY record_id LIMIT 1",
-            (begin, end, exchange),
-        ).fetchone()
-        if row is not None:
-            return _located(row)
-    return None
-
-
 def _located(row: tuple[int, bytes, bytes | None, int, bytes, bytes, bytes]) -> Located:
     index, record_id, exchange, kind, leaf_hash, entry, sections = row
-    code = _KINDS_BY_CODE[kind]
+    code = KINDS_BY_CODE[kind]
     return Located(index, record_id, exchange, code, leaf_hash, entry, sections)

@@ -7,7 +7,7 @@ from base64 import b64encode
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from gateway.audit.entry import INTEGER_MAX, KIND_CODES, Kind
+from gateway.audit.entry import INTEGER_MAX, Kind
 from gateway.audit.follow import catch_up
 from gateway.audit.index import (
     Condition,
@@ -22,7 +22,7 @@ from gateway.audit.index import (
     watermark,
 )
 from gateway.audit.keys import LogKeys
-from gateway.audit.opening import COLUMNS, Found, Opener, found
+from gateway.audit.opening import COLUMNS, Found, Opener, beginning_of, found
 from gateway.audit.people import PersonTags, normalise, parse_person, subject_tag, year_of
 from gateway.audit.place import Place
 from gateway.audit.reader import snapshot
@@ -32,17 +32,11 @@ from gateway.audit.terms import EXCHANGE, TAGGED, What
 from gateway.clock import system_time_us, uuid_text
 
 PAGE_ITEMS_MAX: Final = 500
-# How far the clocks of two writers may be apart.
-SKEW_MS: Final = 60_000
-# An exchange's first record is made this soon after its identifier: its body may come slowly.
-BODY_MS_MAX: Final = 3_600_000
 # How many records after one of an exchange its next may lie: a long one records its progress.
 ROWS_TO_OUTCOME_MAX: Final = 100_000
 
 View = dict[str, object]
 
-# What the record may be that an identifier leads to.
-_FIRST: Final = (Kind.INTENT, Kind.DENY, Kind.TRAFFIC_REFUSED)
 _ENDINGS: Final = (Kind.OUTCOME, Kind.INDETERMINATE, Kind.LATE_OUTCOME)
 # What may lie between the first record of an exchange and its last.
 _STEPS: Final = (Kind.PROGRESS, Kind.INDETERMINATE)
@@ -233,10 +227,12 @@ def show(path: Place, identifier: bytes, *, keys: LogKeys | None = None) -> View
     with snapshot(path) as db:
         if known.indices:
             return _view(_records(db, known), Opener(db, keys), whole=True)
-        beginning = _find_beginning(db, identifier) or _find_record(db, identifier)
+        beginning = beginning_of(db, identifier)
+        if beginning is None:
+            beginning = _find_record(db, identifier)
         if beginning is None:
             return None
-        records = _records(db, _Known([beginning.index], known.end))
+        records = _records(db, _Known([beginning], known.end))
         return _view(records, Opener(db, keys), whole=True)
 
 
@@ -277,35 +273,11 @@ def _records(db: Connection, known: _Known) -> list[Found]:
     return records + _records_after(db, records[-1], known.end)
 
 
-def _find_beginning(db: Connection, exchange: bytes) -> Found | None:
-    """Find an exchange's first record without an index of exchanges on the hot path.
-
-    Record and exchange identifiers are UUIDv7: the time in the exchange's bounds the range of
-    record identifiers, which are indexed, and the record is among the first of that range.
-    """
-    made_ms = int.from_bytes(exchange[:6], "big")
-    low = max(0, made_ms - SKEW_MS).to_bytes(6, "big")
-    near = made_ms.to_bytes(6, "big")
-    high = min(made_ms + BODY_MS_MAX, (1 << 48) - 1).to_bytes(6, "big")
-    for first, end in ((near, high), (low, near)):
-        row = db.execute(
-            f"SELECT {COLUMNS} FROM audit_record"  # noqa: S608 - constants
-            " WHERE record_id >= ? AND record_id < ? AND exchange = ? AND kind IN (?, ?, ?)"
-            " ORDER BY record_id LIMIT 1",
-            (first, end, exchange, *[KIND_CODES[kind] for kind in _FIRST]),
-        ).fetchone()
-        if row is not None:
-            return found(row)
-    return None
-
-
-def _find_record(db: Connection, record_id: bytes) -> Found | None:
+def _find_record(db: Connection, record_id: bytes) -> int | None:
     row = db.execute(
-        f"SELECT {COLUMNS} FROM audit_record"  # noqa: S608 - constants
-        " WHERE record_id = ? AND exchange IS NULL",
-        (record_id,),
+        "SELECT leaf_index FROM audit_record WHERE record_id = ? AND exchange IS NULL", (record_id,)
     ).fetchone()
-    return found(row) if row is not None else None
+    return int(row[0]) if row is not None else None
 
 
 def _records_after(db: Connection, last: Found, end: int) -> list[Found]:

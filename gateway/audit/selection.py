@@ -19,6 +19,7 @@ from gateway.audit.entry import (
     unwrap_keys,
 )
 from gateway.audit.keys import LogKeys
+from gateway.audit.opening import KINDS_BY_CODE
 from gateway.audit.sqlite import Connection
 
 ROWS_PER_READ: Final = 1_000
@@ -28,7 +29,6 @@ EXCHANGE_MS_MAX: Final = 2 * 3_600_000
 """How long after an exchange began its last record is expected, at most."""
 INTENTS_REMEMBERED_MAX: Final = 4_096
 
-_KINDS_BY_CODE: Final = {code: kind for kind, code in KIND_CODES.items()}
 _UNENDED: Final = frozenset({KIND_CODES[Kind.INTENT], KIND_CODES[Kind.PROGRESS]})
 _COLUMNS: Final = (
     "r.leaf_index, r.record_id, r.exchange, r.kind, r.t, r.leaf_hash, r.entry, r.sections,"
@@ -220,7 +220,7 @@ class _Picker:
     def picked(self, row: tuple[Any, ...]) -> Picked | None:
         """Return a row as it leaves the log, or None where it is not asked for."""
         index, record_id, exchange, code, at_us, leaf_hash, entry, block, day, wrapped = row
-        kind, asked = _KINDS_BY_CODE[code], self._selection
+        kind, asked = KINDS_BY_CODE[code], self._selection
         if (asked.from_us is not None and at_us < asked.from_us) or (
             asked.until_us is not None and at_us >= asked.until_us
         ):
