@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -23,6 +25,7 @@ from gateway.audit.tiles import (
     completed_tiles,
     entries_path,
     entry_bundle,
+    examine,
     full_upper_tiles,
     parse_tile_path,
     subtree_root,
@@ -147,3 +150,36 @@ def test_the_full_tiles_above_level_0_follow_from_the_roots_below() -> None:
     assert full_upper_tiles(roots, 70_000) == {(1, 0): roots[:256]}
     assert full_upper_tiles(roots, 65_535) == {}
     assert full_upper_tiles(roots[:255], 65_280) == {}
+
+
+SPEC_KEY = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k"
+ENTRY = '{"c":{},"id":"019b76da-a800-7000-8000-0000000000a1","kind":"log.open","t":1,"v":1}'
+hostile = st.recursive(
+    st.none()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(), max_size=20)
+    | st.sampled_from(["\ud800", "[" * 50_000, '{"v":' * 9_000, ENTRY, "\x00"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["records", "entry", "proof", "opened", "salt", "body", "core"]), inner
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(hostile, hostile, hostile)
+def test_any_document_is_refused_with_a_verdict(
+    tmp_path_factory: pytest.TempPathFactory, entry: Any, proof: Any, other: Any
+) -> None:
+    """F20: whatever was forged, the auditor's command ends with one, and never with a yes."""
+    file = tmp_path_factory.getbasetemp() / "forged"
+    for document in ({"records": [{"entry": entry, "proof": proof, "opened": other}]}, other):
+        file.write_text(json.dumps(document))
+        for what, trust in (("proof", "--vkey"), ("receipt", "--key"), ("consistency", "--vkey")):
+            words = [what, str(file), trust, SPEC_KEY, "--old", str(file)]
+            code, told = examine(words)
+            assert code in (1, 2)
+            assert len(told) == 1
