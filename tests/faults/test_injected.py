@@ -25,7 +25,7 @@ from gateway.audit.reader import find_log, find_shards, shard_name, verify_log
 from gateway.audit.tree import read_sealed_head
 from gateway.clock import new_uuid7
 from tests.faults.forked import FORKED
-from tests.faults.victim import SAID, meet_faults
+from tests.faults.victim import COMPLAINED, SAID, meet_faults
 from tests.gateway.audit.records import (
     ORIGIN,
     filled,
@@ -61,10 +61,11 @@ class Injection:
 
 @dataclass(frozen=True)
 class Done:
-    """How a victim ended, and what it said until then."""
+    """How a victim ended, what it said until then, and why it broke off."""
 
     exit_code: int | None
     said: str
+    complained: str
 
 
 def run_victim(what: str, directory: Path, *trace: str) -> Done:
@@ -89,7 +90,8 @@ def run_victim(what: str, directory: Path, *trace: str) -> Done:
         tracer.wait()
         gate.close()
         theirs.close()
-    return Done(victim.exitcode, (directory / SAID).read_text())
+    said, complained = ((directory / name).read_text() for name in (SAID, COMPLAINED))
+    return Done(victim.exitcode, said, complained)
 
 
 def is_traced(pid: int | None) -> bool:
@@ -102,7 +104,7 @@ def calls_of(what: str, base: Path, scratch: Path) -> Counter[str]:
     """Return how often a victim that meets no fault makes each call."""
     shutil.copytree(base, scratch)
     done = run_victim(what, scratch, "-e", f"trace={','.join(CALLS)}")
-    assert done.exit_code == 0, done.said
+    assert done.exit_code == 0, done.complained
     trace = (scratch / "trace").read_text(errors="replace")
     shutil.rmtree(scratch)
     return Counter(re.findall(r"^\d+ +(\w+)\(", trace, re.MULTILINE))

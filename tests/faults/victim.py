@@ -17,6 +17,8 @@ from tests.gateway.audit.test_shards import retired
 EXCHANGES = 3
 SAID = "said"
 """The file in its directory that a victim tells the test by, whatever becomes of it then."""
+COMPLAINED = "complained"
+"""The file that says why a victim broke off."""
 
 _PR_SET_PTRACER: Final = 0x59616D61
 _ANYBODY: Final = ctypes.c_ulong(-1)
@@ -64,8 +66,9 @@ def meet_faults(what: str, directory: Path, gate: Connection) -> None:
     """Write to the log in `directory` once the gate opens; the body of a process."""
     # Where only parents may trace (Yama), a process can let others.
     ctypes.CDLL(None).prctl(_PR_SET_PTRACER, _ANYBODY, 0, 0, 0)
-    said = os.open(directory / SAID, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    os.dup2(said, 1)
+    for descriptor, name in ((1, SAID), (2, COMPLAINED)):
+        file = os.open(directory / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        os.dup2(file, descriptor)
     gate.recv()
     if what == "append":
         asyncio.run(append(directory))
