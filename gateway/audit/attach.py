@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from pysqlite3 import dbapi2 as sqlite
+
 from gateway.audit.doubt import is_in_doubt
 from gateway.audit.freeze import thaw
 from gateway.audit.incident import Incident, incident_record
@@ -13,7 +15,7 @@ from gateway.audit.merkle import EMPTY_ROOT
 from gateway.audit.place import Place, PostgresFailed, PostgresLog
 from gateway.audit.recovery import recover
 from gateway.audit.seal import Sealed, Sealer
-from gateway.audit.sqlite import SqliteStore, provision
+from gateway.audit.sqlite import SqliteStore, failure_of, provision
 from gateway.audit.store import LogStore, LogUnavailable
 
 
@@ -36,7 +38,12 @@ def open_store(
     """
     if isinstance(place, PostgresLog):
         return _open_postgres(place, origin, first, label=label)
-    return _open_file(place.parent, origin, first, sealer, label=label)
+    try:
+        return _open_file(place.parent, origin, first, sealer, label=label)
+    except sqlite.Error as broken:
+        raise failure_of(broken, place.parent) from broken
+    except OSError as broken:
+        raise LogUnavailable(f"the audit log cannot be opened: {broken}") from broken
 
 
 def _open_file(

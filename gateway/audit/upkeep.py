@@ -12,7 +12,7 @@ from pysqlite3 import dbapi2 as sqlite
 from gateway.audit.instances import instances_of, is_alive
 from gateway.audit.locks import FileLock
 from gateway.audit.place import Place, PostgresFailed, PostgresLog, directory_of
-from gateway.audit.sqlite import LOCK_NAME, open_database
+from gateway.audit.sqlite import LOCK_NAME, failure_of, open_database
 
 LEADER_LOCK_NAME: Final = "integrator.lock"
 
@@ -78,7 +78,10 @@ class SqliteUpkeep:
         self._directory = directory_of(path)
         self._leader = FileLock(self._directory / LEADER_LOCK_NAME)
         self._writers = FileLock(self._directory / LOCK_NAME)
-        self.db: Connection = open_database(path)
+        try:
+            self.db: Connection = open_database(path)
+        except sqlite.Error as broken:
+            raise failure_of(broken, self._directory) from broken
 
     def lead(self) -> bool:
         """Take the lead; see Upkeep."""

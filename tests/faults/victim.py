@@ -46,20 +46,14 @@ async def append(directory: Path) -> None:
 
 def integrate(directory: Path) -> None:
     """Bring the log's records into the tree, and publish the head."""
-    try:
-        integrated(directory)
-        say("published")
-    except LogUnavailable as refused:
-        say(f"refused {refused.code}")
+    integrated(directory)
+    say("published")
 
 
 def end_shard(directory: Path) -> None:
     """End the log's shard and begin the next."""
-    try:
-        retired(directory)
-        say("retired")
-    except LogUnavailable as refused:
-        say(f"refused {refused.code}")
+    retired(directory)
+    say("retired")
 
 
 def meet_faults(what: str, directory: Path, gate: Connection) -> None:
@@ -70,9 +64,12 @@ def meet_faults(what: str, directory: Path, gate: Connection) -> None:
         file = os.open(directory / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         os.dup2(file, descriptor)
     gate.recv()
-    if what == "append":
-        asyncio.run(append(directory))
-    elif what == "integrate":
-        integrate(directory)
-    else:
-        end_shard(directory)
+    try:
+        if what == "append":
+            asyncio.run(append(directory))
+        elif what == "integrate":
+            integrate(directory)
+        else:
+            end_shard(directory)
+    except LogUnavailable as refused:  # it breaks off for nothing else
+        say(f"refused {refused.code}")

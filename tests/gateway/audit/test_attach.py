@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,13 @@ def test_a_server_that_is_away_is_said(tmp_path: Path) -> None:
     with pytest.raises(LogUnavailable, match="cannot be opened") as failure:
         open_log(home, origin=ORIGIN, instance="x", keys=keys_in(tmp_path))
     assert "secret" not in str(failure.value)
+
+
+def test_a_folder_that_is_in_the_way_is_said(tmp_path: Path) -> None:
+    """Whatever of its files cannot be made, it is the log that cannot be opened (I10)."""
+    filled(tmp_path, 1)
+    instances = tmp_path / "audit" / "instances"
+    shutil.rmtree(instances)
+    instances.write_text("a file where a folder must be")
+    with pytest.raises(LogUnavailable, match="cannot be opened"):
+        opened(tmp_path)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.audit.store import LogUnavailable
 from gateway.audit.upkeep import STORE_ERRORS, open_upkeep
 from tests.gateway.audit.records import each_store, provisioned, selected
 
@@ -38,3 +39,11 @@ def test_what_is_not_here_is_not_alive(tmp_path: Path) -> None:
     with closing(open_upkeep(place)) as upkeep:
         assert set(upkeep.alive({"nobody"})) == set()
         upkeep.tidy({"nobody"})
+
+
+def test_a_file_that_cannot_be_opened_is_a_log_that_fails(tmp_path: Path) -> None:
+    """Whoever works on the log learns that it fails, and not how its driver says so."""
+    path = provisioned(tmp_path)
+    path.write_bytes(b"no database" * 1_000)
+    with pytest.raises(LogUnavailable, match="audit store failed"):
+        open_upkeep(path)
