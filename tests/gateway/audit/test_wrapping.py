@@ -51,7 +51,7 @@ def test_a_program_that_takes_too_long_is_ended_with_all_that_it_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody waits for a KMS that does not answer, and it leaves nothing running."""
-    monkeypatch.setattr(wrapping, "COMMAND_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(wrapping, "COMMAND_TIMEOUT_S", 3.0)
     program, started = tmp_path / "keeper", tmp_path / "started"
     program.write_text(f"#!/bin/sh\nsleep 600 &\necho $! > {started}\nsleep 600\n")
     program.chmod(0o700)
