@@ -9,16 +9,12 @@ from typing import Final
 from gateway.audit.entry import KEY_BYTES
 from gateway.audit.key_files import (
     KeyFileUnusable,
+    KeysUnavailable,
     create_key_file,
     read_key_file,
     remove_key_files,
 )
-from gateway.audit.wrapping import (
-    WRAPPED_BYTES_MAX,
-    CommandWrapper,
-    KeysUnavailable,
-    KeyWrapper,
-)
+from gateway.audit.wrapping import WRAPPED_BYTES_MAX, CommandWrapper, KeyWrapper
 from gateway.clock import random_bytes, system_time_us
 
 FIRST_LOOK_S: Final = 5.0

@@ -8,7 +8,11 @@ from pathlib import Path
 from gateway.clock import new_uuid7
 
 
-class KeyFileUnusable(Exception):
+class KeysUnavailable(Exception):
+    """A key cannot be had now, so that nothing can be sealed or opened with it."""
+
+
+class KeyFileUnusable(KeysUnavailable):
     """A key file is readable by others, or has not the length of a key."""
 
 

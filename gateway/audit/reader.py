@@ -17,6 +17,7 @@ from pysqlite3 import dbapi2 as sqlite
 
 from gateway.audit.damage import find_damage
 from gateway.audit.glance import glance
+from gateway.audit.key_files import KeysUnavailable
 from gateway.audit.keys import LogKeys
 from gateway.audit.note import Verifier
 from gateway.audit.place import (
@@ -42,7 +43,6 @@ from gateway.audit.verify import (
     Span,
     verify,
 )
-from gateway.audit.wrapping import KeysUnavailable
 
 ROWS_PER_PART: Final = 16_384
 """Rows that a process checks at a time: its leaf hashes take half a MiB on their way back."""

@@ -175,7 +175,7 @@ class Expirer:
                     report(failure)
                 except Overtaken:
                     pass  # a hold was changed meanwhile: the next round goes by it
-                except (OSError, EntryInvalid, KeyFileUnusable) as broken:
+                except (OSError, EntryInvalid) as broken:
                     report(LogUnavailable(f"nothing could expire: {broken}"))
             await pause(stop, INTERVAL_S)
 
@@ -231,10 +231,10 @@ class Expirer:
             draft.replace(self._memory)
 
     async def _expire_readable(self, day: int, this: Round) -> int:
-        """Expire a day; one whose keys or files do not let it is left, and the others go on."""
+        """Expire a day; one whose files do not let it is left, and the others go on."""
         try:
             return await self._expire_day(day, this)
-        except (OSError, KeyFileUnusable) as broken:
+        except OSError as broken:
             this.left.append(f"{_date(day)} cannot expire: {broken}")
             return 0
 
@@ -307,6 +307,10 @@ class Expirer:
                             slot = slot_of(row, names, opener)
                         except EntryInvalid:
                             spoilt.append(row.leaf_index)
+                        except KeyFileUnusable as unusable:  # the other days have other keys
+                            this.left.append(f"{_date(day)} cannot expire: {unusable}")
+                            found.left += 1
+                            return
                         else:
                             if slot is not None:
                                 yield slot

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple, Protocol
 
+from gateway.audit.key_files import KeysUnavailable
 from gateway.audit.seal import Sealed
-from gateway.audit.wrapping import KeysUnavailable
 from policies.hot import hot_value
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Final, Protocol
 
 from gateway.audit.entry import KEY_BYTES
+from gateway.audit.key_files import KeysUnavailable
 from gateway.clock import monotonic_s
 
 COMMAND_TIMEOUT_S: Final = 10.0
@@ -25,10 +26,6 @@ WRAPPED_BYTES_MAX: Final = 8 * 1024
 """The longest wrapped key; a KMS returns some hundred bytes."""
 _SAID_BYTES_MAX: Final = WRAPPED_BYTES_MAX + 100
 """What is read of a program: a key, and the space around it."""
-
-
-class KeysUnavailable(Exception):
-    """A key cannot be wrapped or unwrapped now, so that nothing can be sealed or opened with it."""
 
 
 class KeyWrapper(Protocol):

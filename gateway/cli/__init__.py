@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from gateway import __version__
+from gateway.audit.key_files import KeysUnavailable
 from gateway.cli.agreement import agreement
 from gateway.cli.audit import audit
 from gateway.cli.client import call, token
@@ -67,3 +68,5 @@ def main() -> None:
         app(prog_name="concordat")
     except Stop as stop:
         complain(stop)
+    except KeysUnavailable as unusable:
+        complain(Stop(str(unusable), mend="concordat doctor"))

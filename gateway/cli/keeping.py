@@ -10,11 +10,11 @@ from typing import Any, Final
 from gateway.audit.day_keys import OtherKeeper
 from gateway.audit.entry import Kind as EntryKind
 from gateway.audit.entry import Record
+from gateway.audit.key_files import KeyFileUnusable, KeysUnavailable
 from gateway.audit.keys import LogKeys
 from gateway.audit.people import year_of
 from gateway.audit.retention import year_destroyed
 from gateway.audit.store import LogUnavailable
-from gateway.audit.wrapping import KeysUnavailable
 from gateway.cli.audit_log import console_reader, record_now
 from gateway.cli.configuration import open_registry
 from gateway.cli.output import Exit, Stop
@@ -95,6 +95,8 @@ def wrap_keys(settings: Settings, program: Path) -> int:
     except OtherKeeper as failure:
         mend = "give the path of that program: it may go on where it was"
         raise Stop(str(failure), mend=mend, code=Exit.FAILED) from None
+    except KeyFileUnusable as failure:
+        raise Stop(str(failure), mend="concordat doctor", code=Exit.FAILED) from None
     except KeysUnavailable as failure:
         mend = f"{program} wrap NAME gets a key in base64 on its standard input; see its messages"
         raise Stop(str(failure), mend=mend, code=Exit.FAILED) from None

@@ -12,12 +12,12 @@ import pytest
 from gateway.audit import day_keys
 from gateway.audit.day_keys import DayKeys, OtherKeeper
 from gateway.audit.entry import Record
+from gateway.audit.key_files import KeysUnavailable
 from gateway.audit.keys import LogKeys
 from gateway.audit.log import AuditLog
 from gateway.audit.reader import CannotTell, snapshot, verify_log
 from gateway.audit.seal import DAY_US
 from gateway.audit.store import LogUnavailable
-from gateway.audit.wrapping import KeysUnavailable
 from gateway.clock import system_time_us
 from tests.gateway.audit.keeping import Keeper
 from tests.gateway.audit.records import filled, integrated, intent, keys_in, using

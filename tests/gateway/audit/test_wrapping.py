@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from gateway.audit import wrapping
-from gateway.audit.wrapping import CommandWrapper, KeysUnavailable
+from gateway.audit.key_files import KeysUnavailable
+from gateway.audit.wrapping import CommandWrapper
 from tests.gateway.audit.keeping import Keeper
 
 KEY = bytes(range(32))

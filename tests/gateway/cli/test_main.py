@@ -52,6 +52,19 @@ def test_the_program_has_its_name() -> None:
     assert "Usage: concordat call" in concordat("call", "--help").stdout
 
 
+def test_a_key_that_cannot_be_used_is_told_with_what_mends_it(home: Path) -> None:
+    """Whichever command comes upon it, it says so in a sentence and ends with exit 2."""
+    key = next((home / "keys").glob("log-signing*.key"))
+    key.chmod(0o644)
+    listen = {
+        f"CONCORDAT_{name}_LISTEN": f"127.0.0.1:{free_port()}" for name in ("DATA", "CONTROL")
+    }
+    done = concordat("serve", "--workers", "1", "--home", str(home), **listen)
+    assert done.returncode == 2, done.stderr
+    assert f"{key.name} can be read by others; chmod 600 it" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_init_makes_the_home_that_serve_uses(tmp_path: Path) -> None:
     """CONCORDAT_HOME names it for every command."""
     words = ("init", "--organisation", "ods:X9Z", "--public-base-url", "http://127.0.0.1:8080")
