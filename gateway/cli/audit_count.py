@@ -61,7 +61,9 @@ def count(
 
     from gateway.cli.audit_table import instant
 
-    table = Table(*by, *_numbers_of(), box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in (*by, *_numbers_of()):
+        table.add_column(name, overflow="fold")
     for row in counts.rows:
         words = [
             instant(int(word)) if name in PERIODS else word

@@ -27,12 +27,16 @@ _PIECE: Final = re.compile(r"[^/_ ]*[/_ ]?")
 
 
 def exchanges_table(views: Sequence[Mapping[str, Any]]) -> Table:
-    """Return a table of exchanges; who and why, and id and request, have lines of their own."""
+    """Return a table of exchanges; who and why, and id and request, have lines of their own.
+
+    Nothing is cut off where the terminal is narrow, and the id, which is there to be copied, stays
+    whole on its line.
+    """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("When", width=_WHEN_COLUMNS)
-    table.add_column("Consumer, purpose", width=_WHO_COLUMNS)
-    table.add_column("Exchange, request", width=_WHAT_COLUMNS)
-    table.add_column("Outcome", width=_OUTCOME_COLUMNS)
+    table.add_column("When", max_width=_WHEN_COLUMNS, overflow="fold")
+    table.add_column("Consumer, purpose", max_width=_WHO_COLUMNS, overflow="fold")
+    table.add_column("Exchange, request", width=_WHAT_COLUMNS, overflow="fold")
+    table.add_column("Outcome", max_width=_OUTCOME_COLUMNS, overflow="fold")
     for view in views:
         table.add_row(
             instant(view.get("decided_at") or view.get("started")),

@@ -98,6 +98,7 @@ def _verify(
     as_json: bool,
     structure: bool = False,
 ) -> None:
+    from gateway.audit.reader import CannotTell
     from gateway.audit.store import LogUnavailable
     from gateway.cli.audit_log import verify_file
 
@@ -115,6 +116,8 @@ def _verify(
                 jobs=jobs or len(os.sched_getaffinity(0)),
                 structure=structure,
             )
+    except CannotTell as failure:
+        raise Stop(str(failure), mend="concordat doctor, then try again") from None
     except (LogUnavailable, ValueError) as failure:
         raise Stop(str(failure), mend="give the log with --log FILE, or its --home") from None
     _show(report, as_json=as_json)

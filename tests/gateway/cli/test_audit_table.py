@@ -24,9 +24,9 @@ VIEW = {
 }
 
 
-def _text(table: object) -> str:
+def _text(table: object, width: int = 120) -> str:
     written = io.StringIO()
-    Console(width=120, file=written).print(table)
+    Console(width=width, file=written).print(table)
     return written.getvalue()
 
 
@@ -48,6 +48,19 @@ def test_nothing_breaks_inside_a_word() -> None:
     assert "".join(one for one in pieces if one.strip("/_") in path) == path
     assert "".join(one for one in pieces if one.strip("_") in reason) == reason
     assert VIEW["exchange_id"] in pieces
+
+
+def test_a_narrow_terminal_cuts_nothing_off() -> None:
+    """At 80 columns the id can still be copied, and every other word is there to its end."""
+    reason = "BREAK_GLASS_JUSTIFICATION_MISSING"
+    view = {**VIEW, "reason": reason, "consumer": "urn:ukfdx:org:police:SYN-EXF"}
+    text = _text(exchanges_table([view]), 80)
+
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert "…" not in text
+    assert VIEW["exchange_id"] in text.split()
+    for word in (reason, "urn:ukfdx:org:police:SYN-EXF"):
+        assert all(piece in text for piece in (word[:6], word[-3:]))
 
 
 def test_a_record_of_no_exchange_has_its_own_id() -> None:
