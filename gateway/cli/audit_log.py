@@ -178,7 +178,7 @@ def tell_shortened() -> None:
 def append(settings: Settings, record: Record) -> Position:
     """Make the record of a reading durable; raises Stop where that cannot be."""
     try:
-        return record_now(settings, record)
+        return asyncio.run(_append(settings, record))
     except LogUnavailable as failure:
         mend = "the log is only shown where the reading can be recorded; see: concordat doctor"
         raise Stop(f"the reading cannot be recorded: {failure}", mend=mend) from None
@@ -188,8 +188,17 @@ def append(settings: Settings, record: Record) -> Position:
 
 
 def record_now(settings: Settings, record: Record) -> Position:
-    """Make a record durable; raises LogUnavailable where that cannot be."""
-    return asyncio.run(_append(settings, record))
+    """Make a record durable; raises LogUnavailable where that cannot be, Stop for no words."""
+    try:
+        return asyncio.run(_append(settings, record))
+    except EntryInvalid as invalid:
+        raise not_recordable(invalid) from None
+
+
+def not_recordable(invalid: EntryInvalid) -> Stop:
+    """Return what stops a command whose words no record can hold; nothing was done."""
+    mend = "write it shorter, in UTF-8: what is given is kept in the log"
+    return Stop(f"what is given cannot be recorded: {invalid}", mend=mend)
 
 
 async def _append(settings: Settings, record: Record) -> Position:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from gateway.audit.access import look_record
-from gateway.audit.entry import CLEAR_SECTIONS, Kind, Record
+from gateway.audit.entry import CLEAR_SECTIONS, EntryInvalid, Kind, Record
 from gateway.audit.erasable import Selection, Tally
 from gateway.audit.erase import Order, count, empty_wal_in_time, erase, holds_of
 from gateway.audit.follow import Follower
@@ -19,8 +19,9 @@ from gateway.audit.log import AuditLog
 from gateway.audit.people import Person, PersonInvalid, parse_person
 from gateway.audit.place import Place, home_of
 from gateway.audit.reader import find_shards, snapshot
+from gateway.audit.search import in_log_time
 from gateway.audit.store import HoldAdded, HoldReleased, LogUnavailable, Overtaken
-from gateway.cli.audit_log import console_reader, log_of
+from gateway.cli.audit_log import console_reader, log_of, not_recordable
 from gateway.cli.audit_options import identifier, person_typed
 from gateway.cli.configuration import open_registry
 from gateway.cli.output import Exit, Stop
@@ -245,6 +246,8 @@ def _with_log(settings: Settings, work: Callable[[AuditLog], Awaitable[T]]) -> T
         return asyncio.run(run())
     except LogUnavailable as failure:
         raise Stop(f"the audit log does not answer: {failure}", mend=_DOCTOR) from None
+    except EntryInvalid as invalid:
+        raise not_recordable(invalid) from None
 
 
 def _asked(selection: Selection) -> Mapping[str, object]:
@@ -276,7 +279,7 @@ def _midnight_us(text: str) -> int:
         day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
         raise Stop(f"{text} is no date", mend="--before 2026-04-01: midnight, UTC") from None
-    return int(day.timestamp()) * 1_000_000
+    return in_log_time(int(day.timestamp()) * 1_000_000)
 
 
 def _classes() -> str:

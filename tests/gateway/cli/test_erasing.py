@@ -139,6 +139,28 @@ def test_a_person_is_read_from_standard_input_too(monkeypatch: pytest.MonkeyPatc
     assert read_selection(person="-", exchange=None, before=None, classes=[]).person == ANN
 
 
+def test_what_no_record_can_hold_is_told_and_nothing_is_done(new_home: NewHome) -> None:
+    """Words of a shell that are no text, or too many of them, end in a sentence."""
+    settings = new_home.settings
+    about_ann(settings)
+    for authority in ("\udcff", "x" * 70_000):
+        why = {**WHY, "authority": authority}
+        with pytest.raises(Stop, match="cannot be recorded"):
+            erase_now(settings, Selection(person=ANN), **why)
+        with pytest.raises(Stop, match="cannot be recorded"):
+            add_hold(settings, ANN, **why)
+    assert would_erase(settings, Selection(person=ANN)).records == 2
+    assert list_holds(settings) == ()
+
+
+def test_a_day_outside_all_records_is_one(new_home: NewHome) -> None:
+    """Before the year 1970 there is nothing, and before the last one everything."""
+    about_ann(new_home.settings)
+    for day, records in (("0001-01-01", 0), ("9999-12-31", 1)):
+        net = read_selection(person=None, exchange=None, before=day, classes=["net"])
+        assert would_erase(new_home.settings, net).records == records
+
+
 def test_a_home_without_a_log_has_nothing_to_erase(new_home: NewHome) -> None:
     """It is told, and none is made."""
     with pytest.raises(Stop, match="no audit log"):

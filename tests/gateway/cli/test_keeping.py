@@ -41,6 +41,8 @@ def test_a_past_year_s_key_is_destroyed_on_record(new_home: NewHome) -> None:
     assert len(keys_of(settings)["days"]) == 1
     with pytest.raises(Stop, match="not over"):
         destroy_year(settings, now, **WHY)
+    with pytest.raises(Stop, match="cannot be recorded"):
+        destroy_year(settings, now - 2, **{**WHY, "authority": "\udcff"})
     destroy_year(settings, now - 2, **WHY)
     assert keys_of(settings)["years"] == [now]
     with pytest.raises(Stop, match="no key"):
