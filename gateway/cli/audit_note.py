@@ -153,12 +153,16 @@ def _one_of(kind: type[E], text: str) -> E:
 
 def _write(settings: Settings, made: Note) -> None:
     from gateway.audit.notes import NoteInvalid, note_record
-    from gateway.cli.audit_log import append, console_reader
+    from gateway.audit.store import LogUnavailable
+    from gateway.cli.audit_log import console_reader, record_now
     from gateway.clock import uuid_text
 
     try:
         record = note_record(console_reader(), made)
     except NoteInvalid as invalid:
         raise Stop(str(invalid), mend="concordat audit note --help") from None
-    append(settings, record)
+    try:
+        record_now(settings, record)
+    except LogUnavailable as failure:
+        raise Stop(f"the note is not recorded: {failure}", mend="concordat doctor") from None
     line(f"{made.kind.value} recorded as {uuid_text(record.record_id)}")

@@ -63,3 +63,16 @@ def test_without_a_log_nothing_is_noted(run: Run, new_home: NewHome) -> None:
             "--home", new_home.settings.home,
         )  # fmt: skip
     assert "concordat serve" in stopped.value.mend
+
+
+def test_a_note_that_is_not_recorded_says_so(run: Run, new_home: NewHome) -> None:
+    """In its own words: nobody was reading. Words that are no text are not recorded either."""
+    settings = new_home.settings
+    deny_one(settings)
+    note = ("audit", "note", "incident", "INC-1", "--step", "aware", "--home", settings.home)
+    with pytest.raises(Stop, match="what is given cannot be recorded"):
+        run(*note, "--text", "\udcff")
+    (day_key,) = settings.keys_directory.glob("log-day-*.key")
+    day_key.chmod(0o644)
+    with pytest.raises(Stop, match=r"the note is not recorded: .* can be read by others"):
+        run(*note)
