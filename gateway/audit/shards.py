@@ -20,7 +20,7 @@ from pysqlite3 import dbapi2 as sqlite
 from gateway.audit.carry import HOLD_TABLE, STATE_TABLES
 from gateway.audit.doubt import is_in_doubt
 from gateway.audit.entry import Kind, Record
-from gateway.audit.file_shards import FileDriver, is_open_here
+from gateway.audit.file_shards import FileDriver
 from gateway.audit.freeze import thaw
 from gateway.audit.incident import Incident, opening_record
 from gateway.audit.integrate import Integrator
@@ -147,7 +147,7 @@ async def retire(
     name = _newest_name(home, sealed_head)
     origin, path = f"{host}/audit/{name}", place_of(home, name)
     driver = _driver(path)
-    if is_open_here(directory) or await asyncio.to_thread(driver.is_in_use):
+    if await asyncio.to_thread(driver.is_in_use):
         raise ShardBusy("processes have the audit log open: stop the gateway first")
     signer = keys.signer(origin)
     contradiction = _contradiction(driver, path, sealed_head, signer.verifier)

@@ -18,14 +18,14 @@ from gateway.audit.freeze import frozen_reason
 from gateway.audit.integrate import Integrator
 from gateway.audit.log import AuditLog
 from gateway.audit.merkle import EMPTY_ROOT
-from gateway.audit.opened import open_log
+from gateway.audit.opened import open_even_frozen, open_log
 from gateway.audit.place import PostgresHome, PostgresLog, place_of
 from gateway.audit.postgres_schema import rights_for
 from gateway.audit.postgres_session import open_session, quoted
 from gateway.audit.postgres_shards import PostgresDriver
 from gateway.audit.reader import find_log, verify_log
 from gateway.audit.seal import Sealed
-from gateway.audit.shards import list_shards, retire
+from gateway.audit.shards import ShardBusy, list_shards, retire
 from gateway.audit.store import LogFrozen, LogUnavailable
 from gateway.audit.tree import read_sealed_head
 from tests.gateway.audit.records import (
@@ -157,6 +157,24 @@ def test_who_may_append_may_go_on_and_make_no_shard(tmp_path: Path, place: Postg
     finally:
         owner.raw.execute(f"DROP OWNED BY {ROLE}; DROP ROLE {ROLE}")
         owner.close()
+
+
+def test_a_gateway_that_only_says_it_is_frozen_has_the_log_open(
+    tmp_path: Path, place: PostgresLog
+) -> None:
+    """It counts in no table, and is stopped first all the same: it would go on to refuse all."""
+    tampered(place, "UPDATE audit_head SET state = 'frozen'")
+
+    async def run() -> None:
+        keys = keys_in(tmp_path)
+        log = open_even_frozen(home_of(tmp_path), origin=ORIGIN, instance="t", keys=keys)
+        assert isinstance(log.failure, LogFrozen)
+        with pytest.raises(ShardBusy):
+            await retire(home_of(tmp_path), host=HOST, keys=keys, reason="r", actor=ACTOR)
+        await log.stop()
+
+    asyncio.run(run())
+    assert retired(tmp_path).contradiction == "the log was frozen earlier"
 
 
 @pytest.mark.parametrize("lost", ["the schema", "a table", "a record"])
