@@ -307,10 +307,14 @@ async def eventually(act: Callable[[], Awaitable[Position]]) -> Position:
 def test_a_server_that_crashes_under_load_is_waited_for(
     tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """F9: busy while it is away, no restart once it is back, nothing lost, no gap (I3, I4, I10)."""
+    """F9: busy while it is away, no restart once it is back, nothing lost, no gap (I3, I4, I10).
+
+    An outcome that was left while it was away is stored once it is back (I8).
+    """
     monkeypatch.setattr(postgres_module, "RETRY_S", 0.05)
     use_postgres(tmp_path, postgres.new_database())
     acknowledged: dict[int, bytes] = {}
+    left = new_uuid7()
 
     async def write(log: AuditLog, stop: asyncio.Event) -> None:
         while not stop.is_set():
@@ -320,10 +324,11 @@ def test_a_server_that_crashes_under_load_is_waited_for(
     async def use(log: AuditLog) -> None:
         stop = asyncio.Event()
         writers = [asyncio.create_task(write(log, stop)) for _ in range(8)]
-        await eventually(lambda: log.append(intent()))
+        await eventually(lambda: log.append(intent(left)))
         await asyncio.to_thread(postgres.stop, "immediate")
         with pytest.raises(LogUnavailable):
             await log.is_claimed(b"anything")
+        log.leave(outcome(left))
         await asyncio.to_thread(postgres.start)
         await eventually(lambda: log.append(intent()))
         assert postgres.process is not None
@@ -338,6 +343,7 @@ def test_a_server_that_crashes_under_load_is_waited_for(
     stored = dict(rows)
     assert sorted(stored) == list(range(len(stored)))
     assert acknowledged.items() <= stored.items()
+    assert selected(place_in(tmp_path), EXCHANGE, left) == [(2,)]
 
 
 def place_of_log(log: AuditLog) -> PostgresLog:
