@@ -92,7 +92,7 @@ def _told(found: list[Summary]) -> list[str]:
         lines += [what if at < 0 else f"record {at}: {what}" for at, what in one.faults]
         lines += [
             f"Log {one.origin}, signed when it held {one.size} records.",
-            f"{one.records} records are in this pack, each at its place in the log.",
+            f"Records in this pack, each at its place in the log: {one.records}.",
             f"{one.opened} sections match what was committed to when they were written;"
             f" {one.closed} are closed and {one.erased} were erased.",
         ]

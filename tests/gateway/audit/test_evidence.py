@@ -72,7 +72,7 @@ def test_a_pack_proves_itself_with_python_alone(home: Path) -> None:
     """It says what was checked, and with which key; with the publisher's key as well."""
     own = run_pack(home / "pack.pyz")
     assert own.returncode == 0, own.stderr
-    assert "3 records are in this pack" in own.stdout
+    assert "Records in this pack, each at its place in the log: 3." in own.stdout
     assert "VERIFIED: the signed log holds these records" in own.stdout
     assert f"Compare it with the one that the publisher gives:\n  {vkey_of(home)}" in own.stdout
     given = run_pack(home / "pack.pyz", "--vkey", vkey_of(home))
@@ -257,9 +257,9 @@ def test_a_pack_holds_exchanges_of_several_shards(tmp_path: Path) -> None:
     assert packed == (3, (vkey_of(tmp_path), newest))
     checked = run_pack(out, "--vkey", newest, "--vkey", vkey_of(tmp_path))
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert [line for line in checked.stdout.splitlines() if "are in this pack" in line] == [
-        "2 records are in this pack, each at its place in the log.",
-        "1 records are in this pack, each at its place in the log.",
+    assert [line for line in checked.stdout.splitlines() if "in this pack, each" in line] == [
+        "Records in this pack, each at its place in the log: 2.",
+        "Records in this pack, each at its place in the log: 1.",
     ]
     assert run_pack(out).returncode == 0
     lacking = run_pack(out, "--vkey", newest)
