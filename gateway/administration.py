@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
-from gateway.audit.access import Reader
 from gateway.audit.entry import SECTION_BYTES_MAX, Kind, Record
-from gateway.audit.reader import find_shards
+from gateway.audit.reading.reader import find_shards
+from gateway.audit.search.access import Reader
 from gateway.backup import Manifest
 from gateway.clock import new_uuid7, system_time_us
 from gateway.data_plane import log_home, open_audit_log

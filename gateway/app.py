@@ -11,17 +11,17 @@ from typing import Final
 
 from fastapi import FastAPI
 
-from gateway.audit.access import LogReader
-from gateway.audit.follow import Follower
-from gateway.audit.integrate import Integrator
-from gateway.audit.keys import LogKeys
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.lifecycle.minding import Minder
+from gateway.audit.lifecycle.sweep import Sweeper
 from gateway.audit.log import AuditLog
-from gateway.audit.minding import Minder
-from gateway.audit.proofs import find_announcement
+from gateway.audit.privacy.retention import Expirer
+from gateway.audit.publishing.integrate import Integrator
+from gateway.audit.publishing.proofs import find_announcement
 from gateway.audit.receipts import announcement
-from gateway.audit.retention import Expirer
+from gateway.audit.search.access import LogReader
+from gateway.audit.search.follow import Follower
 from gateway.audit.store import LogFrozen, LogUnavailable
-from gateway.audit.sweep import Sweeper
 from gateway.clock import new_uuid7
 from gateway.control.app import create_control
 from gateway.control.health import Readiness, Troubles

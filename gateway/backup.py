@@ -20,8 +20,8 @@ from typing import Any, Final
 
 from pysqlite3 import dbapi2 as sqlite
 
-from gateway.audit.keys import LogKeys, sync_directory
-from gateway.audit.reader import find_shards, snapshot
+from gateway.audit.keys.log_keys import LogKeys, sync_directory
+from gateway.audit.reading.reader import find_shards, snapshot
 from gateway.audit.store import LogFrozen, LogUnavailable
 from gateway.audit.tree import SEALED_HEAD_NAME, check_heads, read_sealed_head
 from gateway.clock import new_uuid7, system_time_us

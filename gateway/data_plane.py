@@ -16,12 +16,12 @@ from connectors.base import Connector
 from connectors.discovery import open_connector
 from connectors.guard import GuardedConnector
 from connectors.secrets import SecretStore
-from gateway.audit.keys import LogKeys
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.lifecycle.opened import open_even_frozen
 from gateway.audit.log import AuditLog
-from gateway.audit.opened import open_even_frozen
 from gateway.audit.place import LogHome, PostgresHome
-from gateway.audit.reader import find_shards, shard_name
-from gateway.audit.retention import Periods
+from gateway.audit.privacy.retention import Periods
+from gateway.audit.reading.reader import find_shards, shard_name
 from gateway.audit.store import LogUnavailable
 from gateway.clock import DecisionClock, SystemClock, system_time_us
 from gateway.database import open_engine

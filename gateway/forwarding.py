@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 from connectors.secrets import SecretReference
 from connectors.syslog import SYSLOG_TLS_PORT
 from connectors.tls import ClientCertificate, Trust
-from gateway.audit.access import AccessLog
-from gateway.audit.forward import Forwarder, Receiver
-from gateway.audit.keys import LogKeys
-from gateway.audit.receivers import OtlpReceiver, SyslogReceiver
+from gateway.audit.exports.forward import Forwarder, Receiver
+from gateway.audit.exports.receivers import OtlpReceiver, SyslogReceiver
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.search.access import AccessLog
 from gateway.audit.store import LogUnavailable
 from gateway.data_plane import log_home, running
 from gateway.logs import Event, event

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from gateway.audit.locks import FileLock
+from gateway.audit.disk.locks import FileLock
 from gateway.files import DIRECTORY_MODE
 
 _NAME: Final = re.compile(r"(control|worker)-([1-9][0-9]*)\.lock")

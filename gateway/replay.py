@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, cast
 
-from gateway.audit.decided import Decided
+from gateway.audit.privacy.decided import Decided
 from gateway.exchange.front.target import read_target
 from gateway.exchange.inputs import FORM_USED, ROWS_ASKED, TARGET, rows_asked, rows_kept
 from gateway.exchange.inquiry import fields_apart

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from threading import Event
 from typing import Final
 
-from gateway.audit.due import Due, State, notes_about, reviews
 from gateway.audit.entry import Kind, Record
-from gateway.audit.keys import LogKeys
+from gateway.audit.keys.log_keys import LogKeys
 from gateway.audit.log import AuditLog
-from gateway.audit.notes import NoteKind
 from gateway.audit.place import LogHome
+from gateway.audit.search.due import Due, State, notes_about, reviews
+from gateway.audit.search.notes import NoteKind
 from gateway.audit.store import LogUnavailable
 from gateway.clock import new_uuid7, system_time_us
 from gateway.registry.documents import Kind as DocumentKind

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Final
 
 from gateway.audit.entry import Kind, Record
-from gateway.audit.integrate import Integrator
-from gateway.audit.proofs import prove_index
-from gateway.audit.reader import verify_log
+from gateway.audit.publishing.integrate import Integrator
+from gateway.audit.publishing.proofs import prove_index
+from gateway.audit.reading.reader import verify_log
 from gateway.clock import new_uuid7
 from tests.gateway.audit.records import ORIGIN, keys_in, opened, record
 

@@ -15,12 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.audit.count import count, known_dimensions
 from gateway.audit.entry import Kind
-from gateway.audit.follow import Follower
-from gateway.audit.index import index_path
 from gateway.audit.log import AuditLog
-from gateway.audit.search import Filters, find, seek_person
+from gateway.audit.search.count import count, known_dimensions
+from gateway.audit.search.follow import Follower
+from gateway.audit.search.index import index_path
+from gateway.audit.search.query import Filters, find, seek_person
 from gateway.audit.sqlite import database_path
 from gateway.clock import monotonic_s, new_uuid7, system_time_us
 from tests.gateway.audit.records import ORIGIN, keys_in, record, using

@@ -10,10 +10,10 @@ from pathlib import Path
 import httpx2
 from fastapi import FastAPI
 
-from gateway.audit.access import AccessLog, LogReader
 from gateway.audit.entry import Record
-from gateway.audit.keys import LogKeys
-from gateway.audit.opened import open_log
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.lifecycle.opened import open_log
+from gateway.audit.search.access import AccessLog, LogReader
 from gateway.audit.store import LogUnavailable, Position
 from gateway.control.app import create_control
 from gateway.control.health import Readiness

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from gateway.audit.published import published_head, read_tile
+from gateway.audit.publishing.published import published_head, read_tile
 from gateway.audit.tiles import parse_tile_path, tile_paths
 
 

@@ -13,11 +13,11 @@ from typing import Any, Final
 from connectors.discovery import open_connector
 from connectors.http import HttpSettings
 from connectors.scripted import Script, ScriptedService, open_scripted
-from gateway.audit.keys import LogKeys
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.lifecycle.opened import open_log
 from gateway.audit.log import AuditLog
-from gateway.audit.opened import open_log
-from gateway.audit.reader import find_log
-from gateway.audit.search import show
+from gateway.audit.reading.reader import find_log
+from gateway.audit.search.query import show
 from gateway.audit.sqlite import open_database
 from gateway.clock import monotonic_s
 from gateway.exchange.front.bodies import NoBody

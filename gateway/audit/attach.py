@@ -7,10 +7,10 @@ from typing import Protocol
 
 from pysqlite3 import dbapi2 as sqlite
 
-from gateway.audit.doubt import is_in_doubt
+from gateway.audit.disk.doubt import is_in_doubt
+from gateway.audit.disk.instances import Instance
 from gateway.audit.freeze import thaw
 from gateway.audit.incident import Incident, incident_record
-from gateway.audit.instances import Instance
 from gateway.audit.merkle import EMPTY_ROOT
 from gateway.audit.place import Place, PostgresFailed, PostgresLog
 from gateway.audit.recovery import recover
@@ -62,8 +62,8 @@ def _open_postgres(
 ) -> tuple[LogStore, Present]:
     # Imported where it is needed: a gateway on SQLite starts without PostgreSQL's drivers.
     from gateway.audit.postgres import PostgresStore
-    from gateway.audit.postgres_presence import PostgresInstance
-    from gateway.audit.postgres_schema import provision as provision_schema
+    from gateway.audit.postgresql.presence import PostgresInstance
+    from gateway.audit.postgresql.schema import provision as provision_schema
 
     provision_schema(place, origin, first, EMPTY_ROOT)
     thaw(place.directory)

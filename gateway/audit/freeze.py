@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from gateway.audit.doubt import is_in_doubt
-from gateway.audit.keys import sync_directory
+from gateway.audit.disk.doubt import is_in_doubt
+from gateway.audit.keys.log_keys import sync_directory
 from gateway.audit.store import Answer, Append, Grant, LogFrozen, LogUnavailable
 
 FROZEN_NAME: Final = "frozen"

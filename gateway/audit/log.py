@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.audit.attach import Present
+from gateway.audit.disk.room import ESSENTIAL, Limits, Room
 from gateway.audit.entry import Kind, Record
 from gateway.audit.freeze import found_elsewhere
 from gateway.audit.grants import Tagger
 from gateway.audit.overdue import Overdue, Settlement, given_back, not_attempted
 from gateway.audit.place import Place, directory_of
 from gateway.audit.receipts import ReceiptSigner
-from gateway.audit.room import ESSENTIAL, Limits, Room
 from gateway.audit.seal import Sealer
 from gateway.audit.store import (
     Append,

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from gateway.audit.entry import KIND_CODES, Kind
 from gateway.audit.place import PostgresFailed, PostgresLog
-from gateway.audit.postgres_link import LinkLost, PostgresLink, is_rolled_back, open_link
+from gateway.audit.postgresql.link import LinkLost, PostgresLink, is_rolled_back, open_link
 from gateway.audit.store import (
     AlreadyClosed,
     Answer,

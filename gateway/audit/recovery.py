@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pysqlite3 import dbapi2 as sqlite
 
-from gateway.audit.doubt import clear_doubt, is_in_doubt
-from gateway.audit.locks import FileLock
+from gateway.audit.disk.doubt import clear_doubt, is_in_doubt
+from gateway.audit.disk.locks import FileLock
 from gateway.audit.seal import Sealed
 from gateway.audit.sqlite import (
     INSERT_KEY,

@@ -30,7 +30,7 @@ from gateway.audit.entry import (
     derive_section_keys,
     parse_entry,
 )
-from gateway.audit.keys import LogKeys
+from gateway.audit.keys.log_keys import LogKeys
 from gateway.audit.written import WrittenSection
 from gateway.clock import random_bytes, uuid_text
 

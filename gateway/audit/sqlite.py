@@ -10,13 +10,13 @@ from typing import Any, Final
 
 from pysqlite3 import dbapi2 as sqlite
 
-from gateway.audit.beside import BESIDE, change_beside
-from gateway.audit.doubt import prepare_doubt, set_doubt
+from gateway.audit.disk.beside import BESIDE, change_beside
+from gateway.audit.disk.doubt import prepare_doubt, set_doubt
+from gateway.audit.disk.locks import FileLock
 from gateway.audit.entry import KIND_CODES, Kind
 from gateway.audit.grants import GRANT_TABLES, find_grant, use_grant
 from gateway.audit.holds import HOLD_TABLES
-from gateway.audit.keys import sync_directory
-from gateway.audit.locks import FileLock
+from gateway.audit.keys.log_keys import sync_directory
 from gateway.audit.seal import Sealed
 from gateway.audit.store import (
     AlreadyClosed,

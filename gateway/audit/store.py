@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple, Protocol
 
-from gateway.audit.key_files import KeysUnavailable
+from gateway.audit.keys.files import KeysUnavailable
 from gateway.audit.seal import Sealed
 from policies.hot import hot_value
 

@@ -10,7 +10,7 @@ from typing import Final
 import orjson
 
 from gateway.audit.entry import unpack_sections
-from gateway.audit.keys import sync_directory
+from gateway.audit.keys.log_keys import sync_directory
 from gateway.audit.note import Checkpoint, NoteInvalid, Verifier, open_checkpoint
 from gateway.audit.sqlite import Connection
 from gateway.audit.store import LogFrozen

@@ -9,8 +9,8 @@ from typing import Any, Final, Protocol
 
 from pysqlite3 import dbapi2 as sqlite
 
-from gateway.audit.instances import instances_of, is_alive
-from gateway.audit.locks import FileLock
+from gateway.audit.disk.instances import instances_of, is_alive
+from gateway.audit.disk.locks import FileLock
 from gateway.audit.place import Place, PostgresFailed, PostgresLog, directory_of
 from gateway.audit.sqlite import LOCK_NAME, failure_of, open_database
 
@@ -64,7 +64,7 @@ def open_upkeep(place: Place) -> Upkeep:
     """Open the connection for upkeep of a log; raises LogUnavailable."""
     if isinstance(place, PostgresLog):
         # Imported where it is needed: a gateway on SQLite starts without PostgreSQL's drivers.
-        from gateway.audit.postgres_upkeep import PostgresUpkeep
+        from gateway.audit.postgresql.upkeep import PostgresUpkeep
 
         return PostgresUpkeep(place)
     return SqliteUpkeep(place)

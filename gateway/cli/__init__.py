@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from gateway import __version__
-from gateway.audit.key_files import KeysUnavailable
+from gateway.audit.keys.files import KeysUnavailable
 from gateway.cli.agreement import agreement
 from gateway.cli.audit import audit
 from gateway.cli.client import call, token

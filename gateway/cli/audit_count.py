@@ -13,8 +13,8 @@ from gateway.cli.options import Home, Json, settings_of
 from gateway.cli.output import Stop, amount, show, show_json, tell
 
 if TYPE_CHECKING:
-    from gateway.audit.count import Count
-    from gateway.audit.index import Watermark
+    from gateway.audit.search.count import Count
+    from gateway.audit.search.index import Watermark
 
 
 @filtered
@@ -38,9 +38,9 @@ def count(
     as_json: Json = False,
 ) -> None:
     """Count exchanges, with the records and people that they disclosed, the greatest first."""
-    from gateway.audit.count import PERIODS
-    from gateway.audit.count import count as counted
-    from gateway.audit.public_counts import publishable
+    from gateway.audit.search.count import PERIODS
+    from gateway.audit.search.count import count as counted
+    from gateway.audit.search.public_counts import publishable
     from gateway.cli.audit_log import reading, recorded_search
 
     reader, wanted = recorded_search(settings_of(home), filters, use=use, verb="count")
@@ -83,7 +83,7 @@ def reach(
     With --client, --token, --agreement or a range of time. People are told apart by their tags, and
     nobody is named.
     """
-    from gateway.audit.count import reach as reached
+    from gateway.audit.search.count import reach as reached
     from gateway.cli.audit_log import reading, recorded_search
     from gateway.cli.audit_table import facts_table
 

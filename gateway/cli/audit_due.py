@@ -15,8 +15,8 @@ from gateway.cli.output import Exit, Stop, line, show_json
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from gateway.audit.access import LogReader
-    from gateway.audit.due import FeedbackRule
+    from gateway.audit.search.access import LogReader
+    from gateway.audit.search.due import FeedbackRule
     from gateway.settings import Settings
 
 _WHATS: Final = ("reviews", "feedback", "incidents", "disposals")
@@ -58,7 +58,7 @@ def due(
 
 
 def _found(name: str, settings: Settings, reader: LogReader) -> Iterator[dict[str, Any]]:
-    from gateway.audit.due import breaches, feedback, reviews
+    from gateway.audit.search.due import breaches, feedback, reviews
     from gateway.cli.audit_log import tell_shortened
     from gateway.clock import system_time_us
 
@@ -86,7 +86,7 @@ def _agreements(settings: Settings) -> Mapping[str, Any]:
 
 
 def _feedback_rules(settings: Settings) -> dict[str, FeedbackRule]:
-    from gateway.audit.due import FeedbackRule
+    from gateway.audit.search.due import FeedbackRule
 
     epoch = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
     found = {}
@@ -104,7 +104,7 @@ def _disposals(settings: Settings, reader: LogReader) -> Iterator[dict[str, Any]
 
     When a certificate is due is said in words in the agreement: people judge it once that ended.
     """
-    from gateway.audit.due import State, disposals
+    from gateway.audit.search.due import State, disposals
     from gateway.cli.audit_log import tell_shortened
     from gateway.clock import SystemClock
 

@@ -11,7 +11,7 @@ from gateway.cli.options import Home, Json, settings_of
 from gateway.cli.output import Exit, Stop, amount, line, show_json, tell
 
 if TYPE_CHECKING:
-    from gateway.audit.erasable import Tally
+    from gateway.audit.privacy.erasable import Tally
 
 Person = Annotated[
     str | None,

@@ -34,12 +34,12 @@ def evidence(
     Whoever gets the file needs Python alone: python3 FILE. A text in it explains to a lawyer what
     it is. That it was made is recorded in the log first.
     """
-    from gateway.audit.access import Use as Declared
     from gateway.audit.entry import EntryInvalid
-    from gateway.audit.evidence import evidence_of, write_pack
-    from gateway.audit.export import export_record
-    from gateway.audit.keys import LogKeys
-    from gateway.audit.reader import find_log
+    from gateway.audit.exports.evidence import evidence_of, write_pack
+    from gateway.audit.exports.export import export_record
+    from gateway.audit.keys.log_keys import LogKeys
+    from gateway.audit.reading.reader import find_log
+    from gateway.audit.search.access import Use as Declared
     from gateway.audit.store import LogUnavailable
     from gateway.cli.audit_log import append, console_reader, use_of
     from gateway.cli.configuration import open_registry

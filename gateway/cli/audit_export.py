@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.audit.export import ExportFormat
+from gateway.audit.exports.export import ExportFormat
 from gateway.cli.audit_options import From, Until, Use, microseconds
 from gateway.cli.audit_prove import PolicyFile
 from gateway.cli.options import Home, Json, settings_of
@@ -16,7 +16,7 @@ from gateway.cli.output import Exit, Stop, amount, line, show_json
 from gateway.cli.progress import progress
 
 if TYPE_CHECKING:
-    from gateway.audit.exported import Summary
+    from gateway.audit.exports.exported import Summary
 
 Vkeys = Annotated[
     list[str] | None,
@@ -118,8 +118,8 @@ def verify_export(
     signatures and cosignatures the heads need. Exit 0 where everything holds, 1 where something
     differs (with the index of the record), 2 where it cannot be told.
     """
-    from gateway.audit.export_check import check_export
-    from gateway.audit.exported import KeyMalformed, KeyMissing, Unreadable
+    from gateway.audit.exports.check import check_export
+    from gateway.audit.exports.exported import KeyMalformed, KeyMissing, Unreadable
     from gateway.cli.audit_proofs import policy_of
 
     trusted = vkey if policy is None and vkey else policy_of(None, policy)

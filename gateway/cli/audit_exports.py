@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.audit.entry import EntryInvalid
-from gateway.audit.export import (
+from gateway.audit.exports.export import (
     PROVED,
     Export,
     ExportFormat,
@@ -16,10 +16,10 @@ from gateway.audit.export import (
     write_file,
     write_parquet_directory,
 )
-from gateway.audit.export_parts import Told
-from gateway.audit.keys import LogKeys
-from gateway.audit.reader import find_log
-from gateway.audit.selection import Selection
+from gateway.audit.exports.parts import Told
+from gateway.audit.exports.selection import Selection
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.reading.reader import find_log
 from gateway.audit.store import LogUnavailable
 from gateway.cli.audit_log import append, console_reader, kind_of, use_of
 from gateway.cli.output import Exit, Stop

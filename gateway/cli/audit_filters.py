@@ -12,7 +12,7 @@ import typer
 from gateway.cli.audit_options import FROM, UNTIL, microseconds, person_typed
 
 Filtered = dict[str, Any]
-"""Filters by name, as `gateway.audit.search.Filters` has them; None where not given."""
+"""Filters by name, as `gateway.audit.search.query.Filters` has them; None where not given."""
 
 _TIMES: Final = ("from_us", "until_us")
 

@@ -10,7 +10,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
-from gateway.audit.access import (
+from gateway.audit.entry import EntryInvalid, Kind, Record
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.people import PersonInvalid
+from gateway.audit.place import Place
+from gateway.audit.reading.reader import find_log, shard_name, structural_faults, verify_log
+from gateway.audit.search.access import (
     NOT_FOUND,
     LogReader,
     Reader,
@@ -19,13 +24,8 @@ from gateway.audit.access import (
     find_record,
     show_record,
 )
-from gateway.audit.due import ITEMS_MAX
-from gateway.audit.entry import EntryInvalid, Kind, Record
-from gateway.audit.keys import LogKeys
-from gateway.audit.people import PersonInvalid
-from gateway.audit.place import Place
-from gateway.audit.reader import find_log, shard_name, structural_faults, verify_log
-from gateway.audit.search import Filters, Page
+from gateway.audit.search.due import ITEMS_MAX
+from gateway.audit.search.query import Filters, Page
 from gateway.audit.store import LogUnavailable, Position
 from gateway.audit.verify import Fault, Progress, Report
 from gateway.cli.audit_options import identifier

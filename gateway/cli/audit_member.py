@@ -29,8 +29,8 @@ def member(
     outcome: who was asked about was not among those of an answer without data. The proof leads from
     the identifier to the root of all people, which the record's commitment covers.
     """
-    from gateway.audit.membership import among_answered
     from gateway.audit.people import PersonInvalid, parse_person
+    from gateway.audit.search.membership import among_answered
     from gateway.cli.audit_log import show_one
 
     try:

@@ -13,7 +13,7 @@ from gateway.cli.output import Exit, Stop, line
 if TYPE_CHECKING:
     from enum import StrEnum
 
-    from gateway.audit.notes import Note
+    from gateway.audit.search.notes import Note
     from gateway.settings import Settings
 
 note = typer.Typer(
@@ -47,7 +47,7 @@ def review(
     home: Home = None,
 ) -> None:
     """Write down that a use of urgent access was reviewed."""
-    from gateway.audit.notes import Review, ReviewOutcome
+    from gateway.audit.search.notes import Review, ReviewOutcome
 
     settings = settings_of(home)
     exchange = _exchange(settings, exchange_id, urgent=True)
@@ -63,7 +63,7 @@ def acknowledge(
     home: Home = None,
 ) -> None:
     """Write down that the data owner acknowledged the feedback of an exchange."""
-    from gateway.audit.notes import Acknowledgement, AcknowledgementOutcome
+    from gateway.audit.search.notes import Acknowledgement, AcknowledgementOutcome
 
     settings = settings_of(home)
     exchange = _exchange(settings, exchange_id, urgent=False)
@@ -90,7 +90,7 @@ def incident(
     home: Home = None,
 ) -> None:
     """Write down a step in the handling of a breach."""
-    from gateway.audit.notes import Incident, IncidentStep
+    from gateway.audit.search.notes import Incident, IncidentStep
     from gateway.clock import system_time_us
 
     settings = settings_of(home)
@@ -116,7 +116,7 @@ def disposal(
     home: Home = None,
 ) -> None:
     """Write down that the consumer certified the disposal of what it had under an agreement."""
-    from gateway.audit.notes import Disposal
+    from gateway.audit.search.notes import Disposal
     from gateway.cli.agreements import shown
     from gateway.clock import system_time_us
 
@@ -131,7 +131,7 @@ def disposal(
 
 def _exchange(settings: Settings, exchange_id: str, *, urgent: bool) -> bytes:
     """Return the exchange of an id that is in the log; raises Stop for any other."""
-    from gateway.audit.search import show
+    from gateway.audit.search.query import show
     from gateway.cli.audit_log import log_of
 
     exchange = identifier(exchange_id)
@@ -152,7 +152,7 @@ def _one_of(kind: type[E], text: str) -> E:
 
 
 def _write(settings: Settings, made: Note) -> None:
-    from gateway.audit.notes import NoteInvalid, note_record
+    from gateway.audit.search.notes import NoteInvalid, note_record
     from gateway.audit.store import LogUnavailable
     from gateway.cli.audit_log import console_reader, record_now
     from gateway.clock import uuid_text

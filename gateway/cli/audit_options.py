@@ -34,7 +34,7 @@ Until = Annotated[
 
 def microseconds(text: str) -> int:
     """Return a day (its beginning, UTC) or an instant as the log keeps time; Stop if neither."""
-    from gateway.audit.search import in_log_time
+    from gateway.audit.search.query import in_log_time
 
     try:
         at = datetime.fromisoformat(text)

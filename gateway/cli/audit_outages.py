@@ -12,8 +12,8 @@ from gateway.cli.options import Home, Json, settings_of
 from gateway.cli.output import Exit, amount, line, show_json
 
 if TYPE_CHECKING:
-    from gateway.audit.access import LogReader
-    from gateway.audit.search import Filters, View
+    from gateway.audit.search.access import LogReader
+    from gateway.audit.search.query import Filters, View
 
 _ENDS: Final = ("exchange.indeterminate", "exchange.late_outcome")
 _WITHHELD: Final = "audit-unavailable"
@@ -60,7 +60,7 @@ def outages(
 
 def _records(reader: LogReader) -> tuple[int, int, int]:
     """Return how many records there are in all shards, are missing, and how many are open."""
-    from gateway.audit.reader import find_shards, snapshot
+    from gateway.audit.reading.reader import find_shards, snapshot
 
     records = missing = under_way = 0
     for place in find_shards(reader.directory):
@@ -74,8 +74,8 @@ def _records(reader: LogReader) -> tuple[int, int, int]:
 
 def _found(reader: LogReader, within: Filters) -> tuple[list[View], list[View], list[View]]:
     """Return exchanges whose end is unknown, withheld answers, and incidents."""
-    from gateway.audit.due import everything
     from gateway.audit.entry import Kind
+    from gateway.audit.search.due import everything
     from gateway.cli.audit_log import tell_shortened
 
     def found(**asked: Any) -> list[View]:

@@ -28,7 +28,7 @@ def prepare(
     """
     import asyncio
 
-    from gateway.audit.postgres_schema import rights_for
+    from gateway.audit.postgresql.schema import rights_for
     from gateway.data_plane import open_audit_log
 
     async def make(settings: Settings) -> None:
@@ -72,7 +72,7 @@ def fence(home: Home = None, as_json: Json = False) -> None:
 
 def _place(settings: Settings) -> PostgresLog:
     from gateway.audit.place import PostgresLog
-    from gateway.audit.reader import find_log
+    from gateway.audit.reading.reader import find_log
     from gateway.data_plane import log_home
 
     place = find_log(log_home(settings))

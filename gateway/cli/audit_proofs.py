@@ -9,10 +9,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from connectors.fetch import FetchFailed, open_client
-from gateway.audit.access import NOT_FOUND, prove_record
-from gateway.audit.monitor import Contradicted, Fetch, NotServed, Seen, check_extends, look
 from gateway.audit.note import Checkpoint, NoteInvalid, Policy, Verifier, read_unsigned
-from gateway.audit.proofs import (
+from gateway.audit.publishing.monitor import (
+    Contradicted,
+    Fetch,
+    NotServed,
+    Seen,
+    check_extends,
+    look,
+)
+from gateway.audit.publishing.proofs import (
     checkpoint_of,
     find_place,
     format_proved,
@@ -20,7 +26,8 @@ from gateway.audit.proofs import (
     prove_exchange,
     prove_index,
 )
-from gateway.audit.reader import find_log
+from gateway.audit.reading.reader import find_log
+from gateway.audit.search.access import NOT_FOUND, prove_record
 from gateway.audit.store import LogUnavailable
 from gateway.cli.audit_log import append, console_reader, use_of
 from gateway.cli.audit_options import identifier

@@ -14,7 +14,7 @@ from gateway.cli.output import Exit, Stop, amount, line, show_json
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from gateway.audit.access import LogReader
+    from gateway.audit.search.access import LogReader
     from gateway.registry.store import State
     from gateway.settings import Settings
     from policies.agreement import Agreement
@@ -105,8 +105,8 @@ def _rows(settings: Settings, reader: LogReader) -> Iterator[dict[str, Any]]:
 
 def _flows(reader: LogReader) -> dict[tuple[str, str, str], _Flow]:
     """Return what flowed by agreement, version and digest; only permits let anything flow."""
-    from gateway.audit.count import count
-    from gateway.audit.search import Filters
+    from gateway.audit.search.count import count
+    from gateway.audit.search.query import Filters
 
     by = ("agreement", "version", "digest")
     found: dict[tuple[str, str, str], _Flow] = {}

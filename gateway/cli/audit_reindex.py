@@ -8,7 +8,7 @@ from gateway.cli.options import Home, Json, settings_of
 from gateway.cli.output import Stop, amount, line, show_json
 
 if TYPE_CHECKING:
-    from gateway.audit.keys import LogKeys
+    from gateway.audit.keys.log_keys import LogKeys
     from gateway.audit.place import Place
 
 
@@ -18,8 +18,8 @@ def reindex(*, home: Home = None, as_json: Json = False) -> None:
     The index holds nothing that is not in the log. Searches find what is indexed so far meanwhile,
     and say how far that is; counts wait for the indices of ended shards.
     """
-    from gateway.audit.keys import LogKeys
-    from gateway.audit.reader import find_log, find_shards
+    from gateway.audit.keys.log_keys import LogKeys
+    from gateway.audit.reading.reader import find_log, find_shards
     from gateway.audit.store import LogUnavailable
     from gateway.cli.audit_table import instant
     from gateway.data_plane import log_home
@@ -40,8 +40,8 @@ def reindex(*, home: Home = None, as_json: Json = False) -> None:
 
 
 def _made_anew(log: Place, keys: LogKeys) -> dict[str, Any]:
-    from gateway.audit.follow import Follower
-    from gateway.audit.index import index_path, index_snapshot, watermark
+    from gateway.audit.search.follow import Follower
+    from gateway.audit.search.index import index_path, index_snapshot, watermark
 
     follower = Follower(log, keys=keys)
     try:

@@ -11,7 +11,7 @@ from gateway.cli.options import Home, Json, settings_of
 from gateway.cli.output import Exit, Stop, amount, line, show_json
 
 if TYPE_CHECKING:
-    from gateway.audit.shards import Retired, Shard
+    from gateway.audit.lifecycle.shards import Retired, Shard
 
 shard = typer.Typer(no_args_is_help=True, help="List the log's shards, or begin a new one.")
 
@@ -22,8 +22,8 @@ def list_shards(home: Home = None, as_json: Json = False) -> None:
 
     Exit 1 where a shard is frozen.
     """
-    from gateway.audit import shards
     from gateway.audit.freeze import frozen_reason
+    from gateway.audit.lifecycle import shards
     from gateway.audit.store import LogUnavailable
     from gateway.data_plane import log_home
 
@@ -71,8 +71,8 @@ def retire(
     """
     import asyncio
 
-    from gateway.audit import shards
-    from gateway.audit.keys import LogKeys
+    from gateway.audit.keys.log_keys import LogKeys
+    from gateway.audit.lifecycle import shards
     from gateway.audit.store import LogUnavailable
     from gateway.cli.audit_log import console_reader
     from gateway.data_plane import log_home, log_host

@@ -98,7 +98,7 @@ def _verify(
     as_json: bool,
     structure: bool = False,
 ) -> None:
-    from gateway.audit.reader import CannotTell
+    from gateway.audit.reading.reader import CannotTell
     from gateway.audit.store import LogUnavailable
     from gateway.cli.audit_log import verify_file
 
@@ -126,7 +126,7 @@ def _verify(
 
 def _shard_named(log: Path, home: Path | None) -> Place:
     """Return the home's shard of a name; raises Stop where it has none, or it is a whole path."""
-    from gateway.audit.reader import find_shards
+    from gateway.audit.reading.reader import find_shards
     from gateway.audit.store import LogUnavailable
     from gateway.data_plane import log_home
 

@@ -58,7 +58,7 @@ def watch(
 
 
 def _found(settings: Settings, file: Path, use: str) -> Iterator[dict[str, Any]]:
-    from gateway.audit.due import everything
+    from gateway.audit.search.due import everything
     from gateway.cli.audit_log import recorded_search, tell_shortened
 
     for row in _rows(file):

@@ -14,14 +14,14 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import SQLAlchemyError
 
 import gateway
-from gateway.audit.doubt import is_in_doubt
+from gateway.audit.disk.doubt import is_in_doubt
 from gateway.audit.freeze import frozen_reason
-from gateway.audit.keys import KeyFileUnusable, LogKeys
+from gateway.audit.keys.log_keys import KeyFileUnusable, LogKeys
+from gateway.audit.lifecycle.shards import SEALED_STATE
+from gateway.audit.lifecycle.start import hold_to_heads
 from gateway.audit.note import Signer
 from gateway.audit.place import Place, PostgresLog
-from gateway.audit.reader import find_log, shard_name, snapshot
-from gateway.audit.shards import SEALED_STATE
-from gateway.audit.start import hold_to_heads
+from gateway.audit.reading.reader import find_log, shard_name, snapshot
 from gateway.audit.store import LogFrozen, LogUnavailable
 from gateway.audit.tree import read_sealed_head
 from gateway.cli.configuration import compile_faults

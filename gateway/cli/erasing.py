@@ -8,18 +8,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
-from gateway.audit.access import look_record
 from gateway.audit.entry import CLEAR_SECTIONS, EntryInvalid, Kind, Record
-from gateway.audit.erasable import Selection, Tally
-from gateway.audit.erase import Order, count, empty_wal_in_time, erase, holds_of
-from gateway.audit.follow import Follower
 from gateway.audit.holds import Hold, adding, new_hold, read_holds, releasing
-from gateway.audit.keys import LogKeys
+from gateway.audit.keys.log_keys import LogKeys
 from gateway.audit.log import AuditLog
 from gateway.audit.people import Person, PersonInvalid, parse_person
 from gateway.audit.place import Place, home_of
-from gateway.audit.reader import find_shards, snapshot
-from gateway.audit.search import in_log_time
+from gateway.audit.privacy.erasable import Selection, Tally
+from gateway.audit.privacy.erase import Order, count, empty_wal_in_time, erase, holds_of
+from gateway.audit.reading.reader import find_shards, snapshot
+from gateway.audit.search.access import look_record
+from gateway.audit.search.follow import Follower
+from gateway.audit.search.query import in_log_time
 from gateway.audit.store import HoldAdded, HoldReleased, LogUnavailable, Overtaken
 from gateway.cli.audit_log import console_reader, log_of, not_recordable
 from gateway.cli.audit_options import identifier, person_typed

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import Engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.audit.keys import LogKeys
+from gateway.audit.keys.log_keys import LogKeys
 from gateway.audit.store import LogUnavailable
 from gateway.cli.output import Stop
 from gateway.data_plane import log_origin

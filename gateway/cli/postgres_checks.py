@@ -10,7 +10,7 @@ from gateway.cli.finding import Finding, failed, ok, unknown
 from gateway.settings import Settings
 
 if TYPE_CHECKING:
-    from gateway.audit.postgres_session import PostgresSession
+    from gateway.audit.postgresql.session import PostgresSession
 
 _CHECK: Final = "postgresql"
 # Only a member of pg_monitor sees the state of other roles' sessions.
@@ -24,7 +24,7 @@ def examine_postgres(settings: Settings) -> Iterator[Finding]:
     if settings.audit_url is None:
         return
     # Imported where it is needed: most homes have no PostgreSQL.
-    from gateway.audit.postgres_session import PostgresSession, SessionUnsuitable
+    from gateway.audit.postgresql.session import PostgresSession, SessionUnsuitable
 
     url = settings.audit_url.get_secret_value()
     try:

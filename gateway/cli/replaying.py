@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.audit.access import look_record
-from gateway.audit.decided import decided
-from gateway.audit.keyed import Opener
-from gateway.audit.keys import LogKeys
-from gateway.audit.reader import find_log, snapshot
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.privacy.decided import decided
+from gateway.audit.privacy.keyed import Opener
+from gateway.audit.reading.reader import find_log, snapshot
+from gateway.audit.search.access import look_record
 from gateway.audit.store import LogUnavailable
 from gateway.cli.audit_log import console_reader, record_now
 from gateway.cli.audit_options import microseconds

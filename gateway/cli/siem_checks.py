@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from gateway.audit.forward import ForwardFailed, lag_of, read_progress
+from gateway.audit.exports.forward import ForwardFailed, lag_of, read_progress
 from gateway.audit.store import LogUnavailable
 from gateway.cli.finding import Finding, failed, ok
 from gateway.cli.output import amount
@@ -15,7 +15,7 @@ from gateway.settings import Settings
 from gateway.telemetry import live_workers
 
 if TYPE_CHECKING:
-    from gateway.audit.forward import Receiver
+    from gateway.audit.exports.forward import Receiver
 
 LAG_S_MAX: Final = 300.0
 """How old what waits may be while a gateway runs."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI
 
 from gateway import __version__
-from gateway.audit.access import AccessLog, LogReader
+from gateway.audit.search.access import AccessLog, LogReader
 from gateway.control.agreements import agreements_router
 from gateway.control.bodies import BoundedBodies
 from gateway.control.exchanges import exchanges_router

@@ -12,7 +12,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from gateway.access import Permission, Principal, SecretCheck
-from gateway.audit.access import (
+from gateway.audit.entry import Kind, Record
+from gateway.audit.people import PersonInvalid
+from gateway.audit.search.access import (
     NOT_FOUND,
     AccessLog,
     LogReader,
@@ -22,10 +24,8 @@ from gateway.audit.access import (
     find_record,
     show_record,
 )
-from gateway.audit.entry import Kind, Record
-from gateway.audit.index import INDEX_MAX
-from gateway.audit.people import PersonInvalid
-from gateway.audit.search import Filters, in_log_time
+from gateway.audit.search.index import INDEX_MAX
+from gateway.audit.search.query import Filters, in_log_time
 from gateway.audit.store import LogUnavailable
 from gateway.control.guard import Require
 from gateway.errors import AuditUnavailable, MalformedRequest, NotFound

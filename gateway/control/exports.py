@@ -16,9 +16,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway.access import Permission, Principal, SecretCheck
-from gateway.audit.access import AccessLog, LogReader, Reader, Use, Via
 from gateway.audit.entry import Kind
-from gateway.audit.export import (
+from gateway.audit.exports.export import (
     MEDIA_TYPES,
     Export,
     ExportFormat,
@@ -26,9 +25,10 @@ from gateway.audit.export import (
     export_parts,
     export_record,
 )
-from gateway.audit.reader import find_log
-from gateway.audit.search import in_log_time
-from gateway.audit.selection import Selection
+from gateway.audit.exports.selection import Selection
+from gateway.audit.reading.reader import find_log
+from gateway.audit.search.access import AccessLog, LogReader, Reader, Use, Via
+from gateway.audit.search.query import in_log_time
 from gateway.audit.store import LogUnavailable
 from gateway.control.guard import Require
 from gateway.errors import AuditUnavailable

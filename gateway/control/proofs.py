@@ -11,7 +11,17 @@ from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 
 from gateway.access import Permission, Principal, SecretCheck
-from gateway.audit.access import (
+from gateway.audit.entry import Kind
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.place import Place
+from gateway.audit.publishing.proofs import (
+    find_place,
+    prove_announcement,
+    prove_exchange,
+    receipt_of,
+)
+from gateway.audit.publishing.published import verifier_key
+from gateway.audit.search.access import (
     NOT_FOUND,
     AccessLog,
     LogReader,
@@ -20,11 +30,6 @@ from gateway.audit.access import (
     Via,
     prove_record,
 )
-from gateway.audit.entry import Kind
-from gateway.audit.keys import LogKeys
-from gateway.audit.place import Place
-from gateway.audit.proofs import find_place, prove_announcement, prove_exchange, receipt_of
-from gateway.audit.published import verifier_key
 from gateway.audit.store import LogUnavailable
 from gateway.control.guard import Require, anybody
 from gateway.control.public_log import PublicLog

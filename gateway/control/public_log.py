@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from starlette.concurrency import run_in_threadpool
 
 from gateway.audit.place import LogHome, Place
-from gateway.audit.reader import find_shards, shard_name
+from gateway.audit.reading.reader import find_shards, shard_name
 from gateway.audit.store import LogUnavailable
 from gateway.clock import monotonic_s
 from gateway.errors import AuditUnavailable, NotFound

@@ -11,9 +11,9 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.access import Permission, Principal, SecretCheck
-from gateway.audit.access import AccessLog, Reader, Via, mirror_record
-from gateway.audit.published import published_head, read_tile, verifier_key
-from gateway.audit.reader import shard_name
+from gateway.audit.publishing.published import published_head, read_tile, verifier_key
+from gateway.audit.reading.reader import shard_name
+from gateway.audit.search.access import AccessLog, Reader, Via, mirror_record
 from gateway.audit.store import LogUnavailable
 from gateway.audit.tiles import TILE_WIDTH, TileName, parse_tile_path
 from gateway.clock import monotonic_s

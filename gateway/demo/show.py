@@ -14,8 +14,8 @@ from typing import Final
 from rich.console import RenderableType
 from rich.text import Text
 
-from gateway.audit.keys import LogKeys
-from gateway.audit.reader import find_log, verify_log
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.reading.reader import find_log, verify_log
 from gateway.audit.verify import Report
 from gateway.clock import monotonic_s
 from gateway.data_plane import log_home, log_origin

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from gateway.audit.entry import Kind
-from gateway.audit.keys import LogKeys
-from gateway.audit.reader import find_log
-from gateway.audit.search import Filters, find, show
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.reading.reader import find_log
+from gateway.audit.search.query import Filters, find, show
 from gateway.database import open_engine
 from gateway.exchange.watch import WINDOW_BYTES
 from gateway.registry.store import Registry, StopKind

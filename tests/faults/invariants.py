@@ -12,8 +12,7 @@ from typing import Any, Final
 
 from gateway.audit.entry import KINDS_BY_TEXT, Kind, parse_entry
 from gateway.audit.freeze import frozen_reason
-from gateway.audit.index import Range, Tagged, index_snapshot, members, search_index, watermark
-from gateway.audit.keys import LogKeys
+from gateway.audit.keys.log_keys import LogKeys
 from gateway.audit.merkle import (
     consistency_proof,
     inclusion_proof,
@@ -23,14 +22,22 @@ from gateway.audit.merkle import (
     verify_inclusion,
 )
 from gateway.audit.note import open_checkpoint
-from gateway.audit.opening import COLUMNS, Found, Opener, Wrapped, found
 from gateway.audit.people import year_of
-from gateway.audit.reader import find_shards, shard_name, snapshot
-from gateway.audit.search import seek_person
+from gateway.audit.reading.reader import find_shards, shard_name, snapshot
+from gateway.audit.search.index import (
+    Range,
+    Tagged,
+    index_snapshot,
+    members,
+    search_index,
+    watermark,
+)
+from gateway.audit.search.opening import COLUMNS, Found, Opener, Wrapped, found
+from gateway.audit.search.query import seek_person
 from gateway.audit.tree import StoredTree, read_sealed_head
 from tests.faults.model import ENDINGS, NEVER_US, Line, Model, ShardModel
 from tests.gateway.audit.erasing import ANN, BOB
-from tests.gateway.audit.test_shards import HOST
+from tests.gateway.audit.lifecycle.test_shards import HOST
 
 PEOPLE: Final = (ANN, BOB)
 

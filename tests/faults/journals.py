@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.audit.place import Place
-from gateway.audit.reader import find_log, snapshot
-from gateway.audit.search import show
+from gateway.audit.reading.reader import find_log, snapshot
+from gateway.audit.search.query import show
 from gateway.data_plane import log_home
 from gateway.settings import load_settings
 from tests.issuing import METADATA_PATH, IssuerServer

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from gateway.audit.entry import Kind, Record
-from gateway.audit.erasable import Selection
 from gateway.audit.people import Person
-from gateway.audit.published import published_head, read_tile
+from gateway.audit.privacy.erasable import Selection
+from gateway.audit.publishing.published import published_head, read_tile
 from gateway.audit.seal import DAY_US
 from gateway.audit.store import (
     Claim,

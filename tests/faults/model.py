@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gateway.audit.entry import Kind, Record
-from gateway.audit.erasable import Selection
 from gateway.audit.holds import Hold
+from gateway.audit.lifecycle.sweep import EXCHANGE_AGE_MAX_S
 from gateway.audit.people import Person
+from gateway.audit.privacy.erasable import Selection
 from gateway.audit.seal import DAY_US
 from gateway.audit.store import Claim, CounterChange
-from gateway.audit.sweep import EXCHANGE_AGE_MAX_S
 
 OWN_KINDS: Final = frozenset({Kind.OPEN, Kind.SEAL, Kind.INDETERMINATE, Kind.ERASURE})
 """What the log's own parts write; every other record was handed in by the test."""

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from gateway.audit.entry import Kind
-from gateway.audit.erasable import Selection, Tally, planned
-from gateway.audit.follow import Follower
 from gateway.audit.holds import read_holds
-from gateway.audit.integrate import Integrator
 from gateway.audit.log import AuditLog
 from gateway.audit.note import Checkpoint, Signer
 from gateway.audit.place import Place
-from gateway.audit.reader import snapshot
+from gateway.audit.privacy.erasable import Selection, Tally, planned
+from gateway.audit.publishing.integrate import Integrator
+from gateway.audit.reading.reader import snapshot
+from gateway.audit.search.follow import Follower
 from gateway.audit.sqlite import SqliteStore
 from gateway.audit.store import Answer, Append, Claim, KeyChange, LogFrozen, Position
 from gateway.audit.tree import SEALED_HEAD_NAME, write_sealed_head

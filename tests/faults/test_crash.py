@@ -11,8 +11,8 @@ from pathlib import Path
 
 from connectors.fetch import FetchFailed, open_client
 from gateway.audit.entry import Kind
-from gateway.audit.keys import LogKeys
-from gateway.audit.reader import find_log, verify_log
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.reading.reader import find_log, verify_log
 from gateway.audit.sqlite import open_database
 from gateway.presence import Role, who_runs
 from tests.faults.journals import Journal, kinds_of, log_of, open_exchanges, open_stage

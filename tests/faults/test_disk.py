@@ -8,14 +8,14 @@ import subprocess
 from pathlib import Path
 
 from connectors.fetch import open_client
-from gateway.audit.doubt import is_in_doubt, set_doubt
+from gateway.audit.disk.doubt import is_in_doubt, set_doubt
 from gateway.audit.entry import KIND_CODES, Kind
-from gateway.audit.keys import LogKeys
-from gateway.audit.opening import COLUMNS, found
-from gateway.audit.reader import find_log, snapshot, verify_log
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.reading.reader import find_log, snapshot, verify_log
+from gateway.audit.search.opening import COLUMNS, found
 from tests.faults.journals import Journal, open_stage
 from tests.faults.test_rollback import call, reasons
-from tests.gateway.audit.test_room import small_disk
+from tests.gateway.audit.disk.test_room import small_disk
 from tests.running import PLAY_S_MAX, Running, free_port, running_gateway
 from tests.tokens import SigningKey
 

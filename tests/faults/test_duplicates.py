@@ -16,8 +16,8 @@ from typing import Final
 
 from connectors.fetch import Answer, open_client
 from gateway.audit.entry import Kind
-from gateway.audit.keys import LogKeys
-from gateway.audit.reader import find_log, verify_log
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.reading.reader import find_log, verify_log
 from gateway.audit.store import Answer as Told
 from gateway.audit.store import Append, Position, RecordRepeated
 from gateway.clock import new_uuid7

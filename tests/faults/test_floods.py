@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.audit.entry import KIND_CODES, Kind
-from gateway.audit.reader import find_log
+from gateway.audit.reading.reader import find_log
 from gateway.audit.sqlite import open_for_reading
 from gateway.clock import monotonic_s
 from gateway.exchange.pace import AT_ONCE, HOLD_S_MAX, PER_S

@@ -18,14 +18,15 @@ from typing import Final
 
 import pytest
 
-from gateway.audit.doubt import is_in_doubt
+from gateway.audit.disk.doubt import is_in_doubt
 from gateway.audit.entry import KIND_CODES, Kind
 from gateway.audit.log import AuditLog
-from gateway.audit.reader import find_log, find_shards, shard_name, verify_log
+from gateway.audit.reading.reader import find_log, find_shards, shard_name, verify_log
 from gateway.audit.tree import read_sealed_head
 from gateway.clock import new_uuid7
 from tests.faults.forked import FORKED
 from tests.faults.victim import COMPLAINED, SAID, meet_faults
+from tests.gateway.audit.lifecycle.test_shards import HOST, first_record, newest, retired
 from tests.gateway.audit.records import (
     ORIGIN,
     filled,
@@ -36,7 +37,6 @@ from tests.gateway.audit.records import (
     selected,
     using,
 )
-from tests.gateway.audit.test_shards import HOST, first_record, newest, retired
 
 CALLS: Final = ("pwrite64", "fsync", "fdatasync", "ftruncate", "unlink", "rename")
 FAULTS: Final = ("error=EIO", "error=ENOSPC", "signal=KILL")

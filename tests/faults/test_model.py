@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 
 from gateway.audit.entry import Kind
-from gateway.audit.erasable import Selection
-from gateway.audit.erase import Order, empty_wal_in_time, log_erasure
 from gateway.audit.holds import new_hold
-from gateway.audit.index import index_path
 from gateway.audit.people import Person
-from gateway.audit.reader import verify_log
+from gateway.audit.privacy.erasable import Selection
+from gateway.audit.privacy.erase import Order, empty_wal_in_time, log_erasure
+from gateway.audit.reading.reader import verify_log
 from gateway.audit.seal import DAY_US
+from gateway.audit.search.index import index_path
 from gateway.audit.store import LogFrozen
 from gateway.clock import system_time_us
 from tests.faults.invariants import PEOPLE, index_is_right

@@ -14,11 +14,11 @@ import pytest
 
 from connectors.fetch import open_client
 from gateway.audit import postgres as postgres_module
-from gateway.audit import postgres_presence
+from gateway.audit.lifecycle.sweep import Sweeper
 from gateway.audit.log import AuditLog
-from gateway.audit.reader import verify_log
+from gateway.audit.postgresql import presence as postgres_presence
+from gateway.audit.reading.reader import verify_log
 from gateway.audit.store import LogBusy, Position
-from gateway.audit.sweep import Sweeper
 from tests.faults.forked import FORKED
 from tests.faults.journals import Journal, open_stage
 from tests.faults.test_crash import all_closed, judge, load, served_again, worker_pids

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.fetch import open_client
-from gateway.audit.reader import find_log, verify_log
+from gateway.audit.reading.reader import find_log, verify_log
 from tests.running import ITEM, PLAY_S_MAX
 from tests.staging import BODY, MOVING, WAIT_S_MAX, Stage, open_stage, until
 from tests.steady import open_steady

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from connectors.fetch import open_client
-from gateway.audit.reader import find_log
+from gateway.audit.reading.reader import find_log
 from tests.faults.journals import Journal, open_stage
 from tests.running import ITEM, PLAY_S_MAX, Running, free_port, running_gateway
 from tests.tokens import SigningKey

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Final
 
 from gateway.audit.entry import KIND_CODES, Kind
-from gateway.audit.integrate import Integrator
-from gateway.audit.keys import LogKeys
-from gateway.audit.reader import find_log, verify_log
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.lifecycle.sweep import Sweeper
+from gateway.audit.publishing.integrate import Integrator
+from gateway.audit.reading.reader import find_log, verify_log
 from gateway.audit.sqlite import open_for_reading
-from gateway.audit.sweep import Sweeper
 from gateway.clock import uuid_text
 from gateway.data_plane import Composition, log_origin, open_audit_log
 from gateway.database import open_engine, upgrade

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gateway.audit.integrate import Integrator
-from gateway.audit.locks import FileLock
+from gateway.audit.disk.locks import FileLock
 from gateway.audit.log import AuditLog
-from gateway.audit.reader import find_log, verify_log
+from gateway.audit.publishing.integrate import Integrator
+from gateway.audit.reading.reader import find_log, verify_log
 from gateway.audit.sqlite import LOCK_NAME
 from gateway.audit.store import LogBusy, LogUnavailable
 from gateway.clock import new_uuid7
@@ -35,7 +35,7 @@ from tests.test_tidy import ROOT
 HOLDER = """
 import sys, time
 from pathlib import Path
-from gateway.audit.locks import FileLock
+from gateway.audit.disk.locks import FileLock
 lock = FileLock(Path(sys.argv[1]))
 lock.acquire()
 print("held", flush=True)

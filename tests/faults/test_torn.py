@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from gateway.audit.log import AuditLog
-from gateway.audit.reader import find_log, verify_log
+from gateway.audit.reading.reader import find_log, verify_log
 from gateway.audit.store import LogFrozen, LogUnavailable
 from gateway.clock import new_uuid7
 from tests.gateway.audit.records import (

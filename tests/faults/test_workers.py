@@ -12,8 +12,8 @@ from pathlib import Path
 
 from connectors.fetch import Answer, open_client
 from gateway.audit.entry import Kind
-from gateway.audit.keys import LogKeys
-from gateway.audit.reader import find_log, verify_log
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.reading.reader import find_log, verify_log
 from gateway.data_plane import log_origin
 from gateway.database import open_engine
 from gateway.presence import Role, who_runs

@@ -11,8 +11,8 @@ from typing import Final
 
 from gateway.audit.store import LogUnavailable
 from gateway.clock import new_uuid7
+from tests.gateway.audit.lifecycle.test_shards import retired
 from tests.gateway.audit.records import integrated, intent, opened, outcome
-from tests.gateway.audit.test_shards import retired
 
 EXCHANGES = 3
 SAID = "said"

@@ -14,24 +14,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
-from gateway.audit.erasable import Selection, Tally
-from gateway.audit.erase import erase
-from gateway.audit.follow import Follower
+from gateway.audit.disk.room import Limits
 from gateway.audit.holds import adding, releasing
-from gateway.audit.integrate import Integrator
-from gateway.audit.keys import LogKeys
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.lifecycle.opened import open_log
+from gateway.audit.lifecycle.shards import Retired, retire
+from gateway.audit.lifecycle.sweep import Sweeper
 from gateway.audit.log import AuditLog
-from gateway.audit.opened import open_log
-from gateway.audit.reader import find_log, find_shards, shard_name
-from gateway.audit.room import Limits
-from gateway.audit.shards import Retired, retire
+from gateway.audit.privacy.erasable import Selection, Tally
+from gateway.audit.privacy.erase import erase
+from gateway.audit.publishing.integrate import Integrator
+from gateway.audit.reading.reader import find_log, find_shards, shard_name
+from gateway.audit.search.follow import Follower
 from gateway.audit.store import AppendRefused, Change, LogUnavailable, Position
-from gateway.audit.sweep import Sweeper
 from gateway.audit.tree import SEALED_HEAD_NAME
 from tests.faults.model import Wanted
 from tests.gateway.audit.erasing import ORDER
+from tests.gateway.audit.lifecycle.test_shards import ACTOR, HOST
 from tests.gateway.audit.records import ORIGIN, selected
-from tests.gateway.audit.test_shards import ACTOR, HOST
 
 MEMORY: Final = Path("/dev/shm")
 """What a killed process has written is there on any file system; one in memory is the quickest."""

@@ -15,11 +15,11 @@ from gateway.administration import (
     resume,
     stop,
 )
-from gateway.audit.access import Reader, Via
 from gateway.audit.entry import Kind
-from gateway.audit.keys import LogKeys
-from gateway.audit.reader import find_log
-from gateway.audit.search import Filters, find
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.reading.reader import find_log
+from gateway.audit.search.access import Reader, Via
+from gateway.audit.search.query import Filters, find
 from gateway.audit.sqlite import database_path, open_database
 from gateway.audit.store import LogUnavailable
 from gateway.data_plane import log_origin

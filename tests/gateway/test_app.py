@@ -13,9 +13,9 @@ import pytest
 
 from connectors.scripted import open_scripted
 from gateway.app import create_app, open_control_plane, tell_of_end
-from gateway.audit.keys import LogKeys
-from gateway.audit.proofs import find_announcement
-from gateway.audit.reader import find_log, verify_log
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.publishing.proofs import find_announcement
+from gateway.audit.reading.reader import find_log, verify_log
 from gateway.control.health import Readiness, Troubles
 from gateway.data_plane import Composition, open_data_plane, running
 from gateway.database import open_engine

@@ -11,10 +11,10 @@ from typing import Final
 import pytest
 
 from gateway import administration
-from gateway.audit.integrate import Integrator
-from gateway.audit.keys import LogKeys
-from gateway.audit.reader import find_log, verify_log
-from gateway.audit.shards import retire
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.lifecycle.shards import retire
+from gateway.audit.publishing.integrate import Integrator
+from gateway.audit.reading.reader import find_log, verify_log
 from gateway.audit.tree import read_sealed_head
 from gateway.backup import (
     BackupUnusable,

@@ -13,10 +13,10 @@ import pytest
 import yaml
 
 from gateway.app import open_control_plane
-from gateway.audit.export_events import is_event
-from gateway.audit.published import published_head
-from gateway.audit.reader import find_log, snapshot
-from gateway.audit.selection import Selection, pick
+from gateway.audit.exports.events import is_event
+from gateway.audit.exports.selection import Selection, pick
+from gateway.audit.publishing.published import published_head
+from gateway.audit.reading.reader import find_log, snapshot
 from gateway.data_plane import Composition
 from gateway.forwarding import forwarding_metrics, receivers_of
 from gateway.settings import Settings, SettingsInvalid, load_settings

@@ -15,7 +15,7 @@ import pytest
 
 from connectors.fetch import Answer, open_client
 from connectors.scripted import open_scripted
-from gateway.audit.reader import find_log, verify_log
+from gateway.audit.reading.reader import find_log, verify_log
 from gateway.database import open_engine
 from gateway.presence import GatewayRuns
 from gateway.processes import (

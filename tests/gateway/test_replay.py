@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from gateway.audit.decided import decided
 from gateway.audit.entry import Kind, unwrap_keys
-from gateway.audit.keyed import Opener, keyed_rows, rewrapped
-from gateway.audit.keys import LogKeys
-from gateway.audit.reader import find_log, snapshot
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.privacy.decided import decided
+from gateway.audit.privacy.keyed import Opener, keyed_rows, rewrapped
+from gateway.audit.reading.reader import find_log, snapshot
 from gateway.clock import new_uuid7, system_time_us
 from gateway.data_plane import open_audit_log
 from gateway.database import open_engine

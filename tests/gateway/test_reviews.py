@@ -12,12 +12,12 @@ from uuid import UUID
 import pytest
 
 from gateway.app import open_control_plane
-from gateway.audit.access import Reader, Via
 from gateway.audit.entry import Kind
-from gateway.audit.keys import LogKeys
-from gateway.audit.notes import Review, ReviewOutcome, note_record
-from gateway.audit.reader import find_log
-from gateway.audit.search import Filters, find
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.reading.reader import find_log
+from gateway.audit.search.access import Reader, Via
+from gateway.audit.search.notes import Review, ReviewOutcome, note_record
+from gateway.audit.search.query import Filters, find
 from gateway.audit.store import LogUnavailable
 from gateway.clock import new_uuid7, system_time_us
 from gateway.data_plane import Composition, open_audit_log

@@ -22,7 +22,7 @@ from typing import Final
 import pytest
 
 from connectors.fetch import Answer, open_client
-from gateway.audit.keys import LogKeys
+from gateway.audit.keys.log_keys import LogKeys
 from gateway.audit.note import Checkpoint, read_unsigned
 from gateway.clock import monotonic_s
 from gateway.database import open_engine

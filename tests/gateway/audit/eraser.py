@@ -6,9 +6,9 @@ import asyncio
 import sys
 from pathlib import Path
 
-from gateway.audit.erasable import Selection
-from gateway.audit.erase import erase
-from gateway.audit.reader import find_log
+from gateway.audit.privacy.erasable import Selection
+from gateway.audit.privacy.erase import erase
+from gateway.audit.reading.reader import find_log
 from tests.gateway.audit.erasing import ORDER
 from tests.gateway.audit.records import home_of, keys_in, opened, selected
 

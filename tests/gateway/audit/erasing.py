@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from gateway.audit.entry import Kind
-from gateway.audit.erasable import Selection, Tally
-from gateway.audit.erase import Order, empty_wal_in_time, erase
 from gateway.audit.log import AuditLog
 from gateway.audit.people import Person
+from gateway.audit.privacy.erasable import Selection, Tally
+from gateway.audit.privacy.erase import Order, empty_wal_in_time, erase
 from gateway.clock import new_uuid7
 from tests.gateway.audit.records import integrated, keys_in, opened, record, using
 

@@ -16,12 +16,12 @@ import pytest
 from pysqlite3 import dbapi2 as sqlite
 
 from gateway.audit.entry import Kind, Record
-from gateway.audit.integrate import Integrator
-from gateway.audit.keys import LogKeys
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.lifecycle.opened import open_log
 from gateway.audit.log import AuditLog
-from gateway.audit.opened import open_log
 from gateway.audit.place import LogHome, Place, PostgresHome, PostgresLog, place_of
-from gateway.audit.postgres_session import open_session, quoted
+from gateway.audit.postgresql.session import open_session, quoted
+from gateway.audit.publishing.integrate import Integrator
 from gateway.audit.store import LogUnavailable
 from gateway.clock import new_uuid7, system_time_us
 from tests.postgres import new_database

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from gateway.audit.integrate import Integrator
 from gateway.audit.log import AuditLog
-from gateway.audit.reader import find_log, shard_name
+from gateway.audit.publishing.integrate import Integrator
+from gateway.audit.reading.reader import find_log, shard_name
+from tests.gateway.audit.lifecycle.test_shards import HOST, newest, retired
 from tests.gateway.audit.records import keys_in
-from tests.gateway.audit.test_shards import HOST, newest, retired
 
 __all__ = ["integrated_newest", "origin_of_newest", "retired", "using_newest"]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.audit.opened import open_log
+from gateway.audit.lifecycle.opened import open_log
+from gateway.audit.lifecycle.start import check_start
 from gateway.audit.place import PostgresHome, PostgresLog, directory_of, place_of
-from gateway.audit.reader import shard_name
-from gateway.audit.start import check_start
+from gateway.audit.reading.reader import shard_name
 from gateway.audit.store import LogFrozen, LogUnavailable
 from gateway.audit.tree import SEALED_HEAD_NAME
 from tests.gateway.audit.records import (

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gateway.audit import log as log_module
+from gateway.audit.disk.locks import FileLock
 from gateway.audit.freeze import FROZEN_NAME, freeze, frozen_reason, thaw
-from gateway.audit.locks import FileLock
 from gateway.audit.log import AuditLog
 from gateway.audit.sqlite import LOCK_NAME
 from gateway.audit.store import LogBusy, LogFrozen, LogUnavailable

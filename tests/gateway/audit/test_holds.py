@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.entry import Kind
-from gateway.audit.erasable import HeldBy, Selection
 from gateway.audit.holds import Hold, HoldKind, adding, new_hold, read_holds, releasing
 from gateway.audit.log import AuditLog
 from gateway.audit.people import Person
-from gateway.audit.reader import snapshot
+from gateway.audit.privacy.erasable import HeldBy, Selection
+from gateway.audit.reading.reader import snapshot
 from gateway.audit.store import LogUnavailable, Overtaken
 from gateway.clock import system_time_us
 from tests.gateway.audit.erasing import AGREEMENT, ANN, BOB, erased, with_exchanges

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from gateway.audit import log as log_module
+from gateway.audit.disk.instances import Instance
+from gateway.audit.disk.locks import FileLock
 from gateway.audit.entry import EntryInvalid, Kind
 from gateway.audit.grants import Tagger
-from gateway.audit.instances import Instance
-from gateway.audit.locks import FileLock
 from gateway.audit.log import AuditLog
 from gateway.audit.seal import Sealer
 from gateway.audit.sqlite import LOCK_NAME

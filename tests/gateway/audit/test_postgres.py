@@ -15,8 +15,8 @@ from gateway.audit import log as log_module
 from gateway.audit import postgres as postgres_module
 from gateway.audit.log import AuditLog
 from gateway.audit.place import PostgresLog
-from gateway.audit.postgres_link import PostgresLink
-from gateway.audit.postgres_session import open_session
+from gateway.audit.postgresql.link import PostgresLink
+from gateway.audit.postgresql.session import open_session
 from gateway.audit.store import (
     Append,
     Claim,

@@ -14,7 +14,7 @@ from joserfc import jws
 from joserfc.jwk import OKPKey
 
 from gateway.audit.entry import Kind
-from gateway.audit.keys import LogKeys
+from gateway.audit.keys.log_keys import LogKeys
 from gateway.audit.merkle import (
     CannotTell,
     ReceiptInvalid,

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.audit.doubt import is_in_doubt, set_doubt
+from gateway.audit.disk.doubt import is_in_doubt, set_doubt
 from gateway.audit.entry import KIND_CODES, Kind
 from gateway.audit.log import AuditLog
-from gateway.audit.reader import snapshot
+from gateway.audit.reading.reader import snapshot
 from gateway.audit.recovery import recover
 from gateway.audit.seal import Sealer
 from gateway.audit.store import LogUnavailable

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pysqlite3 import dbapi2 as sqlite
 
+from gateway.audit.lifecycle.opened import open_log
 from gateway.audit.log import AuditLog
-from gateway.audit.opened import open_log
 from gateway.audit.sqlite import check_sqlite_version
 from gateway.audit.store import (
     LogBusy,

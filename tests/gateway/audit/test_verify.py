@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.audit import reader
 from gateway.audit.entry import unpack_sections
 from gateway.audit.merkle import leaf_hash, root_of
 from gateway.audit.note import Checkpoint
 from gateway.audit.place import Place
-from gateway.audit.reader import CannotTell, verify_log
+from gateway.audit.reading import reader
+from gateway.audit.reading.reader import CannotTell, verify_log
 from gateway.audit.verify import ERASURES_TOLD_MAX, Report
 from tests.gateway.audit.records import (
     ORIGIN,

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from gateway.audit.reader import find_log
+from gateway.audit.reading.reader import find_log
 from gateway.cli.home import NewHome
 from gateway.cli.output import Stop
 from tests.gateway.audit.records import tampered

@@ -10,8 +10,8 @@ from typing import Final
 
 import pytest
 
-from gateway.audit.integrate import Integrator
-from gateway.audit.keys import LogKeys
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.publishing.integrate import Integrator
 from gateway.cli.home import NewHome
 from gateway.cli.output import Stop
 from gateway.data_plane import log_origin

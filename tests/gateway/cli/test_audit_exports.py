@@ -8,9 +8,9 @@ import orjson
 import pytest
 
 from gateway.audit.entry import Kind
-from gateway.audit.export import ExportFormat
-from gateway.audit.reader import find_log, snapshot
-from gateway.audit.selection import Selection, pick
+from gateway.audit.exports.export import ExportFormat
+from gateway.audit.exports.selection import Selection, pick
+from gateway.audit.reading.reader import find_log, snapshot
 from gateway.cli.audit_exports import export_log
 from gateway.cli.home import NewHome
 from gateway.cli.output import Stop

@@ -8,7 +8,7 @@ from dataclasses import fields
 
 import pytest
 
-from gateway.audit.search import Filters
+from gateway.audit.search.query import Filters
 from gateway.cli.audit_filters import _OPTIONS
 from gateway.cli.home import NewHome
 from gateway.cli.output import Stop

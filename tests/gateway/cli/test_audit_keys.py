@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.entry import Kind
-from gateway.audit.keys import LogKeys
+from gateway.audit.keys.log_keys import LogKeys
 from gateway.cli.home import NewHome
 from gateway.cli.output import Stop
 from gateway.presence import Role, present

@@ -9,9 +9,9 @@ import pwd
 import pytest
 
 from gateway.audit.entry import Kind, Record
-from gateway.audit.keys import LogKeys
-from gateway.audit.reader import find_log
-from gateway.audit.search import Filters, find
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.reading.reader import find_log
+from gateway.audit.search.query import Filters, find
 from gateway.cli.audit_log import find_exchanges, show_one, verify_file
 from gateway.cli.home import NewHome
 from gateway.cli.output import Exit, Stop

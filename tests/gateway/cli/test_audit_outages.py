@@ -6,7 +6,7 @@ import asyncio
 import json
 
 from gateway.audit.entry import Kind, Record
-from gateway.audit.reader import find_log
+from gateway.audit.reading.reader import find_log
 from gateway.cli.home import NewHome
 from gateway.clock import new_uuid7, system_time_us
 from gateway.data_plane import open_audit_log

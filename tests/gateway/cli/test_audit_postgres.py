@@ -10,11 +10,11 @@ from typing import Final
 import pytest
 from typer.main import get_group
 
-from gateway.audit.integrate import Integrator
-from gateway.audit.keys import LogKeys
+from gateway.audit.keys.log_keys import LogKeys
 from gateway.audit.place import PostgresLog
-from gateway.audit.postgres_session import open_session
-from gateway.audit.reader import find_log
+from gateway.audit.postgresql.session import open_session
+from gateway.audit.publishing.integrate import Integrator
+from gateway.audit.reading.reader import find_log
 from gateway.cli.audit import audit
 from gateway.cli.checks import State, examine
 from gateway.cli.home import NewHome

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.audit.integrate import Integrator
-from gateway.audit.keys import LogKeys
-from gateway.audit.proofs import receipt_of
-from gateway.audit.reader import find_log
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.publishing.integrate import Integrator
+from gateway.audit.publishing.proofs import receipt_of
+from gateway.audit.reading.reader import find_log
 from gateway.cli.audit_log import find_exchanges
 from gateway.cli.home import NewHome
 from gateway.cli.output import Stop

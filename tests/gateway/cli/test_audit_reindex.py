@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from gateway.audit.index import index_path
-from gateway.audit.reader import find_log
+from gateway.audit.reading.reader import find_log
+from gateway.audit.search.index import index_path
 from gateway.cli.home import NewHome
 from gateway.cli.output import Stop
 from tests.gateway.cli.conftest import Run

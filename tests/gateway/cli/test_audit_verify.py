@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pysqlite3 import dbapi2 as sqlite
 
-from gateway.audit.keys import LogKeys
-from gateway.audit.reader import find_log
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.reading.reader import find_log
 from gateway.cli.audit_log import find_exchanges
 from gateway.cli.home import NewHome
 from gateway.cli.output import Stop

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gateway.administration import stop
-from gateway.audit.reader import find_log
+from gateway.audit.reading.reader import find_log
 from gateway.audit.sqlite import open_database
 from gateway.audit.tree import SEALED_HEAD_NAME
 from gateway.cli.checks import Finding, State, examine

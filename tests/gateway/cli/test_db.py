@@ -9,9 +9,9 @@ import pytest
 
 from gateway import administration
 from gateway.audit.entry import Kind
-from gateway.audit.keys import LogKeys
-from gateway.audit.reader import find_log
-from gateway.audit.search import Filters, find
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.reading.reader import find_log
+from gateway.audit.search.query import Filters, find
 from gateway.cli.home import NewHome, create_home
 from gateway.cli.output import Stop
 from gateway.presence import Role, present

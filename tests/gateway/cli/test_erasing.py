@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from gateway.audit.entry import Kind
-from gateway.audit.erasable import Selection
 from gateway.audit.holds import HoldKind
-from gateway.audit.keys import LogKeys
-from gateway.audit.reader import find_log
-from gateway.audit.search import Filters, find, show
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.privacy.erasable import Selection
+from gateway.audit.reading.reader import find_log
+from gateway.audit.search.query import Filters, find, show
 from gateway.cli.erasing import (
     add_hold,
     erase_now,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.audit.entry import Kind
-from gateway.audit.keys import LogKeys
+from gateway.audit.keys.log_keys import LogKeys
 from gateway.audit.people import year_of
 from gateway.cli.home import NewHome
 from gateway.cli.keeping import destroy_year, keys_of, retention_of

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.entry import Kind
-from gateway.audit.keys import LogKeys
-from gateway.audit.reader import find_log
-from gateway.audit.search import Filters, find
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.reading.reader import find_log
+from gateway.audit.search.query import Filters, find
 from gateway.cli.home import NewHome
 from gateway.cli.output import Stop
 from gateway.cli.replaying import difference_data, difference_sentences, replay_range

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.audit.keys import LogKeys
+from gateway.audit.keys.log_keys import LogKeys
 from gateway.telemetry import render_metrics
 from tests.configured import open_registry
 from tests.control_listener import Control

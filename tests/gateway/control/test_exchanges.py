@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.audit.access import Use
 from gateway.audit.entry import Kind, Record
-from gateway.audit.reader import find_log
-from gateway.audit.search import Filters, find
+from gateway.audit.reading.reader import find_log
+from gateway.audit.search.access import Use
+from gateway.audit.search.query import Filters, find
 from gateway.clock import new_uuid7, system_time_us, uuid_text
 from tests.control_listener import Control
 

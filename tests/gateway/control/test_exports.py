@@ -12,10 +12,10 @@ from fastapi import FastAPI
 from starlette.types import Message
 
 from gateway.audit.entry import Kind
-from gateway.audit.opened import open_log
-from gateway.audit.reader import find_log, snapshot
-from gateway.audit.scrub import empty_wal
-from gateway.audit.selection import Selection, pick
+from gateway.audit.exports.selection import Selection, pick
+from gateway.audit.lifecycle.opened import open_log
+from gateway.audit.privacy.scrub import empty_wal
+from gateway.audit.reading.reader import find_log, snapshot
 from gateway.clock import new_uuid7
 from gateway.control import exports
 from tests.control_listener import ORIGIN, Control

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from gateway.app import open_control_plane
 from gateway.audit.entry import Kind
-from gateway.audit.published import published_head
-from gateway.audit.reader import find_log, verify_log
+from gateway.audit.publishing.published import published_head
+from gateway.audit.reading.reader import find_log, verify_log
 from gateway.clock import new_uuid7, uuid_text
 from gateway.control.exchanges import FindParameters
 from gateway.control.exports import ExportParameters

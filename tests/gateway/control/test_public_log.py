@@ -9,8 +9,8 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from gateway.audit.access import LogReader
-from gateway.audit.opened import open_log
+from gateway.audit.lifecycle.opened import open_log
+from gateway.audit.search.access import LogReader
 from gateway.control import public_log
 from gateway.control.proofs import proofs_router
 from gateway.control.public_log import PublicLog

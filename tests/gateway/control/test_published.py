@@ -10,13 +10,13 @@ from email.utils import parsedate_to_datetime
 import httpx2
 import pytest
 
-from gateway.audit.access import LogReader
 from gateway.audit.entry import Kind
-from gateway.audit.integrate import Integrator
 from gateway.audit.note import open_checkpoint
 from gateway.audit.place import PostgresHome
-from gateway.audit.reader import find_log
-from gateway.audit.search import Filters, find
+from gateway.audit.publishing.integrate import Integrator
+from gateway.audit.reading.reader import find_log
+from gateway.audit.search.access import LogReader
+from gateway.audit.search.query import Filters, find
 from gateway.clock import new_uuid7, system_time_us
 from gateway.control.app import create_control
 from gateway.control.health import Readiness

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.entry import Kind
-from gateway.audit.keys import LogKeys
+from gateway.audit.keys.log_keys import LogKeys
 from gateway.audit.log import AuditLog
-from gateway.audit.reader import find_log
-from gateway.audit.search import Filters, find
+from gateway.audit.reading.reader import find_log
+from gateway.audit.search.query import Filters, find
 from gateway.audit.store import Grant
 from gateway.data_plane import open_audit_log
 from gateway.demo.declared import declare

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.log import AuditLog
-from gateway.audit.reader import find_log
-from gateway.audit.search import show
+from gateway.audit.reading.reader import find_log
+from gateway.audit.search.query import show
 from gateway.audit.store import CounterExceeded, Position
 from gateway.exchange.conclude import CLAIM_SLACK_S, claims_of, conclude, reserved_by
 from gateway.exchange.facts import Ending, Exchange

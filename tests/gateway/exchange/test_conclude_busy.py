@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from gateway.audit import log as log_module
-from gateway.audit.locks import FileLock
-from gateway.audit.reader import find_log
-from gateway.audit.search import show
+from gateway.audit.disk.locks import FileLock
+from gateway.audit.reading.reader import find_log
+from gateway.audit.search.query import show
 from gateway.audit.sqlite import LOCK_NAME
 from gateway.exchange.conclude import claims_of, conclude, reserved_by
 from gateway.exchange.facts import Ending, Exchange, Flow

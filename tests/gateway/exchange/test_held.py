@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from connectors.scripted import Script
-from gateway.audit.reader import find_log
+from gateway.audit.reading.reader import find_log
 from gateway.exchange.duties.duty_processes import ON_LOOP_BYTES_MAX
 from gateway.exchange.facts import HeldGrant
 from gateway.exchange.inquiry import stopped

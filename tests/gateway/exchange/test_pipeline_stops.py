@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.audit.disk.locks import FileLock
 from gateway.audit.entry import Kind
-from gateway.audit.locks import FileLock
 from gateway.audit.sqlite import LOCK_NAME
 from gateway.exchange.messages import Response
 from gateway.exchange.pipeline import exchange

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from gateway.audit.entry import Kind
-from gateway.audit.keys import LogKeys
-from gateway.audit.reader import find_log
-from gateway.audit.search import Filters, find
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.reading.reader import find_log
+from gateway.audit.search.query import Filters, find
 from gateway.clock import new_uuid7
 from gateway.exchange.pace import RefusalPace
 from gateway.exchange.refused import (

@@ -1,0 +1,1 @@
+"""Records for other programs: files, evidence packs, and what is forwarded."""

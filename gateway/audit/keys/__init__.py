@@ -1,0 +1,1 @@
+"""The log's keys: signing, receipts, days, people's years, and how they lie on disk."""

@@ -1,0 +1,1 @@
+"""Reading and checking a whole log, record by record or many at a glance."""

@@ -1,0 +1,195 @@
+"""Records as read from the log, and their sealed sections opened for who has the keys."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import orjson
+
+from gateway.audit.entry import (
+    KIND_CODES,
+    EntryInvalid,
+    Kind,
+    StoredSection,
+    open_section,
+    section_context,
+    unpack_sections,
+    unwrap_keys,
+)
+from gateway.audit.keys.log_keys import LogKeys
+from gateway.audit.sqlite import Connection
+
+KINDS_BY_CODE: Final = {code: kind for kind, code in KIND_CODES.items()}
+COLUMNS: Final = "leaf_index, record_id, exchange, kind, t, leaf_hash, sections"
+"""What of `audit_record` makes a `Found`, in its order."""
+BEGINNING_SKEW_MS: Final = 60_000
+"""How far the clocks of two writers may be apart."""
+BODY_MS_MAX: Final = 3_600_000
+"""An exchange's first record is made this soon after its identifier: its body may come slowly."""
+
+_BEGINNINGS: Final = (Kind.INTENT, Kind.DENY, Kind.TRAFFIC_REFUSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One record as read."""
+
+    index: int
+    record_id: bytes
+    exchange: bytes | None
+    kind: Kind
+    at_us: int
+    leaf_hash: bytes
+    sections: bytes
+
+    def core(self) -> dict[str, object]:
+        """Return what the record says in clear; raise EntryInvalid where that is damaged."""
+        return _core_of(unpack_sections(self.sections))
+
+
+class Wrapped(NamedTuple):
+    """The keys of a record's sealed sections, under a key of their day."""
+
+    day: int
+    keys: bytes
+
+
+def found(row: tuple[int, bytes, bytes | None, int, int, bytes, bytes]) -> Found:
+    """Return the record of a row of `COLUMNS`."""
+    index, record_id, exchange, kind, at_us, leaf_hash, sections = row
+    return Found(index, record_id, exchange, KINDS_BY_CODE[kind], at_us, leaf_hash, sections)
+
+
+def beginning_of(db: Connection, exchange: bytes) -> int | None:
+    """Return the index of an exchange's first record; None where the log has none of it.
+
+    There is no index of exchanges on the hot path. Record and exchange identifiers are UUIDv7: the
+    time in the exchange's bounds the range of record identifiers, which are indexed, and the record
+    is among the first of that range.
+    """
+    made_ms = int.from_bytes(exchange[:6], "big")
+    low = max(0, made_ms - BEGINNING_SKEW_MS).to_bytes(6, "big")
+    near = made_ms.to_bytes(6, "big")
+    high = min(made_ms + BODY_MS_MAX, (1 << 48) - 1).to_bytes(6, "big")
+    for first, end in ((near, high), (low, near)):
+        row = db.execute(
+            "SELECT leaf_index FROM audit_record WHERE record_id >= ? AND record_id < ?"
+            " AND exchange = ? AND kind IN (?, ?, ?) ORDER BY record_id LIMIT 1",
+            (first, end, exchange, *[KIND_CODES[kind] for kind in _BEGINNINGS]),
+        ).fetchone()
+        if row is not None:
+            return int(row[0])
+    return None
+
+
+class Opener:
+    """Opens sealed sections for a reader who has the keys.
+
+    What is damaged stays closed, and its record's index is in `damaged`: one bad byte must not hide
+    the rest of the log. Whether the log is whole is for verification to tell.
+    """
+
+    def __init__(self, db: Connection, keys: LogKeys | None) -> None:
+        """Open records of the log that `db` reads; without `keys` nothing is opened."""
+        self._db = db
+        self._origin: str = db.execute("SELECT origin FROM audit_head").fetchone()[0]
+        self._keys = keys
+        self._day_keys: dict[int, bytes | None] = {}
+        self.damaged: set[int] = set()
+
+    def core(self, record: Found) -> dict[str, object]:
+        """Return what a record says in clear, nothing where that is damaged."""
+        return self._core(record, self._unpacked(record))
+
+    def open(self, record: Found) -> dict[str, object]:
+        """Return the sections other than `core` by name; None stands for one that is not readable.
+
+        It was erased, or the record is `damaged`.
+        """
+        if self._keys is None:
+            return {}
+        row = self._db.execute(
+            "SELECT kek_id, wrapped FROM audit_key WHERE leaf_index = ?", (record.index,)
+        ).fetchone()
+        return self.open_with(record, Wrapped(*row) if row else None)
+
+    def open_with(self, record: Found, wrapped: Wrapped | None) -> dict[str, object]:
+        """Return what `open` returns, with keys that were read along with the record."""
+        return self._opened(record, self._unpacked(record), wrapped)
+
+    def read(
+        self, record: Found, wrapped: Wrapped | None, names: Collection[str]
+    ) -> tuple[dict[str, object], dict[str, object]]:
+        """Return what `core` and `open_with` return, of the latter only the sections in `names`."""
+        sections = self._unpacked(record)
+        wanted = [section for section in sections if section.name in names]
+        return self._core(record, sections), self._opened(record, wanted, wrapped)
+
+    def _unpacked(self, record: Found) -> Sequence[StoredSection]:
+        try:
+            return unpack_sections(record.sections)
+        except EntryInvalid:
+            self.damaged.add(record.index)
+            return ()
+
+    def _core(self, record: Found, sections: Sequence[StoredSection]) -> dict[str, object]:
+        try:
+            return _core_of(sections)
+        except EntryInvalid:
+            self.damaged.add(record.index)
+            return {}
+
+    def _opened(
+        self, record: Found, sections: Sequence[StoredSection], wrapped: Wrapped | None
+    ) -> dict[str, object]:
+        closed = [section for section in sections if section.name != "core"]
+        keys = self._section_keys(record, wrapped) if closed else {}
+        return {one.name: self._read(record, one, keys.get(one.name)) for one in closed}
+
+    def _read(
+        self, record: Found, section: StoredSection, key: bytes | None
+    ) -> dict[str, object] | None:
+        if section.salt is None and key is None:
+            return None
+        try:
+            if section.salt is not None or key is None:
+                return _parsed(section.body)
+            context = section_context(self._origin, record.record_id, section.name)
+            return _parsed(open_section(key, context, section.body)[1])
+        except EntryInvalid:
+            self.damaged.add(record.index)
+            return None
+
+    def _section_keys(self, record: Found, wrapped: Wrapped | None) -> Mapping[str, bytes]:
+        day_key = self._day_key(wrapped.day) if wrapped else None
+        if wrapped is None or day_key is None:
+            return {}
+        try:
+            return unwrap_keys(day_key, self._origin, record.record_id, wrapped.keys)
+        except EntryInvalid:
+            self.damaged.add(record.index)
+            return {}
+
+    def _day_key(self, day: int) -> bytes | None:
+        if day not in self._day_keys:
+            self._day_keys[day] = self._keys.find_day_key(day) if self._keys else None
+        return self._day_keys[day]
+
+
+def _core_of(sections: Sequence[StoredSection]) -> dict[str, object]:
+    for section in sections:
+        if section.name == "core":
+            return _parsed(section.body)
+    return {}
+
+
+def _parsed(body: bytes) -> dict[str, object]:
+    try:
+        section = orjson.loads(body)
+    except orjson.JSONDecodeError as broken:
+        raise EntryInvalid("a section is not JSON") from broken
+    if not isinstance(section, dict):
+        raise EntryInvalid("a section is not an object")
+    return section

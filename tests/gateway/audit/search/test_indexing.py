@@ -1,0 +1,111 @@
+"""What records add to the search index, and what is remembered between steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.audit.entry import Kind
+from gateway.audit.log import AuditLog
+from gateway.audit.reading.reader import snapshot
+from gateway.audit.search import indexing
+from gateway.audit.search.index import NAMES, index_path, open_index
+from gateway.audit.search.indexing import Batch, Opened, Remembered
+from gateway.clock import new_uuid7
+from tests.gateway.audit.records import intent, keys_in, outcome, provisioned, record, using
+
+ALIKE: dict[str, object] = {"agreement": "DSA-1", "rule": "R1", "method": "GET", "route": "/a"}
+
+
+def mixed(directory: Path) -> Path:
+    """Make a log of exchanges that are alike and ones that are not; return its file."""
+    path, exchanges = provisioned(directory), [new_uuid7() for _ in range(6)]
+
+    async def use(log: AuditLog) -> None:
+        for number, exchange in enumerate(exchanges):
+            core = ALIKE | {"trace_id": f"{number:032x}", "rule": f"R{number % 2}"}
+            await log.append(record(Kind.INTENT, exchange, core=core))
+        await log.append(record(Kind.DENY, new_uuid7(), core=ALIKE | {"reason": "NO_AGREEMENT"}))
+        for number, exchange in enumerate(exchanges):
+            core = {"status": 200, "reason": "OK", "records": number, "bytes": 10 * number}
+            await log.append(record(Kind.OUTCOME, exchange, core=core))
+
+    using(directory, use)
+    return path
+
+
+def indexed(path: Path, keys: Path, remembered: Remembered | None, size: int) -> dict[str, object]:
+    """Return the index of a log that is made in steps, each of which remembers or knows nothing."""
+    index_path(path).unlink(missing_ok=True)
+    db = open_index(path)
+    with snapshot(path) as log:
+        (end,) = log.execute("SELECT next_index FROM audit_head").fetchone()
+        opened = Opened(log, keys_in(keys))
+        for first in range(0, end, size):
+            batch = Batch(db, opened, remembered or Remembered(), lambda *_: b"tag")
+            for found, core, sections in opened.rows(first, min(first + size, end)):
+                batch.add(found, core, sections)
+            batch.write()
+            if remembered is not None:
+                remembered.trim()
+    kept = {name: db.execute(f"SELECT * FROM {name}").fetchall() for name in NAMES}  # noqa: S608 - constants
+    db.close()
+    return kept
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+@pytest.mark.parametrize("most", [0, 1, 1_000])
+def test_what_is_remembered_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, most: int
+) -> None:
+    """Steps that remember words, exchanges and alike records write what forgetful ones write."""
+    path = mixed(tmp_path)
+    forgetful = indexed(path, tmp_path, None, size)
+    for limit in ("WORDS", "EXCHANGES", "CORES"):
+        monkeypatch.setattr(indexing, f"{limit}_REMEMBERED_MAX", most)
+    remembered = Remembered()
+
+    assert indexed(path, tmp_path, remembered, size) == forgetful
+    assert len(remembered.terms) <= most
+    assert len(remembered.firsts) <= most
+
+
+def test_records_that_are_alike_are_taken_apart_once(tmp_path: Path) -> None:
+    """Two sorts of intents, a refusal, an outcome and the log's beginning: five, of 14 records."""
+    remembered = Remembered()
+    indexed(mixed(tmp_path), tmp_path, remembered, 100)
+
+    assert len(remembered.terms) == 5
+
+
+def test_a_long_record_is_not_remembered(tmp_path: Path) -> None:
+    """What is kept at hand is bounded in octets too."""
+    path = provisioned(tmp_path)
+
+    async def use(log: AuditLog) -> None:
+        exchange = new_uuid7()
+        await log.append(record(Kind.INTENT, exchange, core={"purpose": "x" * 5_000}))
+        await log.append(outcome(exchange))
+
+    using(tmp_path, use)
+    remembered = Remembered()
+    indexed(path, tmp_path, remembered, 100)
+
+    assert all(len(said) <= 4_096 for _, _, said in remembered.terms)
+    assert len(remembered.terms) == 2
+
+
+def test_who_forgets_writes_words_that_were_not_kept(tmp_path: Path) -> None:
+    """After a step that failed nothing is taken for written that was in it."""
+    path = provisioned(tmp_path)
+
+    async def use(log: AuditLog) -> None:
+        await log.append(intent())
+
+    using(tmp_path, use)
+    remembered = Remembered()
+    first = indexed(path, tmp_path, remembered, 100)
+    remembered.forget()
+
+    assert indexed(path, tmp_path, remembered, 100) == first
