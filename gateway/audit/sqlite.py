@@ -130,6 +130,9 @@ def open_database(path: Path, *, checkpoint_pages: int = 0) -> Connection:
     db.execute("PRAGMA synchronous = FULL")
     db.execute(f"PRAGMA wal_autocheckpoint = {checkpoint_pages}")
     db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    # A table that grows beyond its first page leaves a copy of its first rows there, keys too, that
+    # no later overwriting would reach (I9). FAST zeroes where that writes no page more.
+    db.execute("PRAGMA secure_delete = FAST")
     if mode != "wal" or db.execute("PRAGMA synchronous").fetchone()[0] != 2:
         db.close()
         raise LogUnavailable("SQLite refused the journal mode or sync level that the log needs")
