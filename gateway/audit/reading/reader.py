@@ -180,7 +180,8 @@ def _session(place: Place) -> Iterator[Connection]:
             yield db
         finally:
             db.close()
-    except sqlite.Error as broken:
+    except (sqlite.Error, UnicodeDecodeError) as broken:
+        # What SQLite says of a broken file may quote octets that are no text.
         raise LogUnavailable(f"the audit log {place.name} cannot be read: {broken}") from broken
     except KeysUnavailable as missing:
         raise CannotTell(f"the audit log {place.name} cannot be read: {missing}") from missing

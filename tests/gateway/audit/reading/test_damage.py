@@ -7,7 +7,7 @@ from pathlib import Path
 from pysqlite3 import dbapi2 as sqlite
 
 from gateway.audit.reading.damage import find_damage
-from gateway.audit.reading.reader import snapshot
+from gateway.audit.reading.reader import snapshot, verify_log
 from tests.gateway.audit.records import provisioned
 
 
@@ -25,3 +25,18 @@ def test_damage_is_told(tmp_path: Path) -> None:
     database.close()
     with snapshot(log) as db:
         assert find_damage(db) == ("NULL value in audit_record.exchange",)
+
+
+def test_damage_that_is_no_text_is_a_fault(tmp_path: Path) -> None:
+    """What SQLite says of it quotes it, and the verification comes to its end (F4, F20)."""
+    log = provisioned(tmp_path)
+    database = sqlite.connect(str(log), isolation_level=None)
+    database.execute("PRAGMA writable_schema = ON")
+    database.execute(
+        "UPDATE sqlite_schema SET name = CAST(x'6CB1' AS TEXT), sql = 'CREATE TABLE'"
+        " WHERE name = 'audit_tree'"
+    )
+    database.close()
+    report = verify_log(log)
+    assert not report.ok
+    assert "cannot be read" in report.faults[0].what
