@@ -135,7 +135,7 @@ def serve(operator: Operator, *, port: int, control: int) -> None:
                     break
             findings = operator.findings()
             assert findings["stop-list"][0] == "ok", findings
-            assert "by all of 1 workers" in findings["stop-list"][1]
+            assert "by all of 1 worker;" in findings["stop-list"][1]
         finally:
             gateway.send_signal(signal.SIGTERM)
             operator.said += gateway.communicate(timeout=STOP_S_MAX)[1]
