@@ -29,7 +29,10 @@ EXCHANGE_MS_MAX: Final = 2 * 3_600_000
 """How long after an exchange began its last record is expected, at most."""
 INTENTS_REMEMBERED_MAX: Final = 4_096
 
-_UNENDED: Final = frozenset({KIND_CODES[Kind.INTENT], KIND_CODES[Kind.PROGRESS]})
+# What is closed as not known may still end, late: a record to look for as well.
+_UNENDED: Final = frozenset(
+    {KIND_CODES[Kind.INTENT], KIND_CODES[Kind.PROGRESS], KIND_CODES[Kind.INDETERMINATE]}
+)
 _COLUMNS: Final = (
     "r.leaf_index, r.record_id, r.exchange, r.kind, r.t, r.leaf_hash, r.entry, r.sections,"
     " k.kek_id, k.wrapped"

@@ -15,7 +15,15 @@ from gateway.audit.place import Place
 from gateway.audit.reading.reader import snapshot
 from gateway.clock import new_uuid7, system_time_us
 from tests.gateway.audit.exporting import AGREEMENTS, PERSON, RECORDS, export_log
-from tests.gateway.audit.records import keys_in, place_in, record, selected, tampered, using
+from tests.gateway.audit.records import (
+    keys_in,
+    outcome,
+    place_in,
+    record,
+    selected,
+    tampered,
+    using,
+)
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +115,26 @@ def test_the_late_end_of_a_long_exchange_is_picked_with_it(tmp_path: Path) -> No
     using(tmp_path, use)
     found = picked(place_in(tmp_path), Selection(exchanges=(exchange,)))
     assert [it.kind for it in found] == [Kind.INTENT, Kind.PROGRESS, Kind.INDETERMINATE]
+
+
+def test_an_end_after_it_was_closed_as_not_known_is_picked(tmp_path: Path) -> None:
+    """A late outcome is the answer to what the record before it left open (I8)."""
+
+    def hours_ago(hours: int) -> bytes:
+        made_ms = system_time_us() // 1_000 - hours * 3_600_000
+        return made_ms.to_bytes(6, "big") + new_uuid7()[6:]
+
+    async def use(log: AuditLog) -> None:
+        made = record(Kind.INTENT, exchange, core={"agreement": AGREEMENTS[0]})
+        await log.append(replace(made, record_id=hours_ago(3)))
+        closed = record(Kind.INDETERMINATE, exchange, core={"intent": 1, "reason": "OVERDUE"})
+        await log.append(replace(closed, record_id=hours_ago(2)))
+        await log.append(outcome(exchange))
+
+    exchange = hours_ago(3)
+    using(tmp_path, use)
+    found = picked(place_in(tmp_path), Selection(exchanges=(exchange,)))
+    assert [it.kind for it in found] == [Kind.INTENT, Kind.INDETERMINATE, Kind.LATE_OUTCOME]
 
 
 def test_sections_are_opened_for_who_asks(log: Path) -> None:
