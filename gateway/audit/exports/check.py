@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -21,6 +21,16 @@ from gateway.audit.exports.exported import (
 )
 from gateway.audit.note import ED25519_NOTE, Policy, Verifier
 from gateway.audit.place import SHARD_NAME
+
+# What a member of another type raises, in JSON and in Parquet, whose own errors are among these.
+_MALFORMED: Final = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+)
 
 
 def check_export(path: Path, trusted: Sequence[str] | Policy) -> list[Summary]:
@@ -42,7 +52,7 @@ def check_export(path: Path, trusted: Sequence[str] | Policy) -> list[Summary]:
             raise Unreadable(f"the manifest names no shard, or more than {SHARDS_MAX}")
         found = [one for directory in named for one in _check_directory(directory, trusted)]
         return of_different_shards(found)
-    except (ValueError, LookupError, TypeError) as unreadable:
+    except _MALFORMED as unreadable:
         raise Unreadable(f"the Parquet export cannot be read: {unreadable}") from unreadable
 
 

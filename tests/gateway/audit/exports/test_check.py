@@ -76,6 +76,43 @@ def test_a_changed_row_is_told_with_its_index(parquet: Path) -> None:
     assert (row["index"], "the section core does not have its commitment") in faults
 
 
+@pytest.mark.parametrize("manifest", [b"[]", b"1", b"null", b'{"files":[[]]}', b'{"shards":1}'])
+def test_a_manifest_of_another_form_cannot_be_told(parquet: Path, manifest: bytes) -> None:
+    """It says nothing of the records, so it is no difference that an auditor was shown."""
+    (parquet / "manifest.json").write_bytes(manifest)
+    with pytest.raises(Unreadable):
+        check_export(parquet, [vkey_of(parquet.parent)])
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("entry", pa.array(["{}"])),
+        ("entry", pa.array([None], pa.binary())),
+        ("entry", pa.array([1])),
+        ("sections", pa.array([None], pa.string())),
+        ("index", pa.array([None], pa.int64())),
+        ("index", pa.array([2**31 - 1], pa.date32())),
+        ("index", pa.array([["0"]])),
+    ],
+)
+def test_columns_of_other_types_cannot_be_told(
+    parquet: Path, column: str, values: pa.Array
+) -> None:
+    """Whatever Parquet can hold in a column that has our name."""
+    columns = {"index": pa.array([0]), "entry": pa.array([b"{}"]), "sections": pa.array(["{}"])}
+    pq.write_table(pa.table({**columns, column: values}), parquet / "records.parquet")
+    with pytest.raises(Unreadable):
+        check_export(parquet, [vkey_of(parquet.parent)])
+
+
+def test_a_proof_of_other_lines_cannot_be_told(parquet: Path) -> None:
+    """Each is an object, as in NDJSON."""
+    (parquet / "proof.ndjson").write_bytes(b"[]\n")
+    with pytest.raises(Unreadable):
+        check_export(parquet, [vkey_of(parquet.parent)])
+
+
 def test_what_is_no_export_cannot_be_told(parquet: Path) -> None:
     """Other files, and manifests that lead elsewhere."""
     vkey = [vkey_of(parquet.parent)]
