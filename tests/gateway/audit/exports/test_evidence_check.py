@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,49 @@ def test_a_pack_of_very_many_texts_is_no_pack(
             pack.writestr(f"agreements/{number}", "x")
     with pytest.raises(Unreadable, match="more than 1 texts"):
         check_pack(tmp_path / "pack")
+
+
+def encrypted(pack: bytearray) -> None:
+    """Set the flag of every member."""
+    for entry in _entries(pack):
+        pack[entry + 8] |= 1
+
+
+def packed_otherwise(pack: bytearray) -> None:
+    """Name a method that Python does not know."""
+    for entry in _entries(pack):
+        pack[entry + 10] = 99
+
+
+def damaged(pack: bytearray) -> None:
+    """Break what is compressed."""
+    start = pack.find(KEY_NAME.encode()) + len(KEY_NAME)
+    pack[start : start + 2] = b"\xff\xff"
+
+
+def _entries(pack: bytearray) -> list[int]:
+    """Return where the central directory's entries begin."""
+    return [found.start() for found in re.finditer(rb"PK\x01\x02", bytes(pack))]
+
+
+@pytest.mark.parametrize("change", [encrypted, packed_otherwise, damaged])
+def test_a_pack_that_cannot_be_unpacked_cannot_be_told(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[bytearray], None],
+) -> None:
+    """It is exit 2: no record was seen that differs."""
+    path = tmp_path / "pack"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as pack:
+        pack.writestr(KEY_NAME, KEY)
+        pack.writestr(RECORDS_NAME, f'{HEAD}\n{{"checkpoint":"example.com/foo\\n"}}\n')
+    written = bytearray(path.read_bytes())
+    change(written)
+    path.write_bytes(written)
+    monkeypatch.setattr("sys.argv", [str(path)])
+    assert evidence_check.main() == 2
+    assert "this cannot be told" in capsys.readouterr().err
 
 
 def test_the_program_says_that_it_cannot_tell(
