@@ -35,6 +35,8 @@ LINE_BYTES_MAX: Final = 4_000_000
 ORIGIN_CHARS_TOLD_MAX: Final = 200
 FAULTS_TOLD_MAX: Final = 1_000
 SHARDS_MAX: Final = 1_000
+SIZE_MAX: Final = 1 << 62
+"""More records than any log has, and still a number that everything can print."""
 
 _HASH_BYTES: Final = 32
 _ED25519: Final = 1
@@ -198,13 +200,17 @@ class _Check:
         start, end = line.get("from"), line.get("to")
         if type(start) is not int or type(end) is not int or not isinstance(line["hash"], str):
             raise Unreadable("a hash is malformed")
+        if not 0 <= start < end <= SIZE_MAX:
+            raise Unreadable("a hash stands for records that no log has")
         count = end - start
-        if start != self._position or count <= 0 or count & (count - 1) or start % count:
+        if start != self._position or count & (count - 1) or start % count:
             raise Unreadable(f"the hash for records {start} to {end} has no place there")
         try:
             node = _unbase64(line["hash"])
         except ValueError as malformed:
             raise Unreadable(f"the hash for records {start} to {end} is malformed") from malformed
+        if len(node) != _HASH_BYTES:
+            raise Unreadable(f"the hash for records {start} to {end} has {len(node)} bytes")
         self._add(count.bit_length() - 1, node)
 
     def _add(self, height: int, node: bytes) -> None:

@@ -189,6 +189,17 @@ def test_a_file_of_very_many_shards_cannot_be_told(
         checked(home, lines_of(home, Selection(agreement="DSA-NONE")) * 3)
 
 
+@pytest.mark.parametrize(
+    ("end", "digest"), [(1 << 63, bytes(32)), (1 << 14_000, bytes(32)), (1, bytes(31)), (1, b"")]
+)
+def test_a_hash_of_what_no_log_has_cannot_be_told(home: Path, end: int, digest: bytes) -> None:
+    """A size beyond all logs has more digits than Python prints; a hash has 32 bytes."""
+    head = b'{"concordat_export":1,"origin":"x","size":0}'
+    node = {"from": 0, "to": end, "hash": base64.b64encode(digest).decode()}
+    with pytest.raises(Unreadable, match=r"that no log has|has \d+ bytes"):
+        checked(home, [head, json.dumps(node).encode()])
+
+
 def test_another_key_s_checkpoint_does_not_pass(home: Path, tmp_path: Path) -> None:
     """A root that somebody else signed proves nothing."""
     (found,) = check_lines(lines_of(home), [vkey_of(tmp_path)], accepts)
