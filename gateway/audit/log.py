@@ -204,7 +204,7 @@ class AuditLog:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self.refuse(self._failure or LogUnavailable("the audit log is closed"))
+        self._give_up(self._failure or LogUnavailable("the audit log is closed"))
         self._store.close()
         self._instance.close()
 
@@ -229,8 +229,7 @@ class AuditLog:
         """Let nobody wait for a committer, or rely on a watch, that is no more."""
         if self._failure is None and not task.cancelled():
             failure = LogUnavailable(f"the audit {task.get_name()} ended: {task.exception()!r}")
-            self._answer(self._storing, [failure] * len(self._storing))
-            self.refuse(failure)
+            self._give_up(failure)
 
     def _has_company(self) -> bool:
         """Tell whether enough have come that a commit is worth its sync."""
@@ -381,6 +380,11 @@ class AuditLog:
         group = list(self._queue)
         self._queue.clear()
         self._answer(group, [failure] * len(group))
+
+    def _give_up(self, failure: LogUnavailable) -> None:
+        """Refuse everything, also what the store was handed: nobody will answer for it."""
+        self._answer(self._storing, [failure] * len(self._storing))
+        self.refuse(failure)
 
 
 def _may_wait(waiting: _Waiting) -> bool:

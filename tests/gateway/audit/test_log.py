@@ -175,6 +175,26 @@ def test_a_mistake_in_a_driver_fails_closed(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_a_stop_that_is_cut_off_leaves_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether what hangs in the store became durable is not known, and its caller hears so."""
+    monkeypatch.setattr(log_module, "APPEND_DEADLINE_S", 0.1)
+    monkeypatch.setattr(log_module, "WATCH_INTERVAL_S", 60.0)
+
+    async def run() -> None:
+        log, _ = held(tmp_path)
+        await log.start()
+        waiting = asyncio.create_task(log.append(intent()))
+        await asyncio.sleep(0.01)
+        await log.stop()
+        async with asyncio.timeout(5):
+            with pytest.raises(LogUnavailable, match="closed"):
+                await waiting
+
+    asyncio.run(run())
+
+
 def test_a_full_queue_and_a_passed_deadline_are_busy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
