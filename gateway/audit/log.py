@@ -33,6 +33,7 @@ from gateway.audit.store import (
     Position,
     not_sealed,
 )
+from gateway.audit.under_way import UnderWay
 from gateway.clock import monotonic_s
 
 BATCH_RECORDS_MAX: Final = 256
@@ -97,7 +98,7 @@ class AuditLog:
         self._instance = instance
         self._queue: deque[_Waiting] = deque()
         self._storing: Sequence[_Waiting] = ()
-        self._under_way: set[bytes | None] = set()
+        self._under_way = UnderWay()
         self._overdue = Overdue()
         self._wake: asyncio.Future[None] | None = None
         self._window: asyncio.TimerHandle | None = None
@@ -157,14 +158,14 @@ class AuditLog:
         full = self.room.refuses and record.kind not in ESSENTIAL
         if full or len(self._queue) >= QUEUE_RECORDS_MAX:
             self.figures.busy += 1
-            self._under_way.discard(record.exchange)
+            self._under_way.end(record.exchange)
             if full:
                 raise LogFull("the disk of the audit log has no room to begin anything")
             raise LogBusy("too many records wait for the audit log")
         future: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(record, claims, releases, counters, future, deadline_s))
         if record.kind is Kind.INTENT:
-            self._under_way.add(record.exchange)
+            self._under_way.begin(record.exchange)
         if self._wake is not None:
             self._rouse()
         return future
@@ -328,7 +329,8 @@ class AuditLog:
                 self._answer(late, [busy] * len(late))
 
     def _look_around(self) -> None:
-        """See what other processes found of the log, and how much room there is."""
+        """See what other processes found of the log, how much room there is, and who is lost."""
+        self._under_way.forget_lost()
         self.room.look()
         found = found_elsewhere(self.directory) if self._failure is None else None
         if found is not None:
@@ -347,9 +349,7 @@ class AuditLog:
                 continue
             if isinstance(answer, AppendRefused):
                 self.figures.refused += 1
-            kind = waiting.record.kind
-            if kind is Kind.OUTCOME or (kind is Kind.INTENT and not isinstance(answer, Position)):
-                self._under_way.discard(waiting.record.exchange)
+            self._under_way.answered(waiting.record, stored=isinstance(answer, Position))
             if waiting.future.done():  # its caller is gone; the record stands
                 if isinstance(answer, Position) and not waiting.future.cancelled():
                     self._put_right(waiting, answer)

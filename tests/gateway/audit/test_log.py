@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.audit import log as log_module
+from gateway.audit import under_way
 from gateway.audit.disk.instances import Instance
 from gateway.audit.disk.locks import FileLock
 from gateway.audit.entry import EntryInvalid, Kind
@@ -257,9 +258,44 @@ def test_an_outcome_that_fails_is_waited_for_by_no_commit(tmp_path: Path) -> Non
         ends = [log.append(outcome(item, weight=0.5)) for item in ids]
         answers = await asyncio.gather(*ends, return_exceptions=True)
         assert [type(answer) for answer in answers] == [EntryInvalid] * 4
-        alone = asyncio.create_task(log.append(record(Kind.DENY, new_uuid7(), core={})))
-        await asyncio.sleep(0)
-        assert log._has_company()
-        await alone
+        await _finds_company(log)
 
     using(tmp_path, use)
+
+
+@each_store
+def test_what_is_closed_as_not_known_is_waited_for_by_no_commit(tmp_path: Path) -> None:
+    """The sweeper closes what has lost its end, which will then not come."""
+
+    async def use(log: AuditLog) -> None:
+        ids = [new_uuid7() for _ in range(4)]
+        await asyncio.gather(*[log.append(intent(item)) for item in ids])
+        for index, exchange in enumerate(ids, start=1):
+            core: dict[str, object] = {"intent": index, "reason": "OVERDUE"}
+            await log.append(record(Kind.INDETERMINATE, exchange, core=core))
+        await _finds_company(log)
+
+    using(tmp_path, use)
+
+
+def test_what_another_process_closed_is_waited_for_by_no_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody tells the one that began it; after an hour it knows."""
+    monkeypatch.setattr(log_module, "WATCH_INTERVAL_S", 0.02)
+
+    async def use(log: AuditLog) -> None:
+        await asyncio.gather(*[log.append(intent()) for _ in range(4)])
+        monkeypatch.setattr(under_way, "UNDER_WAY_S", -1.0)
+        await asyncio.sleep(0.2)
+        await _finds_company(log)
+
+    using(tmp_path, use)
+
+
+async def _finds_company(log: AuditLog) -> None:
+    """Append a lone record, which waits for nobody."""
+    alone = asyncio.create_task(log.append(record(Kind.DENY, new_uuid7(), core={})))
+    await asyncio.sleep(0)
+    assert log._has_company()
+    await alone
