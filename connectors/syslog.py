@@ -115,7 +115,7 @@ class SyslogLink:
             raise SyslogFailed(str(denied)) from None
         except TimeoutError:
             raise SyslogFailed("no connection in time") from None
-        except OSError as error:
+        except (OSError, ValueError) as error:  # the latter of a name that no resolver takes
             raise SyslogFailed(f"no connection ({type(error).__name__})") from None
         return connection
 

@@ -11,7 +11,14 @@ from connectors.origin import Origin
 from connectors.secrets import SecretReference
 from policies.times import Duration
 
-_SIEM_URL: Final = re.compile(r"syslog\+tls://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+# Labels as a resolver takes them: none is empty, none has more than 63 characters.
+_SIEM_URL: Final = re.compile(
+    r"syslog\+tls://([A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*\.?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
+)
+# Underscores too: names inside one's own network may have them.
+_BASE_URL: Final = re.compile(
+    r"https?://([A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
+)
 
 
 def check_listener(value: str) -> str:
@@ -19,19 +26,36 @@ def check_listener(value: str) -> str:
     host, separator, port = value.rpartition(":")
     if not separator or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise ValueError("write it as address:port, for example 127.0.0.1:8080")
-    ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+    if ":" not in host:
+        ipaddress.IPv4Address(host)
+    elif host.startswith("[") and host.endswith("]"):
+        ipaddress.IPv6Address(host[1:-1])
+    else:
+        raise ValueError("write an IPv6 address in brackets, for example [::1]:8080")
     return value
 
 
 def check_base_url(value: str) -> str:
     """Accept ``scheme://host[:port]`` alone: paths of services stand at its root."""
-    parts = urlsplit(value)
-    bare = f"{parts.scheme}://{parts.netloc}"
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+    scheme, _, rest = value.partition("://")
+    bare = f"{scheme}://{re.split('[/?#]', rest)[0]}"
+    if _BASE_URL.fullmatch(bare) is None or not _is_address(bare):
         raise ValueError("write it as https://host or https://host:port")
     if value != bare:
         raise ValueError(f"nothing may follow the host; {bare} would be accepted")
     return value
+
+
+def _is_address(url: str) -> bool:
+    """Tell whether a URL of the right form has numbers that an address and a port can have."""
+    try:
+        parts = urlsplit(url)
+        if "[" in parts.netloc:
+            ipaddress.IPv6Address(parts.hostname or "")
+        port = parts.port
+    except ValueError:
+        return False
+    return port != 0
 
 
 def check_organisation(value: str) -> str:
@@ -43,7 +67,7 @@ def check_organisation(value: str) -> str:
 
 def check_siem_url(value: str | None) -> str | None:
     """Accept syslog over TLS alone: the plain form would tell everybody on the way."""
-    if value is not None and (not _SIEM_URL.fullmatch(value) or urlsplit(value).port == 0):
+    if value is not None and not (_SIEM_URL.fullmatch(value) and _is_address(value)):
         raise ValueError("write it as syslog+tls://host or syslog+tls://host:port")
     return value
 

@@ -139,3 +139,10 @@ def test_who_does_not_answer_is_told_in_a_phrase(tmp_path: Path) -> None:
         SyslogLink("127.0.0.1", 9, trust=Trust(ca_file=tmp_path / "none.pem")).open()
     with pytest.raises(SyslogFailed, match=r"no connection|egress"):
         SyslogLink("169.254.169.254", 9, timeout_s=0.2).open()
+
+
+@pytest.mark.parametrize("name", ["a..b", "a" * 64, "\ud800", "a\0b"])
+def test_a_name_that_no_resolver_takes_is_a_failure_like_others(name: str) -> None:
+    """Whoever probes the receiver hears a phrase, and no exception of the codec's."""
+    with pytest.raises(SyslogFailed, match="no connection"):
+        SyslogLink(name, 6514).open()
