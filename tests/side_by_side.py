@@ -13,6 +13,7 @@ themselves. Where the arguments name files, folders or markers, one process runs
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections import deque
@@ -40,13 +41,16 @@ BAD_NEWS: Final = (
 BAD_NEWS_MAX: Final = 60
 """How many of them are said again of each run: its last, for those name what failed."""
 
+# Also with its value in the same argument, or behind letters that take none: -malone, -xm fault.
+_MARKERS: Final = re.compile("-[hlqsvx]*m")
+
 _terminal: Final = Lock()
 
 
 def stages(arguments: list[str]) -> list[Runs]:
     """Return the runs of pytest that `arguments` ask for: one stage after the other."""
     pytest = [sys.executable, "-m", "pytest", *arguments]
-    if any(argument == "-m" or _names_tests(argument) for argument in arguments):
+    if any(_MARKERS.match(argument) or _names_tests(argument) for argument in arguments):
         return [{"tests": pytest}]
     beside, last = ["-m", "not alone"], ["-m", "alone"]
     rest = [*beside, *(f"--ignore={folder}" for folder in APART)]

@@ -29,8 +29,15 @@ def test_what_one_run_takes_the_other_leaves_out() -> None:
 
 def test_what_is_named_is_run_once() -> None:
     """Who names a file, a test of it or a marker gets that, in one run."""
-    for chosen in (["tests/test_side_by_side.py::test_what_is_named_is_run_once"], ["-m", "fault"]):
+    named = "tests/test_side_by_side.py::test_what_is_named_is_run_once"
+    for chosen in ([named], ["-m", "fault"], ["-malone"], ["-xm", "fault"], ["-m=fault"]):
         assert stages(chosen) == [{"tests": [sys.executable, "-m", "pytest", *chosen]}]
+
+
+def test_other_options_leave_the_runs_as_they_are() -> None:
+    """An `m` in a long option, or in what another one is given, chooses no marker."""
+    for chosen in (["--maxfail=1"], ["-kmemory"], ["-k", "room"], ["-x", "-vv"]):
+        assert len(stages(chosen)) == 2
 
 
 @pytest.mark.parametrize(
