@@ -1,9 +1,9 @@
 """Check a whole log offline: every byte against the tree, and the tree against its signed heads.
 
 Works on plain values, in one pass with flat memory (a hash for each 256 records), so that auditors
-may bring them from anywhere; `reader.py` brings them from the log's file, and `rows.py` checks
-record by record. Run as a program, it checks what a log gave out: proofs, receipts and checkpoints
-(docs/verifying-the-log.md).
+may bring them from anywhere; `reading/reader.py` brings them from the log's file, and
+`reading/rows.py` checks record by record. Run as a program, it checks what a log gave out: proofs,
+receipts and checkpoints (docs/verifying-the-log.md).
 """
 
 from __future__ import annotations

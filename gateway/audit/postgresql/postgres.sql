@@ -1,6 +1,6 @@
 -- A shard of the audit log in PostgreSQL: tables, functions, guards.
 --
--- Run in the shard's schema by gateway/audit/postgres_schema.py, which puts in for @schema@ its name,
+-- Run in the shard's schema by gateway/audit/postgresql/schema.py, which puts in for @schema@ its name,
 -- for @step@ the records of a partition, for @intent@, @outcome@ and @indeterminate@ the numbers of
 -- these kinds. Codes of refusal and verbs are those of gateway/audit/postgres.py.
 
