@@ -67,6 +67,8 @@ class Follower:
         self._tags: dict[tuple[int, str, str], bytes | None] = {}
         self._year_keys: dict[int, bytes | None] = {}
         self._damaged: set[int] = set()
+        self._kept = True
+        """Whether the last step that wrote was kept: SQLite may roll one back by itself."""
 
     async def run(self, stop: asyncio.Event, report: Report) -> None:
         """Step about once a second until `stop` is set; see `keep_at`.
@@ -93,8 +95,9 @@ class Follower:
         except (sqlite.Error, PostgresFailed, OSError, ValueError, LookupError) as broken:
             raise LogUnavailable(f"the search index cannot be kept up: {broken}") from broken
         finally:
-            if self._db.in_transaction:
+            if not self._kept:
                 self._remembered.forget()
+            if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             self._lock.release()
 
@@ -127,6 +130,7 @@ class Follower:
             start = self._start(log, end)
             if start == end:
                 return False
+            self._kept = False
             self._db.execute("BEGIN IMMEDIATE")
             if start == 0:
                 self._empty()
@@ -142,6 +146,7 @@ class Follower:
             batch.write()
             self._db.execute(_MARK, (FORM, last.index + 1, last.at_us, last.leaf_hash))
             self._db.execute("COMMIT")
+            self._kept = True
             self._damaged |= opened.damaged
             self._remembered.trim()
             if len(self._tags) > TAGS_REMEMBERED_MAX:

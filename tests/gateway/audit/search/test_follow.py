@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,35 @@ def test_a_log_of_another_history_is_indexed_anew(tmp_path: Path) -> None:
             path.write_bytes(backup)
     found = [item["exchange_id"] for item in find(path, Filters(), keys=keys).items]
     assert found == [uuid_text(kept)]
+
+
+def denied(directory: Path, agreements: Sequence[str]) -> None:
+    """Add a refusal under each of the agreements."""
+
+    async def use(log: AuditLog) -> None:
+        for agreement in agreements:
+            await log.append(record(Kind.DENY, new_uuid7(), core={"agreement": agreement}))
+
+    using(directory, use)
+
+
+def test_a_step_that_found_no_room_is_done_again_with_all_its_words(tmp_path: Path) -> None:
+    """A full disk has SQLite roll back by itself: what it took back is not remembered."""
+    path, keys = provisioned(tmp_path), keys_in(tmp_path)
+    follower = Follower(path, keys=keys)
+    assert follower.step() is False
+    denied(tmp_path, [f"DSA-{number}" for number in range(400)])
+    (pages,) = follower._db.execute("PRAGMA page_count").fetchone()
+    follower._db.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(LogUnavailable, match="full"):
+        follower.step()
+    follower._db.execute(f"PRAGMA max_page_count = {pages + 10_000}")
+    assert follower.step() is False
+    found = rows(index_path(path))
+    follower.forget_all()
+    follower.step()
+    follower.close()
+    assert found == rows(index_path(path))
 
 
 def test_one_process_follows_and_the_other_goes_on(tmp_path: Path) -> None:
