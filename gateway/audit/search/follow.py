@@ -17,13 +17,14 @@ from gateway.audit.rounds import Report, keep_at
 from gateway.audit.search.index import (
     FORM,
     NAMES,
+    Mark,
     index_path,
     index_snapshot,
+    mark_of,
     open_index,
     watermark,
 )
 from gateway.audit.search.indexing import Batch, Opened, Remembered
-from gateway.audit.sqlite import Connection
 from gateway.audit.store import LogUnavailable
 from gateway.clock import monotonic_s, system_time_us
 
@@ -67,8 +68,9 @@ class Follower:
         self._tags: dict[tuple[int, str, str], bytes | None] = {}
         self._year_keys: dict[int, bytes | None] = {}
         self._damaged: set[int] = set()
-        self._kept = True
-        """Whether the last step that wrote was kept: SQLite may roll one back by itself."""
+        self._left: Mark | None = None
+        """Where our last step left the index, None where it was not kept: SQLite may roll one back
+        by itself. What is remembered holds of an index that nobody has changed since."""
 
     async def run(self, stop: asyncio.Event, report: Report) -> None:
         """Step about once a second until `stop` is set; see `keep_at`.
@@ -95,8 +97,6 @@ class Follower:
         except (sqlite.Error, PostgresFailed, OSError, ValueError, LookupError) as broken:
             raise LogUnavailable(f"the search index cannot be kept up: {broken}") from broken
         finally:
-            if not self._kept:
-                self._remembered.forget()
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             self._lock.release()
@@ -127,13 +127,16 @@ class Follower:
     def _step(self) -> bool:
         with snapshot(self._path) as log:
             end: int = log.execute("SELECT next_index FROM audit_head").fetchone()[0]
-            start = self._start(log, end)
+            mark = mark_of(self._db, log)
+            start = 0 if mark is None else mark.next_index
             if start == end:
                 return False
-            self._kept = False
             self._db.execute("BEGIN IMMEDIATE")
-            if start == 0:
+            if mark is None:  # none yet, or of another history
                 self._empty()
+            elif mark != self._left:
+                self._remembered.forget()
+            self._left = None
             stop = min(end, start + RECORDS_PER_STEP_MAX)
             self._year_keys.clear()
             opened = Opened(log, self._keys)
@@ -146,22 +149,12 @@ class Follower:
             batch.write()
             self._db.execute(_MARK, (FORM, last.index + 1, last.at_us, last.leaf_hash))
             self._db.execute("COMMIT")
-            self._kept = True
+            self._left = Mark(last.index + 1, last.leaf_hash)
             self._damaged |= opened.damaged
             self._remembered.trim()
             if len(self._tags) > TAGS_REMEMBERED_MAX:
                 self._tags.clear()
             return stop < end
-
-    def _start(self, log: Connection, end: int) -> int:
-        """Return where to go on: at the beginning if the index is of another history."""
-        row = self._db.execute("SELECT form, next_index, leaf_hash FROM search_mark").fetchone()
-        if row is None or row[0] != FORM or not 0 < row[1] <= end:
-            return 0
-        last = log.execute(
-            "SELECT leaf_hash FROM audit_record WHERE leaf_index = ?", (row[1] - 1,)
-        ).fetchone()
-        return int(row[1]) if last is not None and last[0] == row[2] else 0
 
     def _empty(self) -> None:
         for name in NAMES:

@@ -69,6 +69,13 @@ class Watermark:
     at_us: int
 
 
+class Mark(NamedTuple):
+    """Where an index ends: records before `next_index` are in it, the last with this leaf hash."""
+
+    next_index: int
+    leaf_hash: bytes
+
+
 class Word(NamedTuple):
     """A condition on what a record says in clear; a `negated` one must not be found."""
 
@@ -151,6 +158,22 @@ def watermark(db: Connection) -> Watermark:
     """Return how far the index has come."""
     row = db.execute("SELECT next_index, at_us FROM search_mark WHERE form = ?", (FORM,)).fetchone()
     return Watermark(next_index=row[0], at_us=row[1]) if row else Watermark(next_index=0, at_us=0)
+
+
+def mark_of(index: Connection, log: Connection) -> Mark | None:
+    """Return where an index of this very log ends; None where it is empty or of another history.
+
+    `log` reads a moment that is not before that of `index`.
+    """
+    row = index.execute(
+        "SELECT next_index, leaf_hash FROM search_mark WHERE form = ?", (FORM,)
+    ).fetchone()
+    if row is None:
+        return None
+    last = log.execute(
+        "SELECT leaf_hash FROM audit_record WHERE leaf_index = ?", (row[0] - 1,)
+    ).fetchone()
+    return Mark(*row) if last is not None and last[0] == row[1] else None
 
 
 def members(db: Connection, exchange: bytes) -> list[int]:

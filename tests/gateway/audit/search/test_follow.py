@@ -191,6 +191,26 @@ def test_a_step_that_found_no_room_is_done_again_with_all_its_words(tmp_path: Pa
     assert found == rows(index_path(path))
 
 
+def test_who_goes_on_where_another_left_remembers_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one process makes the index anew, the gateway's follower may take the next step."""
+    path, keys = provisioned(tmp_path), keys_in(tmp_path)
+    denied(tmp_path, [f"DSA-{number}" for number in range(8)])
+    monkeypatch.setattr(follow, "RECORDS_PER_STEP_MAX", 3)
+    gateways, anew = Follower(path, keys=keys), Follower(path, keys=keys)
+    while gateways.step():
+        pass
+    whole = rows(index_path(path))
+    anew.forget_all()
+    assert anew.step()
+    while gateways.step():
+        pass
+    gateways.close()
+    anew.close()
+    assert rows(index_path(path)) == whole
+
+
 def test_one_process_follows_and_the_other_goes_on(tmp_path: Path) -> None:
     """Who does not get the lock does nothing; a search then shows how far the index is (I3)."""
     path, keys = filled(tmp_path, 1), keys_in(tmp_path)
