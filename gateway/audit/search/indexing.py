@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import Final
 
 import orjson
 
-from gateway.audit.entry import Kind
+from gateway.audit.entry import INTEGER_MAX, Kind
 from gateway.audit.keys.log_keys import LogKeys
 from gateway.audit.people import year_of
 from gateway.audit.seal import DAY_US
@@ -61,6 +62,9 @@ _FORGET_DAY: Final = (
     "DELETE FROM search_tag WHERE leaf_index IN (SELECT leaf_index FROM search_row"
     " WHERE leaf_index >= ? AND leaf_index < ? AND t >= ? AND t < ?)"
 )
+
+_DAMAGED: Final = (TypeError, ValueError, ArithmeticError, LookupError)
+"""What is raised by values that no record of ours has where they are: an edited one may."""
 
 Read = tuple[Found, dict[str, object], dict[str, object]]
 """A record, what it says in clear, and those of its sealed sections that may name somebody."""
@@ -136,7 +140,7 @@ class Batch:
         self._members: list[tuple[bytes, int]] = []
         self._rows: dict[int, tuple[int, ...]] = {}
         self._figures: list[tuple[int, ...]] = []
-        self._forgotten: list[int] = []
+        self._forgotten: list[range] = []
         self._ended_days: list[int] = []
         self._hours: dict[int, tuple[int, int]] = {}
 
@@ -150,19 +154,14 @@ class Batch:
             self._rows[first] = (record.at_us, 0, 0, 0, 0)
             hour = record.at_us // HOUR_US
             self._hours[hour] = (self._hours.get(hour, (first, first))[0], first)
-        for term in self._shared_terms(record.kind, core, begins=begins):
-            self._postings[term].append(first)
-        for name, word in own_words_of(core):
-            self._postings[self._term(name, word)].append(first)
-        if record.kind in (Kind.OUTCOME, Kind.LATE_OUTCOME):
-            self._add_figures(first, figures_of(core))
+        # One bad member must not hide the rest: what can be read of a damaged record is added.
+        for part in (self._add_words, self._add_figures, self._add_erased):
+            try:
+                part(record, core, first)
+            except _DAMAGED:
+                self._opened.damaged.add(record.index)
         if sections:
             self._tags += self._tags_of(record, sections, first)
-        if record.kind is Kind.ERASURE:
-            self._forgotten += _erased(core)
-            day = core.get("day")
-            if isinstance(day, int):
-                self._ended_days.append(day)
 
     def write(self) -> None:
         """Write what was added, in the order of each table, so that neighbours share a page."""
@@ -187,7 +186,7 @@ class Batch:
             times = Range(from_us=day * DAY_US, until_us=(day + 1) * DAY_US)
             values = (*bounds(self._db, times), times.from_us, times.until_us)
             self._db.execute(_FORGET_DAY, values)
-        for index in self._forgotten:
+        for index in chain.from_iterable(self._forgotten):
             exchange = self._opened.exchange_of(index)
             indices = members(self._db, exchange) if exchange is not None else [index]
             self._db.execute(_FORGET, (indices[0],))
@@ -206,6 +205,12 @@ class Batch:
             known = members(self._db, exchange) if record.kind in _CONTINUES else []
             first = self._remembered.firsts[exchange] = known[0] if known else record.index
         return first
+
+    def _add_words(self, record: Found, core: Mapping[str, object], first: int) -> None:
+        for term in self._shared_terms(record.kind, core, begins=first == record.index):
+            self._postings[term].append(first)
+        for name, word in own_words_of(core):
+            self._postings[self._term(name, word)].append(first)
 
     def _shared_terms(
         self, kind: Kind, core: Mapping[str, object], *, begins: bool
@@ -232,18 +237,39 @@ class Batch:
             self._words.append((name, word, term))
         return term
 
-    def _add_figures(self, first: int, figures: Iterable[int]) -> None:
+    def _add_figures(self, record: Found, core: Mapping[str, object], first: int) -> None:
+        if record.kind not in (Kind.OUTCOME, Kind.LATE_OUTCOME):
+            return
+        figures = figures_of(core)
         row = self._rows.get(first)
         if row is None:
             self._figures.append((*figures, first))
         else:
             self._rows[first] = (row[0], *figures)
 
+    def _add_erased(self, record: Found, core: Mapping[str, object], _first: int) -> None:
+        if record.kind is not Kind.ERASURE:
+            return
+        day = core.get("day")
+        if isinstance(day, int):
+            if not 0 <= day <= INTEGER_MAX // DAY_US:
+                raise ValueError("no record is of such a day")
+            self._ended_days.append(day)
+        for run in _erased(core):
+            if not 0 <= run.start < run.stop <= record.index:
+                raise ValueError("an erasure names records that were not there")
+            self._forgotten.append(run)
+
     def _tags_of(
         self, record: Found, sections: dict[str, object], first: int
     ) -> Iterator[tuple[bytes, int, int]]:
         year = year_of(record.at_us)
-        for what, id_type, value in named_in(sections):
+        try:
+            named = list(named_in(sections))
+        except _DAMAGED:
+            self._opened.damaged.add(record.index)
+            return
+        for what, id_type, value in named:
             tag = self._tag(year, id_type, value)
             if tag is not None:
                 yield tag, first, what.value
@@ -253,9 +279,9 @@ def _json(indices: list[int]) -> str:
     return orjson.dumps(indices).decode()
 
 
-def _erased(core: Mapping[str, object]) -> Iterator[int]:
+def _erased(core: Mapping[str, object]) -> Iterator[range]:
     """Yield the records of this shard that a `log.erasure` names: as runs, by sections."""
     groups = core.get("erased") if "shard" not in core else None
     for group in groups if isinstance(groups, list) else ():
         for first, last in group["indices"]:
-            yield from range(first, last + 1)
+            yield range(first, last + 1)

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from gateway.audit.entry import (
+    DEPTH_MAX,
     KIND_CODES,
     EntryInvalid,
     Kind,
@@ -28,6 +29,8 @@ BEGINNING_SKEW_MS: Final = 60_000
 """How far the clocks of two writers may be apart."""
 BODY_MS_MAX: Final = 3_600_000
 """An exchange's first record is made this soon after its identifier: its body may come slowly."""
+_LEVELS_WRITABLE: Final = 128
+"""Half of what `orjson` writes: a section with fewer brackets need not be looked through."""
 
 _BEGINNINGS: Final = (Kind.INTENT, Kind.DENY, Kind.TRAFFIC_REFUSED)
 
@@ -186,10 +189,24 @@ def _core_of(sections: Sequence[StoredSection]) -> dict[str, object]:
 
 
 def _parsed(body: bytes) -> dict[str, object]:
+    """Return a section; raise EntryInvalid for what is none, or nested deeper than any may be.
+
+    What was read may be written again, as an answer's JSON, and writers take fewer levels.
+    """
     try:
         section = orjson.loads(body)
     except orjson.JSONDecodeError as broken:
         raise EntryInvalid("a section is not JSON") from broken
     if not isinstance(section, dict):
         raise EntryInvalid("a section is not an object")
+    opening = body.count(b"[") + body.count(b"{")
+    if opening > _LEVELS_WRITABLE and _is_deeper(section, DEPTH_MAX):
+        raise EntryInvalid(f"a section is nested deeper than {DEPTH_MAX}")
     return section
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    items = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(item, levels - 1) for item in items)

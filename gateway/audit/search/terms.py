@@ -8,7 +8,7 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from gateway.audit.entry import Kind
+from gateway.audit.entry import INTEGER_MAX, Kind
 from gateway.audit.people import normalise
 
 EXCHANGE: Final = "exchange"
@@ -199,9 +199,12 @@ def named_in(sections: Mapping[str, object]) -> Iterator[Named]:
 
 
 def figures_of(core: Mapping[str, object]) -> Figures:
-    """Return how much an outcome says was disclosed."""
-    found = (core.get(name) for name in ("records", "subjects", "records_dropped", "bytes"))
-    return Figures(*(value if isinstance(value, int) else 0 for value in found))
+    """Return how much an outcome says was disclosed; ValueError for what no record may hold."""
+    said = (core.get(name) for name in ("records", "subjects", "records_dropped", "bytes"))
+    found = Figures(*(value if isinstance(value, int) else 0 for value in said))
+    if not all(0 <= value <= INTEGER_MAX for value in found):
+        raise ValueError("nothing so large, or less than nothing, is disclosed")
+    return found
 
 
 def _named(what: What, value: object) -> Iterator[Named]:

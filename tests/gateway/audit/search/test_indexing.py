@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from pathlib import Path
 
+import orjson
 import pytest
 
-from gateway.audit.entry import Kind
+from gateway.audit.entry import Kind, pack_sections, unpack_sections
 from gateway.audit.log import AuditLog
 from gateway.audit.reading.reader import snapshot
 from gateway.audit.search import indexing
-from gateway.audit.search.index import NAMES, index_path, open_index
+from gateway.audit.search.follow import Follower
+from gateway.audit.search.index import NAMES, index_path, index_snapshot, open_index
 from gateway.audit.search.indexing import Batch, Opened, Remembered
+from gateway.audit.search.query import Filters, find
+from gateway.audit.search.terms import What
+from gateway.audit.store import LogUnavailable
 from gateway.clock import new_uuid7
-from tests.gateway.audit.records import intent, keys_in, outcome, provisioned, record, using
+from tests.gateway.audit.records import (
+    intent,
+    keys_in,
+    outcome,
+    provisioned,
+    record,
+    selected,
+    tampered,
+    using,
+)
 
 ALIKE: dict[str, object] = {"agreement": "DSA-1", "rule": "R1", "method": "GET", "route": "/a"}
 
@@ -109,3 +125,65 @@ def test_who_forgets_writes_words_that_were_not_kept(tmp_path: Path) -> None:
     remembered.forget()
 
     assert indexed(path, tmp_path, remembered, 100) == first
+
+
+TOO_LONG = 2**64 - 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "core"),
+    [
+        (Kind.OUTCOME, b'{"reason":%b}' % (b"[" * 300 + b"]" * 300)),
+        (Kind.ERASURE, b'{"erased":[1]}'),
+        (Kind.ERASURE, b'{"erased":[{}]}'),
+        (Kind.ERASURE, b'{"erased":[{"indices":[["a","b"]]}]}'),
+        (Kind.ERASURE, b'{"erased":[{"indices":[[1,2,3]]}]}'),
+        (Kind.ERASURE, b'{"erased":[{"indices":[[0,%d]]}]}' % TOO_LONG),
+        (Kind.ERASURE, b'{"day":%d}' % TOO_LONG),
+        (Kind.OUTCOME, b'{"bytes":%d}' % TOO_LONG),
+    ],
+    ids=["deep", "no groups", "no runs", "texts", "triple", "endless", "no day", "too much"],
+)
+def test_an_edited_record_hides_no_other(tmp_path: Path, kind: Kind, core: bytes) -> None:
+    """F20: it is told as damaged, its people are found, and what comes after it is too."""
+    path, keys, exchange = provisioned(tmp_path), keys_in(tmp_path), new_uuid7()
+
+    async def use(log: AuditLog) -> None:
+        await log.append(intent(exchange))
+        ending = None if kind is Kind.ERASURE else exchange
+        people: dict[str, object] = {"type": "nhs_number", "ids": ["9990000018"]}
+        await log.append(record(kind, ending, core={"reason": "OK"}, subject=people))
+        await log.append(record(Kind.DENY, new_uuid7(), core={"reason": "LATER"}))
+
+    using(tmp_path, use)
+    edited(path, 2, core)
+    told: list[LogUnavailable | None] = []
+
+    async def follow() -> None:
+        stop, follower = asyncio.Event(), Follower(path, keys=keys)
+        stop.set()
+        await follower.run(stop, told.append)
+        follower.close()
+
+    asyncio.run(follow())
+    later = find(path, Filters(reason="LATER"), keys=keys)
+    everything = find(path, Filters(), keys=keys)
+    with index_snapshot(path) as index:
+        tags = "SELECT count(*) FROM search_tag WHERE what = ?"
+        assert index.execute(tags, (What.PERSON.value,)).fetchone() == (1,)
+
+    assert len(told) == 1
+    assert str(told[0]).startswith("1 of the records are damaged")
+    assert len(later.items) == 1
+    assert len(json.loads(orjson.dumps(everything.items))) == 2
+
+
+def edited(path: Path, index: int, core: bytes) -> None:
+    """Put something else in the place of what a record says in clear."""
+    query = "SELECT sections FROM audit_record WHERE leaf_index = ?"
+    ((block,),) = selected(path, query, index)
+    sections = [
+        one._replace(body=core) if one.name == "core" else one for one in unpack_sections(block)
+    ]
+    change = "UPDATE audit_record SET sections = ? WHERE leaf_index = ?"
+    tampered(path, change, pack_sections(sections), index)

@@ -90,6 +90,9 @@ def test_figures_are_what_was_disclosed() -> None:
     """What an outcome does not say counts as nothing."""
     core: dict[str, object] = {"records": 3, "subjects": 2, "bytes": 40}
     assert figures_of(core) == Figures(records=3, people=2, dropped=0, octets=40)
+    for never in (-1, 2**53):
+        with pytest.raises(ValueError, match="so large"):
+            figures_of({"bytes": never})
 
 
 def test_words_of_two_names_differ() -> None:
