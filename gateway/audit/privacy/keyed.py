@@ -22,7 +22,7 @@ from gateway.audit.keys.log_keys import LogKeys
 from gateway.audit.people import Person, normalise
 from gateway.audit.place import Place
 from gateway.audit.reading.reader import snapshot
-from gateway.audit.search.index import FORM, index_snapshot, members
+from gateway.audit.search.index import index_snapshot, mark_of, members
 from gateway.audit.store import LogUnavailable
 from gateway.clock import random_bytes
 
@@ -156,17 +156,10 @@ def _indexed(place: Place, exchange: bytes) -> tuple[list[int], int]:
     """Return an exchange's records by the search index, and the index before which it knows all."""
     try:
         with index_snapshot(place) as index, snapshot(place) as log:
-            mark = index.execute(
-                "SELECT next_index, leaf_hash FROM search_mark WHERE form = ?", (FORM,)
-            ).fetchone()
-            if mark is None:
+            mark = mark_of(index, log)
+            if mark is None:  # of another history, or empty: it will be made anew
                 return [], 0
-            last = log.execute(
-                "SELECT leaf_hash FROM audit_record WHERE leaf_index = ?", (mark[0] - 1,)
-            ).fetchone()
-            if last is None or last[0] != mark[1]:  # of another history: it will be made anew
-                return [], 0
-            return members(index, exchange), mark[0]
+            return members(index, exchange), mark.next_index
     except LogUnavailable:  # there is none yet, or it cannot be read
         return [], 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -21,6 +22,7 @@ from gateway.audit.search.index import (
     Word,
     index_path,
     index_snapshot,
+    mark_of,
     members,
     search_index,
     watermark,
@@ -146,20 +148,21 @@ def find(
         hits = search_index(index, conditions, within, min(limit, PAGE_ITEMS_MAX))
         mark = watermark(index)
         with snapshot(path) as db:
+            if mark.next_index and mark_of(index, db) is None:
+                raise LogUnavailable("the search index is of another log; it is being made anew")
             opener = Opener(db, keys if opened else None)
             items = [
-                _view(_records(db, _known(db, index, first, mark)), opener)
-                for first in hits.indices
+                _view(_found_records(db, index, first, mark), opener) for first in hits.indices
             ]
     return Page(items=tuple(items), cursor=hits.cursor, watermark=mark)
 
 
-def _known(db: Connection, index: Connection, first: int, mark: Watermark) -> _Known:
+def _found_records(db: Connection, index: Connection, first: int, mark: Watermark) -> list[Found]:
     exchange = _record(db, first).exchange
     indices = [first] if exchange is None else members(index, exchange)
     if first not in indices:
-        raise LogUnavailable("the search index is of another log; it is being made anew")
-    return _Known(indices, mark.next_index)
+        raise LogUnavailable("the search index does not fit the log: concordat audit reindex")
+    return _records(db, _Known(indices, mark.next_index), exchange)
 
 
 def in_log_time(at_us: int) -> int:
@@ -223,17 +226,24 @@ def show(path: Place, identifier: bytes, *, keys: LogKeys | None = None) -> View
 
     A record that belongs to no exchange, such as a reading of the log, is shown by its own id.
     """
-    known = _indexed_members(path, identifier)
-    with snapshot(path) as db:
+    # The index first, so that the log is of a moment that is not before it.
+    with _index_of(path) as index, snapshot(path) as db:
+        known = _indexed_members(index, db, identifier)
         if known.indices:
-            return _view(_records(db, known), Opener(db, keys), whole=True)
+            records = _records(db, known, identifier)
+            return _view(records, Opener(db, keys), whole=True)
         beginning = beginning_of(db, identifier)
+        exchange: bytes | None = identifier
         if beginning is None:
-            beginning = _find_record(db, identifier)
+            beginning, exchange = _find_record(db, identifier), None
         if beginning is None:
             return None
-        records = _records(db, _Known([beginning], known.end))
+        records = _records(db, _Known([beginning], known.end), exchange)
         return _view(records, Opener(db, keys), whole=True)
+
+
+def _index_of(path: Place) -> AbstractContextManager[Connection | None]:
+    return index_snapshot(path) if index_path(path).exists() else nullcontext()
 
 
 class _Known(NamedTuple):
@@ -243,12 +253,15 @@ class _Known(NamedTuple):
     end: int
 
 
-def _indexed_members(path: Place, exchange: bytes) -> _Known:
-    """Return what the index knows of an exchange; what is newer the log itself tells."""
-    if not index_path(path).exists():
+def _indexed_members(index: Connection | None, log: Connection, exchange: bytes) -> _Known:
+    """Return what the index knows of an exchange; what is newer the log itself tells.
+
+    An index of another history knows nothing: it will be made anew.
+    """
+    mark = None if index is None else mark_of(index, log)
+    if index is None or mark is None:
         return _Known([], 0)
-    with index_snapshot(path) as index:
-        return _Known(members(index, exchange), watermark(index).next_index)
+    return _Known(members(index, exchange), mark.next_index)
 
 
 def _record(db: Connection, index: int) -> Found:
@@ -261,15 +274,25 @@ def _record(db: Connection, index: int) -> Found:
     return found(row)
 
 
-def _records(db: Connection, known: _Known) -> list[Found]:
-    """Return the records of an exchange, or the one of none; of an open one the first alone."""
-    beginning = _record(db, known.indices[0])
+def _own_record(db: Connection, index: int, exchange: bytes | None) -> Found:
+    record = _record(db, index)
+    if record.exchange != exchange:
+        raise LogUnavailable("the search index does not fit the log: concordat audit reindex")
+    return record
+
+
+def _records(db: Connection, known: _Known, exchange: bytes | None) -> list[Found]:
+    """Return the records of an exchange, or the one of none; of an open one the first alone.
+
+    Raises LogUnavailable where one that is known is of another.
+    """
+    beginning = _own_record(db, known.indices[0], exchange)
     if beginning.kind is not Kind.INTENT:
         return [beginning]
     is_open = "SELECT 1 FROM audit_open WHERE exchange = ?"
     if db.execute(is_open, (beginning.exchange,)).fetchone() is not None:
         return [beginning]
-    records = [_record(db, index) for index in known.indices]
+    records = [_own_record(db, index, exchange) for index in known.indices]
     return records + _records_after(db, records[-1], known.end)
 
 

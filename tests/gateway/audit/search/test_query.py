@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -14,15 +15,20 @@ from gateway.audit.entry import Kind
 from gateway.audit.log import AuditLog
 from gateway.audit.place import Place, directory_of
 from gateway.audit.search import query as search
+from gateway.audit.search.follow import catch_up
+from gateway.audit.search.index import open_index
 from gateway.audit.search.query import Filters, View, find, show
+from gateway.audit.store import LogUnavailable
 from gateway.clock import new_uuid7, uuid_text
 from tests.gateway.audit.records import (
     STORES,
     each_store,
+    integrated,
     intent,
     keys_in,
     on_store,
     outcome,
+    place_in,
     provisioned,
     record,
     tampered,
@@ -218,3 +224,63 @@ def test_a_long_exchange_is_followed_by_its_progress(
         if one["exchange_id"] == shown["exchange_id"]
     ]
     assert found["entries"] == shown["entries"]
+
+
+def other_history(directory: Path) -> tuple[Place, bytes, bytes]:
+    """Lay a log under the index of another; return its place, an exchange of that, and its own."""
+    indexed, other = directory / "indexed", directory / "other"
+    lost, kept = new_uuid7(), new_uuid7()
+    for one, exchange in ((indexed, lost), (other, kept)):
+
+        async def use(log: AuditLog, exchange: bytes = exchange) -> None:
+            await log.append(intent(exchange))
+            await log.append(outcome(exchange))
+
+        provisioned(one)
+        using(one, use)
+    file, keys = integrated(other), keys_in(indexed)
+    find(integrated(indexed), Filters(), keys=keys)
+    for each in file.parent.glob(f"{file.name}*"):
+        (indexed / "audit" / each.name).unlink(missing_ok=True)
+        shutil.copy(each, indexed / "audit" / each.name)
+    return place_in(indexed), lost, kept
+
+
+def test_an_index_of_another_history_shows_no_other_exchange(tmp_path: Path) -> None:
+    """After a backup was restored, who asks for a lost exchange is not shown another one."""
+    file, lost, kept = other_history(tmp_path)
+    assert show(file, lost) is None
+    shown = show(file, kept)
+    assert shown is not None
+    assert (shown["exchange_id"], shown["state"]) == (uuid_text(kept), Kind.OUTCOME)
+
+
+def test_what_is_found_in_an_index_of_another_history_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the index could not be made anew in time, nothing is said of what it holds."""
+    file, _, _ = other_history(tmp_path)
+    monkeypatch.setattr(search, "catch_up", lambda *_: None)
+    for filters in (Filters(), Filters(agreement="DSA-2020-0001")):
+        with pytest.raises(LogUnavailable, match="of another log"):
+            find(file, filters, keys=keys_in(tmp_path / "indexed"))
+
+
+def test_a_record_of_another_exchange_is_not_shown_for_it(tmp_path: Path) -> None:
+    """An index that was edited is told of, and not believed."""
+    file, asked = provisioned(tmp_path), new_uuid7()
+
+    async def use(log: AuditLog) -> None:
+        for exchange in (asked, new_uuid7()):
+            await log.append(intent(exchange))
+            await log.append(outcome(exchange))
+
+    using(tmp_path, use)
+    catch_up(file, keys_in(tmp_path))
+    index = open_index(file)
+    index.execute(
+        "UPDATE search_exchange SET leaf_index = leaf_index + 2 WHERE exchange = ?", (asked,)
+    )
+    index.close()
+    with pytest.raises(LogUnavailable, match="does not fit the log"):
+        show(file, asked)
