@@ -19,6 +19,7 @@ _INDEX_BITS: Final = 36
 2^53, so that every JSON implementation can hold it (RFC 8785, section 3.2.2.3)."""
 _NUMBER_BITS: Final = 8
 _FIRST_YEAR: Final = 1970
+_IDENTIFIERS: Final = "SELECT record_id FROM audit_record ORDER BY record_id"
 _END: Final = (1 << _INDEX_BITS) - 1
 
 
@@ -34,15 +35,39 @@ def shards_within(home: LogHome, from_us: int | None, until_us: int | None) -> l
     if from_us is None and until_us is None:
         return shards
     found: list[Place] = []
+    later_began_us: int | None = None
     for place in reversed(shards):
-        with snapshot(place) as db:
-            first = db.execute("SELECT t FROM audit_record WHERE leaf_index = 0").fetchone()
-        began_us = first[0] if first is not None else 0
+        began_us, newest_us = _times(place)
+        # The later shard may have begun by a slow clock: what its begin tells, this one confirms.
+        if (
+            from_us is not None
+            and later_began_us is not None
+            and max(later_began_us, newest_us) + SHARD_SKEW_US <= from_us
+        ):
+            break
         if until_us is None or began_us < until_us + SHARD_SKEW_US:
             found.append(place)
-        if from_us is not None and began_us + SHARD_SKEW_US <= from_us:
-            break  # older shards had ended when this one began
+        later_began_us = began_us
     return found[::-1] or shards[-1:]
+
+
+def _times(place: Place) -> tuple[int, int]:
+    """Return when a shard began and when its newest record was made, which need not be its last.
+
+    Identifiers are UUIDv7 and indexed, so that the greatest and the least are found at once; they
+    are made within the time that a body may take (`opening.BODY_MS_MAX`) of the record's own time.
+    """
+    with snapshot(place) as db:
+        first = db.execute("SELECT t FROM audit_record WHERE leaf_index = 0").fetchone()
+        least = db.execute(f"{_IDENTIFIERS} LIMIT 1").fetchone()
+        greatest = db.execute(f"{_IDENTIFIERS} DESC LIMIT 1").fetchone()
+    if first is None:
+        return 0, 0
+    return min(first[0], _made_us(least[0])), _made_us(greatest[0])
+
+
+def _made_us(identifier: bytes) -> int:
+    return int.from_bytes(identifier[:6], "big") * 1_000
 
 
 def find_across(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from gateway.audit import incident
 from gateway.audit.entry import INTEGER_MAX
 from gateway.audit.log import AuditLog
 from gateway.audit.reading.reader import find_shards
@@ -13,7 +15,7 @@ from gateway.audit.search import across
 from gateway.audit.search.across import SHARD_SKEW_US, find_across, shards_within
 from gateway.audit.search.query import Filters
 from gateway.audit.store import LogUnavailable
-from gateway.clock import new_uuid7, uuid_text
+from gateway.clock import new_uuid7, system_time_us, uuid_text
 from tests.gateway.audit.records import integrated, intent, keys_in, selected, using
 from tests.gateway.audit.sharded import retired, using_newest
 
@@ -125,3 +127,47 @@ def test_a_time_is_in_the_shards_of_its_day(tmp_path: Path) -> None:
         shards_within(audit, None, later_us)
     first.unlink()
     assert shards_within(audit, None, began_us - 2 * SHARD_SKEW_US) == [third]
+
+
+def test_a_slow_clock_at_the_begin_of_a_shard_hides_none_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was recorded an hour ago is in the older shard, though the newer says it is as old."""
+    exchange, now_us = new_uuid7(), system_time_us()
+
+    async def use(log: AuditLog) -> None:
+        await log.append(intent(exchange))
+
+    using(tmp_path, use)
+    integrated(tmp_path)
+    slow_s = 3 * 86_400
+    with monkeypatch.context() as slow:
+        slow.setattr(incident, "system_time_us", lambda: system_time_us() - slow_s * 1_000_000)
+        slow.setattr(incident, "new_uuid7", partial(uuid7_at, now_us - slow_s * 1_000_000))
+        retired(tmp_path)
+    audit, hour_us = tmp_path / "audit", 3_600_000_000
+    first, second = find_shards(audit)
+    assert shards_within(audit, now_us - hour_us, None) == [first, second]
+    assert shards_within(audit, now_us - hour_us, now_us + hour_us) == [first, second]
+    assert shards_within(audit, now_us + 2 * SHARD_SKEW_US, None) == [second]
+
+
+def test_a_fast_clock_at_the_begin_of_a_shard_hides_nothing_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was recorded once the clock was right is found, though the shard says it is younger."""
+    with_shards(tmp_path, 1)
+    now_us = system_time_us()
+    fast_us = 3 * SHARD_SKEW_US
+    with monkeypatch.context() as fast:
+        fast.setattr(incident, "system_time_us", lambda: system_time_us() + fast_us)
+        fast.setattr(incident, "new_uuid7", partial(uuid7_at, now_us + fast_us))
+        retired(tmp_path)
+    _fill_newest(tmp_path, [new_uuid7()])
+    audit = tmp_path / "audit"
+    assert shards_within(audit, None, now_us + SHARD_SKEW_US) == find_shards(audit)
+
+
+def uuid7_at(at_us: int) -> bytes:
+    """Return an identifier as a clock makes it that shows this time."""
+    return (at_us // 1_000).to_bytes(6, "big") + new_uuid7()[6:]
