@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -73,7 +74,10 @@ class FileDriver:
     def begin(
         self, origin: str, first: Callable[[Sequence[str]], Sealed], *, frozen: bool
     ) -> Sequence[str]:
-        """Make the next shard under another name, and rename it; see Driver."""
+        """Make the next shard under another name, and give it its own; see Driver.
+
+        A file that has this name already is left as it is: it may hold records.
+        """
         draft, lost = self._directory / _DRAFT_FOLDER, tuple[str, ...]()
         try:
             while True:
@@ -82,8 +86,11 @@ class FileDriver:
                 if not failed:
                     break
                 lost += failed
-            made.rename(self._directory / made.name)
+            os.link(made, self._directory / made.name)  # a rename would replace what is there
+            made.unlink()
             sync_directory(self._directory)
+        except FileExistsError as begun:
+            raise LogUnavailable("the next shard has been begun meanwhile") from begun
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         return lost

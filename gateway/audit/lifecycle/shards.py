@@ -9,7 +9,8 @@ it, and the next shard's first record says for ever what was wrong.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Final, Protocol
 from pysqlite3 import dbapi2 as sqlite
 
 from gateway.audit.disk.doubt import is_in_doubt
+from gateway.audit.disk.locks import FileLock
 from gateway.audit.entry import Kind, Record
 from gateway.audit.freeze import thaw
 from gateway.audit.incident import Incident, opening_record
@@ -38,6 +40,7 @@ from gateway.audit.tree import SEALED_HEAD_NAME, read_sealed_head, write_sealed_
 from gateway.audit.upkeep import open_upkeep
 from gateway.clock import new_uuid7, system_time_us
 
+LOCK_NAME: Final = "retire.lock"
 SEALED_STATE: Final = "sealed"
 _FROZEN_STATE: Final = "frozen"
 _END_HEAD: Final = """
@@ -138,46 +141,66 @@ async def retire(
     """End the newest shard of the log of `host` and begin the next; the gateway must be stopped.
 
     `reason` and `actor`, who does it, go into both shards' records. What was begun and cut short is
-    carried on by the next call. Raises ShardBusy; HoldsLost where a shard can be read but for its
-    legal holds, unless told to go on `without_holds`; LogUnavailable where there is no log, or its
-    store fails.
+    carried on by the next call. Raises ShardBusy, also where another call is at it; HoldsLost where
+    a shard can be read but for its legal holds, unless told to go on `without_holds`;
+    LogUnavailable where there is no log, or its store fails.
     """
     directory = home.directory if isinstance(home, PostgresHome) else home
-    sealed_head = read_sealed_head(directory)
-    name = _newest_name(home, sealed_head)
-    origin, path = f"{host}/audit/{name}", place_of(home, name)
-    driver = _driver(path)
-    if await asyncio.to_thread(driver.is_in_use):
-        raise ShardBusy("processes have the audit log open: stop the gateway first")
-    signer = keys.signer(origin)
-    contradiction = _contradiction(driver, path, sealed_head, signer.verifier)
-    incident = None
-    if contradiction is None:
-        thaw(directory)
-        if _state(path) != SEALED_STATE:
-            await _close_orphans(home, origin=origin, keys=keys)
-        elif isinstance(path, Path) and is_in_doubt(directory):  # an earlier call failed after this
-            recover(path, None)
-            incident = Incident.IO_ERROR
-        _seal(path, Sealer(origin, keys), reason=reason, actor=actor)
-        _integrate(home, origin=origin, keys=keys)
-    head = _last_head(path, directory, signer.verifier)
-    following = Following(
-        origin=f"{host}/audit/{_next_name(name)}",
-        previous=head[0] if head else None,
-        reason=reason,
-        contradiction=contradiction,
-        incident=incident,
-        actor=actor,
-    )
-    lost = _begin(driver, directory, following, keys, without_holds=without_holds)
-    return Retired(
-        origin=origin,
-        head=head[1] if head else None,
-        next_origin=following.origin,
-        contradiction=contradiction,
-        lost=lost,
-    )
+    with _alone(home, directory):
+        sealed_head = read_sealed_head(directory)
+        name = _newest_name(home, sealed_head)
+        origin, path = f"{host}/audit/{name}", place_of(home, name)
+        driver = _driver(path)
+        if await asyncio.to_thread(driver.is_in_use):
+            raise ShardBusy("processes have the audit log open: stop the gateway first")
+        signer = keys.signer(origin)
+        contradiction = _contradiction(driver, path, sealed_head, signer.verifier)
+        incident = None
+        if contradiction is None:
+            thaw(directory)
+            if _state(path) != SEALED_STATE:
+                await _close_orphans(home, origin=origin, keys=keys)
+            elif isinstance(path, Path) and is_in_doubt(directory):
+                # An earlier call failed after it had sealed the shard.
+                recover(path, None)
+                incident = Incident.IO_ERROR
+            _seal(path, Sealer(origin, keys), reason=reason, actor=actor)
+            _integrate(home, origin=origin, keys=keys)
+        head = _last_head(path, directory, signer.verifier)
+        following = Following(
+            origin=f"{host}/audit/{_next_name(name)}",
+            previous=head[0] if head else None,
+            reason=reason,
+            contradiction=contradiction,
+            incident=incident,
+            actor=actor,
+        )
+        lost = _begin(driver, directory, following, keys, without_holds=without_holds)
+        return Retired(
+            origin=origin,
+            head=head[1] if head else None,
+            next_origin=following.origin,
+            contradiction=contradiction,
+            lost=lost,
+        )
+
+
+@contextmanager
+def _alone(home: LogHome, directory: Path) -> Iterator[None]:
+    """Keep every other process of this host from ending a shard of the log meanwhile.
+
+    Which shard is the newest is looked at within: whoever waited would end the one just begun.
+    """
+    if not directory.exists():  # a host that has never opened a log in PostgreSQL
+        find_log(home)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = FileLock(directory / LOCK_NAME)
+    try:
+        if not lock.try_acquire():
+            raise ShardBusy("another command is ending a shard of this log")
+        yield
+    finally:
+        lock.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.audit.incident import opening_record
 from gateway.audit.lifecycle.file_shards import FileDriver, is_open_here
 from gateway.audit.log import AuditLog
 from gateway.audit.reading.reader import find_shards
-from gateway.audit.seal import Sealed
+from gateway.audit.seal import Sealed, Sealer
 from gateway.audit.store import LogUnavailable
 from tests.gateway.audit.records import ORIGIN, filled, keys_in, using
 
@@ -54,3 +55,21 @@ def test_a_shard_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
         FileDriver(path).begin("gateway.dept-a.example/audit/2026-2", refuse, frozen=False)
     assert not (path.parent / "next").exists()
     assert find_shards(path.parent) == [path]
+
+
+def test_a_shard_that_is_there_is_never_replaced(tmp_path: Path) -> None:
+    """I3: what was begun meanwhile may hold records, which no second making takes away."""
+    path = filled(tmp_path, 1)
+    keys, origin = keys_in(tmp_path), "gateway.dept-a.example/audit/2026-2"
+    begun = path.with_name("audit-2026-2.db")
+    begun.write_bytes(b"records of another")
+
+    def first(lost: Sequence[str]) -> Sealed:
+        assert not lost
+        verifier, receipts = keys.signer(origin).verifier, keys.receipt_signer(origin)
+        return Sealer(origin, keys).seal(opening_record(verifier, receipts))
+
+    with pytest.raises(LogUnavailable, match="begun meanwhile"):
+        FileDriver(path).begin(origin, first, frozen=False)
+    assert begun.read_bytes() == b"records of another"
+    assert not (path.parent / "next").exists()

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.disk.doubt import is_in_doubt, set_doubt
+from gateway.audit.disk.locks import FileLock
 from gateway.audit.entry import KIND_CODES, Kind
 from gateway.audit.freeze import frozen_reason
 from gateway.audit.holds import adding, new_hold, read_holds
 from gateway.audit.lifecycle.opened import open_log
 from gateway.audit.lifecycle.shards import (
+    LOCK_NAME,
     Retired,
     ShardBusy,
     _next_name,
@@ -266,6 +268,18 @@ def test_a_shard_in_use_is_not_ended(tmp_path: Path) -> None:
 
     using(tmp_path, use)
     assert selected(path, "SELECT state FROM audit_head") == [("open",)]
+
+
+@each_store
+def test_of_two_that_end_a_shard_at_once_one_is_refused(tmp_path: Path) -> None:
+    """I3: the second would make the next shard anew, over what was appended to it since."""
+    path = filled(tmp_path, 1)
+    lock = FileLock(path.parent / LOCK_NAME)
+    with lock, pytest.raises(ShardBusy, match="another command"):
+        retired(tmp_path)
+    lock.close()
+    assert selected(path, "SELECT state FROM audit_head") == [("open",)]
+    assert retired(tmp_path).contradiction is None
 
 
 @each_store
