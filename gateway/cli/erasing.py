@@ -13,12 +13,12 @@ from gateway.audit.holds import Hold, adding, new_hold, read_holds, releasing
 from gateway.audit.keys.log_keys import LogKeys
 from gateway.audit.log import AuditLog
 from gateway.audit.people import Person, PersonInvalid, parse_person
-from gateway.audit.place import Place, home_of
+from gateway.audit.place import home_of
 from gateway.audit.privacy.erasable import Selection, Tally
 from gateway.audit.privacy.erase import Order, count, empty_wal_in_time, erase, holds_of
 from gateway.audit.reading.reader import find_shards, snapshot
 from gateway.audit.search.access import look_record
-from gateway.audit.search.follow import Follower
+from gateway.audit.search.follow import index_anew
 from gateway.audit.search.query import in_log_time
 from gateway.audit.store import HoldAdded, HoldReleased, LogUnavailable, Overtaken
 from gateway.cli.audit_log import console_reader, log_of, not_recordable
@@ -119,20 +119,11 @@ def erase_now(
                 raise Stop(changed, mend=mend, code=Exit.FAILED) from None
             tally += found
             if found.records and shard != log.path:
-                await asyncio.to_thread(_index_anew, shard, keys)
+                await asyncio.to_thread(index_anew, shard, keys)
             scrubbed &= await asyncio.to_thread(empty_wal_in_time, shard)
         return tally, scrubbed
 
     return _with_log(settings, run)
-
-
-def _index_anew(shard: Place, keys: LogKeys) -> None:
-    """Empty an ended shard's search index; whoever searches next has it made from what is left."""
-    follower = Follower(shard, keys=keys)
-    try:
-        follower.forget_all()
-    finally:
-        follower.close()
 
 
 def add_hold(

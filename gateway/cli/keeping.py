@@ -13,7 +13,7 @@ from gateway.audit.keys.day_keys import OtherKeeper
 from gateway.audit.keys.files import KeyFileUnusable, KeysUnavailable
 from gateway.audit.keys.log_keys import LogKeys
 from gateway.audit.people import year_of
-from gateway.audit.privacy.retention import year_destroyed
+from gateway.audit.privacy.erase import year_destroyed
 from gateway.audit.store import LogUnavailable
 from gateway.cli.audit_log import console_reader, record_now
 from gateway.cli.configuration import open_registry

@@ -183,6 +183,18 @@ def log_erasure(what: Mapping[str, object], order: Order) -> Record:
     )
 
 
+def year_destroyed(sealed: Mapping[str, Mapping[str, object]], year: int, *, reason: str) -> Record:
+    """Return the record that the key goes under which people of a year are found."""
+    core: dict[str, object] = {"verb": "destroy-key", "what": "subject-year", "year": year}
+    return Record(
+        record_id=new_uuid7(),
+        kind=Kind.CHANGE,
+        exchange=None,
+        at_us=system_time_us(),
+        sections={"core": {**core, "reason": reason}, **sealed},
+    )
+
+
 def next_chunk(slots: Iterator[Slot]) -> list[Slot]:
     """Return as many slots as one transaction takes; none at the end."""
     return list(islice(slots, SLOTS_PER_RECORD_MAX))

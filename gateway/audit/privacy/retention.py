@@ -6,13 +6,13 @@ The classes are the sealed sections. `core` and `peer` name no person and stay a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from gateway.audit.entry import EntryInvalid, Kind, Record
+from gateway.audit.entry import EntryInvalid
 from gateway.audit.holds import Holds
 from gateway.audit.keys.files import KeyFileUnusable
 from gateway.audit.keys.log_keys import LogKeys
@@ -27,6 +27,7 @@ from gateway.audit.privacy.erase import (
     holds_of,
     log_erasure,
     next_chunk,
+    year_destroyed,
 )
 from gateway.audit.privacy.keyed import (
     Beginning,
@@ -39,8 +40,9 @@ from gateway.audit.privacy.keyed import (
 from gateway.audit.reading.reader import find_shards, shard_name, snapshot
 from gateway.audit.rounds import Report, pause
 from gateway.audit.seal import DAY_US
+from gateway.audit.search.follow import index_anew
 from gateway.audit.store import LogBusy, LogUnavailable, Overtaken
-from gateway.clock import new_uuid7, system_time_us
+from gateway.clock import system_time_us
 from policies.times import Duration
 
 INTERVAL_S: Final = 3_600.0
@@ -52,7 +54,6 @@ NET: Final = "net"
 
 MEMORY_NAME: Final = "retention-due"
 """The file that says when each day is next to be gone through; losing it costs time alone."""
-
 LEFT_TOLD_MAX: Final = 10
 """How much of what a round could not read is told in one message."""
 
@@ -91,13 +92,15 @@ class Periods:
 class Day:
     """What one day's key still opens: sections due, on hold, and when the next others are due.
 
-    `left` counts what cannot be read, and may be on hold for all that anybody can tell.
+    `left` counts what cannot be read, and may be on hold for all that anybody can tell. `where` is
+    in which shards something is due.
     """
 
     due: int = 0
     held: int = 0
     left: int = 0
     next_us: int = _NEVER_US
+    where: set[Place] = field(default_factory=set)
 
     def __iadd__(self, other: Day) -> Day:
         """Count in what was found in another shard."""
@@ -155,6 +158,7 @@ class Expirer:
         self._agreements_on_hold = agreements_on_hold
         self._memory = log.directory / MEMORY_NAME
         self._next_us = self._remembered()
+        self._stale: set[Place] = set()
         self.left: tuple[str, ...] = ()
         """What the last round could not read, and left as it is."""
 
@@ -205,6 +209,7 @@ class Expirer:
             for shard in this.changed:
                 await asyncio.to_thread(empty_wal_in_time, shard)
             await asyncio.to_thread(self._remember)
+            await asyncio.to_thread(self._index_anew, this)
             self.left = tuple(dict.fromkeys(this.left))[:LEFT_TOLD_MAX]
         if not this.stop.is_set():
             await self._destroy_years(now_us)
@@ -230,6 +235,16 @@ class Expirer:
             draft.write_text("\n".join([self._periods.text, *lines]), "ascii")
             draft.replace(self._memory)
 
+    def _index_anew(self, this: Round) -> None:
+        """Have no ended shard's index name who was erased; the next round tries again."""
+        self._stale |= this.changed - {self._log.path}
+        for shard in sorted(self._stale, key=shard_name):
+            try:
+                index_anew(shard, self._keys)
+                self._stale.discard(shard)
+            except (LogUnavailable, OSError) as broken:
+                this.left.append(f"{shard_name(shard)} may still find who was erased: {broken}")
+
     async def _expire_readable(self, day: int, this: Round) -> int:
         """Expire a day; one whose files do not let it is left, and the others go on."""
         try:
@@ -245,10 +260,11 @@ class Expirer:
         if found.due or found.ends:
             await self._check_agreements(this)
         if found.ends:
-            what = {"by": "day", "day": day, "sections": found.due}
-            await self._log.append(
-                log_erasure(what, Order(reason=EXPIRED)), counters=[this.holds.unchanged()]
+            record = log_erasure(
+                {"by": "day", "day": day, "sections": found.due}, Order(reason=EXPIRED)
             )
+            await self._log.append(record, counters=[this.holds.unchanged()])
+            this.changed.update(found.where)
             await asyncio.to_thread(self._keys.destroy_day, day)
             return found.due
         gone = 0
@@ -283,6 +299,7 @@ class Expirer:
             else:
                 _tell(this, day, shard, here.left)
             found += here
+            found.where |= {shard} if here.due else set()
         return found
 
     def _look(self, shard: Place, day: int, this: Round) -> Day:
@@ -362,8 +379,8 @@ class Expirer:
 
     def _due_us(self, row: KeyedRow, beginnings: Beginnings) -> dict[str, int]:
         """Return when each of a record's sections is due; raises ValueError if it is damaged."""
-        beginning = beginnings.of(row)
-        return {name: self._periods.due_us(name, row.at_us, beginning) for name in row.names}
+        said = beginnings.of(row)
+        return {name: self._periods.due_us(name, row.at_us, said) for name in row.names}
 
     async def _destroy_years(self, now_us: int) -> None:
         """Destroy the subject keys of past years of which no day can be opened any more."""
@@ -381,15 +398,3 @@ def _date(day: int) -> str:
 def _tell(this: Round, day: int, shard: Place, spoilt: int) -> None:
     if spoilt:
         this.left.append(f"{spoilt} records of {_date(day)} in {shard_name(shard)} are damaged")
-
-
-def year_destroyed(sealed: Mapping[str, Mapping[str, object]], year: int, *, reason: str) -> Record:
-    """Return the record that the key goes under which people of a year are found."""
-    core: dict[str, object] = {"verb": "destroy-key", "what": "subject-year", "year": year}
-    return Record(
-        record_id=new_uuid7(),
-        kind=Kind.CHANGE,
-        exchange=None,
-        at_us=system_time_us(),
-        sections={"core": {**core, "reason": reason}, **sealed},
-    )

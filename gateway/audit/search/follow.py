@@ -197,3 +197,17 @@ def catch_up(log: Place, keys: LogKeys) -> None:
                 time.sleep(CATCH_UP_PAUSE_S)  # another process is at it
     finally:
         follower.close()
+
+
+def index_anew(ended: Place, keys: LogKeys) -> None:
+    """Empty an ended shard's search index, which nobody keeps up: it may name who was erased.
+
+    Whoever searches next has it made from what is left. Raises LogUnavailable.
+    """
+    follower = Follower(ended, keys=keys)
+    try:
+        follower.forget_all()
+    except sqlite.Error as broken:
+        raise LogUnavailable(f"the search index cannot be emptied: {broken}") from broken
+    finally:
+        follower.close()
