@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import orjson
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gateway.audit.entry import (
+    KIND_CODES,
     EntryInvalid,
+    Kind,
     open_section,
     section_context,
     unpack_sections,
@@ -35,6 +37,9 @@ SKEW_MS: Final = 60_000
 BODY_MS_MAX: Final = 3_600_000
 """How long after its first time a record may get its identifier: a body may come slowly."""
 
+_INTENT: Final = KIND_CODES[Kind.INTENT]
+_ENDS: Final = frozenset({KIND_CODES[Kind.OUTCOME], KIND_CODES[Kind.INDETERMINATE]})
+_WHOLE: Final = frozenset({KIND_CODES[Kind.DENY], KIND_CODES[Kind.TRAFFIC_REFUSED]})
 _NONCE_BYTES: Final = 12
 _FIRST_ID: Final = b""
 _COLUMNS: Final = """
@@ -137,11 +142,14 @@ def rows_of_exchange(db: Connection, place: Place, exchange: bytes) -> list[Keye
     """Return the records of one exchange, or the one of no exchange with this identifier.
 
     Those that the search index has come to it tells; the log is read through from there on, or
-    whole without an index of this very log. Nothing else leads to them: identifiers tell when they
-    were made, by clocks that may have been put back by more than any margin, and a late outcome may
-    come any time after the exchange.
+    whole without an index of this very log, or where what it tells does not run from a beginning
+    to an end: a lost row of it must spare nothing. Nothing else leads to them: identifiers tell
+    when they were made, by clocks that may have been put back by more than any margin, and a late
+    outcome may come any time after the exchange.
     """
     indices, end = _indexed(place, exchange)
+    if not _runs_to_its_end(db, exchange, indices):
+        indices, end = [], 0
     known = [row_at(db, index) for index in indices]
     found = [row for row in known if row is not None and row.exchange == exchange]
     newer = f"{_COLUMNS} WHERE r.exchange = ? AND r.leaf_index >= ? ORDER BY r.leaf_index"
@@ -150,6 +158,24 @@ def rows_of_exchange(db: Connection, place: Place, exchange: bytes) -> list[Keye
         alone = f"{_COLUMNS} WHERE r.record_id = ? AND r.exchange IS NULL"
         found += map(KeyedRow._make, db.execute(alone, (exchange,)).fetchall())
     return found
+
+
+def _runs_to_its_end(db: Connection, exchange: bytes, indices: Sequence[int]) -> bool:
+    """Tell whether records are an exchange from its beginning to an end that names the beginning.
+
+    It is of the log that they are asked: an index that lost some would know no better.
+    """
+    statement = "SELECT exchange, kind, sections FROM audit_record WHERE leaf_index = ?"
+    rows = [db.execute(statement, (index,)).fetchone() for index in indices]
+    if not rows or any(row is None or row[0] != exchange for row in rows):
+        return False
+    if rows[0][1] != _INTENT:
+        return len(rows) == 1 and rows[0][1] in _WHOLE
+    try:
+        ends = [core_of(sections) for _, kind, sections in rows if kind in _ENDS]
+    except EntryInvalid:
+        return False
+    return bool(ends) and all(core.get("intent") == indices[0] for core in ends)
 
 
 def _indexed(place: Place, exchange: bytes) -> tuple[list[int], int]:

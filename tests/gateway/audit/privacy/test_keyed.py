@@ -98,9 +98,10 @@ def test_the_records_of_an_exchange_are_found_by_the_index_and_behind_it(tmp_pat
         assert indices_of(rows_of_exchange(db, path, exchange)) == [1, 2, 5]
         assert indices_of(rows_of_exchange(db, path, other)) == [3, 4]
         assert rows_of_exchange(db, path, new_uuid7()) == []
-    in_index(path, "DELETE FROM search_exchange")
+    catch_up(path, keys_in(tmp_path))
+    in_index(path, "DELETE FROM search_exchange WHERE leaf_index = 5")
     with snapshot(path) as db:  # the index is what was asked
-        assert indices_of(rows_of_exchange(db, path, exchange)) == [5]
+        assert indices_of(rows_of_exchange(db, path, exchange)) == [1, 2]
     in_index(path, "UPDATE search_mark SET leaf_hash = zeroblob(32)")
     with snapshot(path) as db:
         assert indices_of(rows_of_exchange(db, path, exchange)) == [1, 2, 5]
@@ -112,15 +113,42 @@ def test_the_records_of_an_exchange_are_found_by_the_index_and_behind_it(tmp_pat
         assert indices_of(rows_of_exchange(db, path, exchange)) == [1, 2, 5]
 
 
+@each_store
+@pytest.mark.parametrize("lost", [(1,), (2,), (1, 2)])
+def test_what_the_index_lost_of_an_exchange_is_found_in_the_log(
+    tmp_path: Path, lost: tuple[int, ...]
+) -> None:
+    """I9: an index without its beginning, its end, or any of it is not taken at its word."""
+    path, (exchange, _) = with_exchanges(tmp_path, [ANN], [BOB])
+    catch_up(path, keys_in(tmp_path))
+    for index in lost:
+        in_index(path, "DELETE FROM search_exchange WHERE leaf_index = ?", index)
+    with snapshot(path) as db:
+        assert indices_of(rows_of_exchange(db, path, exchange)) == [1, 2]
+
+
+def test_an_end_that_names_another_beginning_is_not_trusted(tmp_path: Path) -> None:
+    """I9: whatever the index says, what the records say in clear has to fit it."""
+    path, (exchange, other) = with_exchanges(tmp_path, [ANN], [BOB])
+    catch_up(path, keys_in(tmp_path))
+    tampered(path, "UPDATE audit_record SET exchange = ? WHERE leaf_index = 4", exchange)
+    in_index(path, "DELETE FROM search_exchange WHERE leaf_index = 2")
+    in_index(path, "UPDATE search_exchange SET exchange = (SELECT exchange FROM search_exchange"
+                   " WHERE leaf_index = 1) WHERE leaf_index = 4")  # fmt: skip
+    with snapshot(path) as db:
+        assert indices_of(rows_of_exchange(db, path, exchange)) == [1, 2, 4]
+        assert indices_of(rows_of_exchange(db, path, other)) == [3]
+
+
 def indices_of(rows: list[KeyedRow]) -> list[int]:
     """Return where records lie."""
     return [row.leaf_index for row in rows]
 
 
-def in_index(path: Place, statement: str) -> None:
+def in_index(path: Place, statement: str, *values: object) -> None:
     """Change the search index behind its back."""
     index = open_index(path)
     try:
-        index.execute(statement)
+        index.execute(statement, values)
     finally:
         index.close()
