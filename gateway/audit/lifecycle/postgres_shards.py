@@ -119,7 +119,10 @@ class PostgresDriver:
                 session.execute(rights_for(place, role))
             session.execute("COMMIT")
             if session.in_doubt:
-                raise LogUnavailable("the next shard has begun, but a standby may not have it yet")
+                raise LogUnavailable(
+                    "the next shard has begun, and the gateway goes on in it once it is started;"
+                    " a standby may not have it yet"
+                )
         return lost
 
     def _carry(self, session: PostgresSession, *, frozen: bool) -> Iterator[str]:

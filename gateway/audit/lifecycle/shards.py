@@ -31,7 +31,13 @@ from gateway.audit.lifecycle.sweep import Sweeper
 from gateway.audit.note import Checkpoint, NoteInvalid, Verifier, open_checkpoint, read_unsigned
 from gateway.audit.place import LogHome, Place, PostgresFailed, PostgresHome, PostgresLog, place_of
 from gateway.audit.publishing.integrate import Integrator
-from gateway.audit.reading.reader import find_log, find_shards, shard_name, snapshot
+from gateway.audit.reading.reader import (
+    ended_shard,
+    find_log,
+    find_shards,
+    shard_name,
+    snapshot,
+)
 from gateway.audit.recovery import recover
 from gateway.audit.seal import Sealed, Sealer
 from gateway.audit.sqlite import INSERT_KEY, INSERT_RECORD, failure_of, record_row
@@ -178,7 +184,7 @@ async def retire(
         lost = _begin(driver, directory, following, keys, without_holds=without_holds)
         return Retired(
             origin=origin,
-            head=head[1] if head else None,
+            head=head[1] if head and head[1].origin == origin else None,
             next_origin=following.origin,
             contradiction=contradiction,
             lost=lost,
@@ -308,15 +314,19 @@ def _integrate(home: LogHome, *, origin: str, keys: LogKeys) -> None:
 def _last_head(path: Place, directory: Path, verifier: Verifier) -> tuple[str, Checkpoint] | None:
     """Return the largest head of a shard that this gateway signed, as its note and its content.
 
-    It becomes the sealed head until the next shard has one. One that is not to be trusted is kept
+    Of a shard that has none it is that of an ended one, which goes on being the last there is. It
+    becomes the sealed head until the next shard has one. One that is not to be trusted is kept
     aside, as evidence.
     """
     sealed_head = read_sealed_head(directory)
+    older = None
+    if sealed_head is not None and ended_shard(path, sealed_head) is not None:
+        older = _trusted(sealed_head, replace(verifier, name=sealed_head.partition("\n")[0]))
     found = [_trusted(note, verifier) for note in (sealed_head, _newest_note(path)) if note]
-    if sealed_head is not None and _trusted(sealed_head, verifier) is None:
+    if sealed_head is not None and older is None and _trusted(sealed_head, verifier) is None:
         evidence = f"{SEALED_HEAD_NAME}-untrusted-{new_uuid7().hex()}"
         (directory / SEALED_HEAD_NAME).rename(directory / evidence)
-    best = max((head for head in found if head), key=lambda head: head[1].size, default=None)
+    best = max((head for head in found if head), key=lambda head: head[1].size, default=older)
     if best is not None and best[0] != sealed_head:
         write_sealed_head(directory, best[0])
     return best

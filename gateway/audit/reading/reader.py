@@ -240,7 +240,7 @@ def verify_log(
         )  # fmt: skip
 
 
-def ended_shard(place: PostgresLog, sealed_head: str | None) -> Place | None:
+def ended_shard(place: Place, sealed_head: str | None) -> Place | None:
     """Return the shard before this one that a sealed head is of; None where it is of none.
 
     A host may have been away while another ended a shard in PostgreSQL.

@@ -15,14 +15,20 @@ from gateway.audit.lifecycle.shards import (
 )
 from gateway.audit.log import AuditLog
 from gateway.audit.place import Place
-from gateway.audit.reading.reader import find_log, find_shards
+from gateway.audit.reading.reader import find_log, find_shards, verify_log
 from gateway.audit.store import (
     Claim,
     CounterChange,
     LogFrozen,
 )
 from gateway.audit.tree import read_sealed_head
-from tests.gateway.audit.lifecycle.test_shards import LATER_US, first_record, newest, retired
+from tests.gateway.audit.lifecycle.test_shards import (
+    LATER_US,
+    first_record,
+    grow,
+    newest,
+    retired,
+)
 from tests.gateway.audit.records import (
     each_store,
     filled,
@@ -85,6 +91,24 @@ def test_there_is_a_way_out_of_every_loss(tmp_path: Path, lost: str) -> None:
     kept = list(old.parent.glob("sealed-head-untrusted-*"))
     assert len(kept) == (lost in ("the head", "both"))
     asyncio.run(newest(tmp_path).stop())
+
+
+@each_store
+def test_a_shard_without_a_head_leaves_that_of_the_one_before(tmp_path: Path) -> None:
+    """I5: it is no forgery, and the next shard carries it, so that the chain has no gap."""
+    filled(tmp_path, 1)
+    retired(tmp_path)
+    audit, path = tmp_path / "audit", find_log(home_of(tmp_path))
+    head = read_sealed_head(audit)
+    assert head is not None
+    tampered(path, "UPDATE audit_head SET state = 'frozen'")
+    ended = retired(tmp_path, "a disk died")
+    assert (ended.contradiction, ended.head) == ("the log was frozen earlier", None)
+    assert list(audit.glob("sealed-head-untrusted-*")) == []
+    assert read_sealed_head(audit) == first_record(tmp_path)["previous"] == head
+    asyncio.run(newest(tmp_path).stop())
+    grow(tmp_path, ended.next_origin)
+    assert verify_log(find_log(home_of(tmp_path)), keys=keys_in(tmp_path)).ok
 
 
 def frozen_with_a_hold(directory: Path) -> Place:
