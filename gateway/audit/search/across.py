@@ -6,7 +6,7 @@ from typing import Final
 
 from gateway.audit.keys.log_keys import LogKeys
 from gateway.audit.place import LogHome, Place
-from gateway.audit.reading.reader import find_shards, shard_name, snapshot
+from gateway.audit.reading.reader import CannotTell, find_shards, shard_name, snapshot
 from gateway.audit.search.query import PAGE_ITEMS_MAX, Filters, Page, View, find
 from gateway.audit.store import LogUnavailable
 
@@ -35,19 +35,22 @@ def shards_within(home: LogHome, from_us: int | None, until_us: int | None) -> l
     if from_us is None and until_us is None:
         return shards
     found: list[Place] = []
-    later_began_us: int | None = None
+    begun = False  # by its own clock, the shard after this one, before `from_us`
     for place in reversed(shards):
-        began_us, newest_us = _times(place)
+        try:
+            began_us, newest_us = _times(place)
+        except CannotTell:
+            raise
+        except LogUnavailable:
+            if not begun:
+                raise
+            break  # nothing says that it holds any of that time
         # The later shard may have begun by a slow clock: what its begin tells, this one confirms.
-        if (
-            from_us is not None
-            and later_began_us is not None
-            and max(later_began_us, newest_us) + SHARD_SKEW_US <= from_us
-        ):
+        if begun and from_us is not None and newest_us + SHARD_SKEW_US <= from_us:
             break
         if until_us is None or began_us < until_us + SHARD_SKEW_US:
             found.append(place)
-        later_began_us = began_us
+        begun = from_us is not None and began_us + SHARD_SKEW_US <= from_us
     return found[::-1] or shards[-1:]
 
 
