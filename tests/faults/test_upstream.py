@@ -59,7 +59,8 @@ def test_the_exchange_ends_in_order(tmp_path: Path, case: Case) -> None:
                 return
             assert dict(response.headers)[b"content-type"] == b"application/problem+json"
             problem = json.loads(response.body)
-            assert b"abc" not in response.body
+            # An identifier is hexadecimal, and may hold what the service said by chance.
+            assert b"abc" not in response.body.replace(problem["instance"].encode(), b"")
             if isinstance(case.verdict, Failure):
                 assert problem["origin"] == "service"
                 assert (response.status, problem["type"].rpartition("/")[2]) == STATUS[case.verdict]
