@@ -135,11 +135,16 @@ def opened(directory: Path, instance: str = "test") -> AuditLog:
     return open_log(home, origin=ORIGIN, instance=instance, keys=keys_in(directory))
 
 
-def using(directory: Path, use: Callable[[AuditLog], Awaitable[None]]) -> None:
-    """Open the log, use it in an event loop, and stop it."""
+def using(
+    directory: Path,
+    use: Callable[[AuditLog], Awaitable[None]],
+    *,
+    of: Callable[[Path], AuditLog] | None = None,
+) -> None:
+    """Open the log, or the one that `of` opens, use it in an event loop, and stop it."""
 
     async def run() -> None:
-        log = opened(directory)
+        log = (of or opened)(directory)
         await log.start()
         try:
             await use(log)

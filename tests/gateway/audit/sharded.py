@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from gateway.audit.log import AuditLog
 from gateway.audit.publishing.integrate import Integrator
 from gateway.audit.reading.reader import find_log, shard_name
 from tests.gateway.audit.lifecycle.test_shards import HOST, newest, retired
-from tests.gateway.audit.records import keys_in
+from tests.gateway.audit.records import keys_in, using
 
 __all__ = ["integrated_newest", "origin_of_newest", "retired", "using_newest"]
 
@@ -22,16 +21,7 @@ def origin_of_newest(directory: Path) -> str:
 
 def using_newest(directory: Path, use: Callable[[AuditLog], Awaitable[None]]) -> None:
     """Open the newest shard, use it in an event loop, and stop it."""
-
-    async def run() -> None:
-        log = newest(directory)
-        await log.start()
-        try:
-            await use(log)
-        finally:
-            await log.stop()
-
-    asyncio.run(run())
+    using(directory, use, of=newest)
 
 
 def integrated_newest(directory: Path) -> Path:
