@@ -99,6 +99,9 @@ def retire(
         raise Stop(str(lost), mend=mend, code=Exit.FAILED) from None
     except LogUnavailable as failure:
         raise Stop(str(failure), mend=f"concordat doctor --home {settings.home}") from None
+    except OSError as refused:
+        mend = "mend the disk, and give the command again: it goes on where it ended"
+        raise Stop(f"the disk of the log refuses: {refused.strerror}", mend=mend) from None
     if as_json:
         show_json(_as_told(retired))
     else:

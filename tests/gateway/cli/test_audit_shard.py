@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -54,6 +56,26 @@ def test_a_running_gateway_keeps_its_shard(run: Run, new_home: NewHome) -> None:
     assert stopped.value.code == 1
     log._instance.close()
     log._store.close()
+
+
+def test_a_disk_that_refuses_is_told_and_the_command_goes_on(
+    run: Run, new_home: NewHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F3: an error in the midst is a sentence; given again, the command begins the next shard."""
+    settings = new_home.settings
+    deny_one(settings)
+    words = ("audit", "shard", "retire", "--reason", "r", "--home", settings.home)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "link", refuse)
+        with pytest.raises(Stop, match="Operation not permitted"):
+            run(*words)
+    assert run(*words).exit_code == 0
+    shards = json.loads(run("audit", "shard", "list", "--home", settings.home, "--json").stdout)
+    assert [one["state"] for one in shards["shards"]] == ["sealed", "open"]
 
 
 def test_a_frozen_shard_is_told(run: Run, new_home: NewHome) -> None:
