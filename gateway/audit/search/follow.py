@@ -33,7 +33,6 @@ RECORDS_PER_STEP_MAX: Final = 2_000
 CATCH_UP_S: Final = 2.0
 """How long a search waits for the index to come up with the log, before it shows what there is."""
 CATCH_UP_PAUSE_S: Final = 0.01
-TAGS_REMEMBERED_MAX: Final = 50_000
 LOCK_NAME: Final = "index.lock"
 
 _MARK: Final = (
@@ -97,6 +96,9 @@ class Follower:
         except (sqlite.Error, PostgresFailed, OSError, ValueError, LookupError) as broken:
             raise LogUnavailable(f"the search index cannot be kept up: {broken}") from broken
         finally:
+            # Names in clear, and keys that may be destroyed, are known during a step only.
+            self._tags.clear()
+            self._year_keys.clear()
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             self._lock.release()
@@ -138,12 +140,11 @@ class Follower:
                 self._remembered.forget()
             self._left = None
             stop = min(end, start + RECORDS_PER_STEP_MAX)
-            self._year_keys.clear()
             opened = Opened(log, self._keys)
             batch = Batch(self._db, opened, self._remembered, self._tag)
             last = None
-            for last, core, sections in opened.rows(start, stop):
-                batch.add(last, core, sections)
+            for last, core, bodies in opened.rows(start, stop):
+                batch.add(last, core, bodies)
             if last is None:
                 raise LogUnavailable(f"record {start} is missing from the log")
             batch.write()
@@ -152,8 +153,6 @@ class Follower:
             self._left = Mark(last.index + 1, last.leaf_hash)
             self._damaged |= opened.damaged
             self._remembered.trim()
-            if len(self._tags) > TAGS_REMEMBERED_MAX:
-                self._tags.clear()
             return stop < end
 
     def _empty(self) -> None:
@@ -168,8 +167,6 @@ class Follower:
             now = year == year_of(system_time_us())
             known = self._keys.subject_key(year) if now else self._keys.find_subject_key(year)
             self._year_keys[year] = known
-            if known is None:
-                self._tags.clear()
         key = self._year_keys[year]
         if key is None:
             return None

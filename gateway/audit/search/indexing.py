@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Final
 
@@ -18,6 +18,7 @@ from gateway.audit.search.opening import COLUMNS, Found, Opener, Wrapped, found
 from gateway.audit.search.terms import (
     OWN,
     UNCOUNTED,
+    Named,
     figures_of,
     named_in,
     naming,
@@ -38,6 +39,11 @@ _ROWS: Final = (
     " WHERE r.leaf_index >= ? AND r.leaf_index < ? ORDER BY r.leaf_index"
 )
 _CONTINUES: Final = frozenset({Kind.PROGRESS, Kind.OUTCOME, Kind.INDETERMINATE, Kind.LATE_OUTCOME})
+_OUTCOME: Final = Kind.OUTCOME
+_LATE_OUTCOME: Final = Kind.LATE_OUTCOME
+_ERASURE: Final = Kind.ERASURE
+_OFTEN_ALIKE: Final = frozenset({"actor", "net"})
+"""Sections that name the same in many records of a step."""
 _POST: Final = "INSERT INTO search_posting VALUES (?, ?) ON CONFLICT DO NOTHING"
 # One statement for all records of a word costs two thirds of one for each of them.
 _POST_ALL: Final = (
@@ -66,8 +72,10 @@ _FORGET_DAY: Final = (
 _DAMAGED: Final = (TypeError, ValueError, ArithmeticError, LookupError)
 """What is raised by values that no record of ours has where they are: an edited one may."""
 
-Read = tuple[Found, dict[str, object], dict[str, object]]
-"""A record, what it says in clear, and those of its sealed sections that may name somebody."""
+Read = tuple[Found, dict[str, object], list[tuple[str, bytes]]]
+"""A record, what it says in clear, and the bytes of its other sections that may name somebody."""
+Tags = tuple[tuple[bytes, int], ...]
+"""Tags, each with what it stands for."""
 
 
 class Remembered:
@@ -106,10 +114,21 @@ class Opened:
 
     def rows(self, first: int, end: int) -> Iterator[Read]:
         """Yield the records from index `first` to before `end`."""
+        read = self._opener.read
         for *columns, day, wrapped in self._log.execute(_ROWS, (first, end)):
-            record = found(tuple(columns))
+            record = found(columns)
             keys = Wrapped(day, wrapped) if wrapped is not None else None
-            yield record, *self._opener.read(record, keys, naming(record.kind))
+            core, bodies = read(record, keys, naming(record.kind))
+            yield record, core, bodies
+
+    def named_in(self, record: Found, name: str, body: bytes) -> list[Named] | None:
+        """Return whom and what a section of a record names; None where it is damaged."""
+        section = self._opener.parsed(record, body)
+        try:
+            return None if section is None else list(named_in({name: section}))
+        except _DAMAGED:
+            self.damaged.add(record.index)
+            return None
 
     def exchange_of(self, index: int) -> bytes | None:
         """Return the exchange that a record belongs to."""
@@ -134,7 +153,10 @@ class Batch:
         self._db = db
         self._remembered = remembered
         self._tag = tag
-        self._postings: defaultdict[int, list[int]] = defaultdict(list)
+        self._alike: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+        self._postings: list[tuple[int, int]] = []
+        self._named: dict[tuple[int, str, bytes], Tags] = {}
+        self._years: dict[int, int] = {}
         self._tags: list[tuple[bytes, int, int]] = []
         self._words: list[tuple[str, str, int]] = []
         self._members: list[tuple[bytes, int]] = []
@@ -144,24 +166,36 @@ class Batch:
         self._ended_days: list[int] = []
         self._hours: dict[int, tuple[int, int]] = {}
 
-    def add(self, record: Found, core: dict[str, object], sections: dict[str, object]) -> None:
-        """Add one record, which follows those that were added before it."""
-        first = self._first(record)
-        begins = first == record.index
-        if record.exchange is not None:
-            self._members.append((record.exchange, record.index))
-        if begins:
-            self._rows[first] = (record.at_us, 0, 0, 0, 0)
+    def add(
+        self, record: Found, core: dict[str, object], bodies: Sequence[tuple[str, bytes]]
+    ) -> None:
+        """Add one record, which follows those that were added before it; `core` is used up."""
+        index, exchange, kind = record.index, record.exchange, record.kind
+        first = index
+        if exchange is not None:
+            first = self._first(exchange, kind, index)
+            self._members.append((exchange, index))
+        if first == index:
+            self._rows[index] = (record.at_us, 0, 0, 0, 0)
             hour = record.at_us // HOUR_US
-            self._hours[hour] = (self._hours.get(hour, (first, first))[0], first)
+            self._hours[hour] = (self._hours.get(hour, (index, index))[0], index)
+        own = {name: core.pop(name) for name in OWN if name in core}
         # One bad member must not hide the rest: what can be read of a damaged record is added.
-        for part in (self._add_words, self._add_figures, self._add_erased):
-            try:
-                part(record, core, first)
-            except _DAMAGED:
-                self._opened.damaged.add(record.index)
-        if sections:
-            self._tags += self._tags_of(record, sections, first)
+        try:
+            self._add_words(kind, core, own, first, begins=first == index)
+        except _DAMAGED:
+            self._opened.damaged.add(index)
+        try:
+            if kind is _OUTCOME or kind is _LATE_OUTCOME:
+                self._add_figures(own, first)
+            elif kind is _ERASURE:
+                self._add_erased(core, index)
+        except _DAMAGED:
+            self._opened.damaged.add(index)
+        try:
+            self._tags += self._tags_of(record, bodies, first) if bodies else ()
+        except _DAMAGED:
+            self._opened.damaged.add(index)
 
     def write(self) -> None:
         """Write what was added, in the order of each table, so that neighbours share a page."""
@@ -169,13 +203,20 @@ class Batch:
         many(_WORD, self._words)
         many(_ROW, [(first, *values) for first, values in self._rows.items()])
         many(_MEMBER, self._members)
-        postings = sorted(self._postings.items())
-        many(_POST, [(term, found[0]) for term, found in postings if len(found) == 1])
-        many(_POST_ALL, [(term, _json(found)) for term, found in postings if len(found) > 1])
+        many(_POST, sorted(self._postings))
+        many(_POST_ALL, self._shared_postings())
         many(_TAG, sorted(self._tags))
         many(_FIGURES, self._figures)
         many(_HOUR, [(hour, *span) for hour, span in self._hours.items()])
         self._forget()
+
+    def _shared_postings(self) -> list[tuple[int, str]]:
+        """Return the words that records have in common, each with the records that have it."""
+        postings: defaultdict[int, list[int]] = defaultdict(list)
+        for terms, firsts in self._alike.items():
+            for term in terms:
+                postings[term] += firsts
+        return [(term, orjson.dumps(sorted(postings[term])).decode()) for term in sorted(postings)]
 
     def _forget(self) -> None:
         """Tag exchanges anew of which something was erased, by what can still be opened.
@@ -191,35 +232,37 @@ class Batch:
             indices = members(self._db, exchange) if exchange is not None else [index]
             self._db.execute(_FORGET, (indices[0],))
             for member in indices:
-                for record, _, sections in self._opened.rows(member, member + 1):
-                    tags = list(self._tags_of(record, sections, indices[0]))
-                    self._db.executemany(_TAG, tags)
+                for record, _, bodies in self._opened.rows(member, member + 1):
+                    self._db.executemany(_TAG, self._tags_of(record, bodies, indices[0]))
 
-    def _first(self, record: Found) -> int:
-        """Return the index of the record that the exchange of `record` begins with."""
-        exchange = record.exchange
-        if exchange is None:
-            return record.index
+    def _first(self, exchange: bytes, kind: Kind, index: int) -> int:
+        """Return the index of the record that an exchange begins with."""
         first = self._remembered.firsts.get(exchange)
         if first is None:
-            known = members(self._db, exchange) if record.kind in _CONTINUES else []
-            first = self._remembered.firsts[exchange] = known[0] if known else record.index
+            known = members(self._db, exchange) if kind in _CONTINUES else []
+            first = self._remembered.firsts[exchange] = known[0] if known else index
         return first
 
-    def _add_words(self, record: Found, core: Mapping[str, object], first: int) -> None:
-        for term in self._shared_terms(record.kind, core, begins=first == record.index):
-            self._postings[term].append(first)
-        for name, word in own_words_of(core):
-            self._postings[self._term(name, word)].append(first)
+    def _add_words(
+        self,
+        kind: Kind,
+        shared: Mapping[str, object],
+        own: Mapping[str, object],
+        first: int,
+        *,
+        begins: bool,
+    ) -> None:
+        self._alike[self._shared_terms(kind, shared, begins=begins)].append(first)
+        for name, word in own_words_of(shared, own):
+            self._postings.append((self._term(name, word), first))
 
     def _shared_terms(
-        self, kind: Kind, core: Mapping[str, object], *, begins: bool
+        self, kind: Kind, shared: Mapping[str, object], *, begins: bool
     ) -> tuple[int, ...]:
         """Return the numbers of the words that a record has in common with many others.
 
         What kind the later records of an exchange are is left out: they are found with its first.
         """
-        shared = {name: value for name, value in core.items() if name not in OWN}
         said = (kind, begins, orjson.dumps(shared))
         terms = self._remembered.terms.get(said)
         if terms is None:
@@ -237,46 +280,54 @@ class Batch:
             self._words.append((name, word, term))
         return term
 
-    def _add_figures(self, record: Found, core: Mapping[str, object], first: int) -> None:
-        if record.kind not in (Kind.OUTCOME, Kind.LATE_OUTCOME):
-            return
-        figures = figures_of(core)
+    def _add_figures(self, own: Mapping[str, object], first: int) -> None:
+        figures = figures_of(own)
         row = self._rows.get(first)
         if row is None:
             self._figures.append((*figures, first))
         else:
             self._rows[first] = (row[0], *figures)
 
-    def _add_erased(self, record: Found, core: Mapping[str, object], _first: int) -> None:
-        if record.kind is not Kind.ERASURE:
-            return
+    def _add_erased(self, core: Mapping[str, object], index: int) -> None:
         day = core.get("day")
         if isinstance(day, int):
             if not 0 <= day <= INTEGER_MAX // DAY_US:
                 raise ValueError("no record is of such a day")
             self._ended_days.append(day)
         for run in _erased(core):
-            if not 0 <= run.start < run.stop <= record.index:
+            if not 0 <= run.start < run.stop <= index:
                 raise ValueError("an erasure names records that were not there")
             self._forgotten.append(run)
 
     def _tags_of(
-        self, record: Found, sections: dict[str, object], first: int
-    ) -> Iterator[tuple[bytes, int, int]]:
-        year = year_of(record.at_us)
-        try:
-            named = list(named_in(sections))
-        except _DAMAGED:
-            self._opened.damaged.add(record.index)
-            return
-        for what, id_type, value in named:
-            tag = self._tag(year, id_type, value)
-            if tag is not None:
-                yield tag, first, what.value
+        self, record: Found, bodies: Sequence[tuple[str, bytes]], first: int
+    ) -> list[tuple[bytes, int, int]]:
+        day = record.at_us // DAY_US
+        year = self._years.get(day)
+        if year is None:
+            year = self._years[day] = year_of(record.at_us)
+        tags: list[tuple[bytes, int, int]] = []
+        for name, body in bodies:
+            named = self._named.get((year, name, body))
+            if named is None:
+                named = self._tags_in(record, year, name, body)
+            tags += [(tag, first, what) for tag, what in named]
+        return tags
 
+    def _tags_in(self, record: Found, year: int, name: str, body: bytes) -> Tags:
+        """Return the tags of all that a section names.
 
-def _json(indices: list[int]) -> str:
-    return orjson.dumps(indices).decode()
+        Who calls, and from where, is the same in many records of a step. That is remembered no
+        longer than the step: it is in clear.
+        """
+        named = self._opened.named_in(record, name, body)
+        if named is None:
+            return ()
+        made = [(self._tag(year, one.id_type, one.value), one.what.value) for one in named]
+        tags = tuple([(tag, what) for tag, what in made if tag is not None])
+        if name in _OFTEN_ALIKE and len(body) <= CORE_REMEMBERED_BYTES_MAX:
+            self._named[year, name, body] = tags
+        return tags
 
 
 def _erased(core: Mapping[str, object]) -> Iterator[range]:

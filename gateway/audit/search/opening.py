@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import orjson
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gateway.audit.entry import (
     DEPTH_MAX,
@@ -14,13 +14,14 @@ from gateway.audit.entry import (
     EntryInvalid,
     Kind,
     StoredSection,
-    open_section,
+    open_body,
     section_context,
     unpack_sections,
     unwrap_keys,
 )
 from gateway.audit.keys.log_keys import LogKeys
 from gateway.audit.sqlite import Connection
+from policies.hot import hot_value
 
 KINDS_BY_CODE: Final = {code: kind for kind, code in KIND_CODES.items()}
 COLUMNS: Final = "leaf_index, record_id, exchange, kind, t, leaf_hash, sections"
@@ -35,7 +36,7 @@ _LEVELS_WRITABLE: Final = 128
 _BEGINNINGS: Final = (Kind.INTENT, Kind.DENY, Kind.TRAFFIC_REFUSED)
 
 
-@dataclass(frozen=True, slots=True)
+@hot_value(frozen=True, slots=True, kw_only=False)
 class Found:
     """One record as read."""
 
@@ -59,7 +60,7 @@ class Wrapped(NamedTuple):
     keys: bytes
 
 
-def found(row: tuple[int, bytes, bytes | None, int, int, bytes, bytes]) -> Found:
+def found(row: Sequence[Any]) -> Found:
     """Return the record of a row of `COLUMNS`."""
     index, record_id, exchange, kind, at_us, leaf_hash, sections = row
     return Found(index, record_id, exchange, KINDS_BY_CODE[kind], at_us, leaf_hash, sections)
@@ -99,7 +100,7 @@ class Opener:
         self._db = db
         self._origin: str = db.execute("SELECT origin FROM audit_head").fetchone()[0]
         self._keys = keys
-        self._day_keys: dict[int, bytes | None] = {}
+        self._day_keys: dict[int, AESGCM | None] = {}
         self.damaged: set[int] = set()
 
     def core(self, record: Found) -> dict[str, object]:
@@ -120,15 +121,28 @@ class Opener:
 
     def open_with(self, record: Found, wrapped: Wrapped | None) -> dict[str, object]:
         """Return what `open` returns, with keys that were read along with the record."""
-        return self._opened(record, self._unpacked(record), wrapped)
+        closed = [section for section in self._unpacked(record) if section.name != "core"]
+        opened: dict[str, object] = dict.fromkeys(section.name for section in closed)
+        for name, body in self._bodies(record, closed, wrapped):
+            opened[name] = self.parsed(record, body)
+        return opened
 
     def read(
         self, record: Found, wrapped: Wrapped | None, names: Collection[str]
-    ) -> tuple[dict[str, object], dict[str, object]]:
-        """Return what `core` and `open_with` return, of the latter only the sections in `names`."""
+    ) -> tuple[dict[str, object], list[tuple[str, bytes]]]:
+        """Return what `core` does, and the bytes of those sections in `names` that are readable."""
         sections = self._unpacked(record)
         wanted = [section for section in sections if section.name in names]
-        return self._core(record, sections), self._opened(record, wanted, wrapped)
+        core = self._core(record, sections)
+        return core, list(self._bodies(record, wanted, wrapped)) if wanted else []
+
+    def parsed(self, record: Found, body: bytes) -> dict[str, object] | None:
+        """Return a section of a record; None where it is damaged."""
+        try:
+            return _parsed(body)
+        except EntryInvalid:
+            self.damaged.add(record.index)
+            return None
 
     def _unpacked(self, record: Found) -> Sequence[StoredSection]:
         try:
@@ -144,26 +158,21 @@ class Opener:
             self.damaged.add(record.index)
             return {}
 
-    def _opened(
+    def _bodies(
         self, record: Found, sections: Sequence[StoredSection], wrapped: Wrapped | None
-    ) -> dict[str, object]:
-        closed = [section for section in sections if section.name != "core"]
-        keys = self._section_keys(record, wrapped) if closed else {}
-        return {one.name: self._read(record, one, keys.get(one.name)) for one in closed}
-
-    def _read(
-        self, record: Found, section: StoredSection, key: bytes | None
-    ) -> dict[str, object] | None:
-        if section.salt is None and key is None:
-            return None
-        try:
-            if section.salt is not None or key is None:
-                return _parsed(section.body)
-            context = section_context(self._origin, record.record_id, section.name)
-            return _parsed(open_section(key, context, section.body)[1])
-        except EntryInvalid:
-            self.damaged.add(record.index)
-            return None
+    ) -> Iterator[tuple[str, bytes]]:
+        """Yield the names and bytes of those sections that are clear, or whose key there is."""
+        keys = self._section_keys(record, wrapped) if sections else {}
+        place = section_context(self._origin, record.record_id, "")
+        for name, salt, body in sections:
+            key = keys.get(name)
+            if salt is not None:
+                yield name, body
+            elif key is not None:
+                try:
+                    yield name, open_body(key, place + name.encode(), body)
+                except EntryInvalid:
+                    self.damaged.add(record.index)
 
     def _section_keys(self, record: Found, wrapped: Wrapped | None) -> Mapping[str, bytes]:
         day_key = self._day_key(wrapped.day) if wrapped else None
@@ -175,9 +184,11 @@ class Opener:
             self.damaged.add(record.index)
             return {}
 
-    def _day_key(self, day: int) -> bytes | None:
+    def _day_key(self, day: int) -> AESGCM | None:
+        """Return the cipher that unwraps the keys of a day; None where the day's key is gone."""
         if day not in self._day_keys:
-            self._day_keys[day] = self._keys.find_day_key(day) if self._keys else None
+            key = self._keys.find_day_key(day) if self._keys else None
+            self._day_keys[day] = AESGCM(key) if key is not None else None
         return self._day_keys[day]
 
 

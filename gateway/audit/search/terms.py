@@ -108,13 +108,13 @@ def term_of(name: str, value: str) -> int:
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
-def own_words_of(core: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """Yield the words, each with its name, for which members of `core` in `OWN` must be known."""
-    trace, until, at = core.get("trace_id"), core.get("instrument_until"), core.get("decided_at")
-    if isinstance(trace, str):
-        yield "trace", trace
+def own_words_of(shared: Mapping[str, object], own: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Return the words, each with its name, for which a core's members in `OWN` must be known."""
+    trace, until, at = own.get("trace_id"), shared.get("instrument_until"), own.get("decided_at")
+    words = [("trace", trace)] if isinstance(trace, str) else []
     if isinstance(until, int) and isinstance(at, int) and at >= until:
-        yield "instrument_ended", "true"
+        words.append(("instrument_ended", "true"))
+    return words
 
 
 def shared_words_of(kind: Kind, core: Mapping[str, object]) -> Iterator[tuple[str, str]]:

@@ -111,6 +111,15 @@ def test_a_record_of_a_year_without_a_key_is_not_tagged(
     assert keys.subject_years() == ()
 
 
+def test_between_steps_nobody_is_known(tmp_path: Path) -> None:
+    """What was tagged is in clear, and keys may be destroyed: neither outlives a step (I9)."""
+    follower = Follower(disclosed(tmp_path), keys=keys_in(tmp_path))
+    follower.step()
+    assert follower._tags == {}
+    assert follower._year_keys == {}
+    follower.close()
+
+
 @pytest.mark.parametrize("indexed", [True, False], ids=["from the index", "before it came in"])
 def test_what_was_erased_leaves_the_index(tmp_path: Path, *, indexed: bool) -> None:
     """An erasure takes the tags away that nothing can be opened for any more, and no other (I9)."""

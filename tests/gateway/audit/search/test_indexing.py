@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -11,7 +12,9 @@ import pytest
 
 from gateway.audit.entry import Kind, pack_sections, unpack_sections
 from gateway.audit.log import AuditLog
+from gateway.audit.people import year_of
 from gateway.audit.reading.reader import snapshot
+from gateway.audit.seal import DAY_US
 from gateway.audit.search import indexing
 from gateway.audit.search.follow import Follower
 from gateway.audit.search.index import NAMES, index_path, index_snapshot, open_index
@@ -19,7 +22,7 @@ from gateway.audit.search.indexing import Batch, Opened, Remembered
 from gateway.audit.search.query import Filters, find
 from gateway.audit.search.terms import What
 from gateway.audit.store import LogUnavailable
-from gateway.clock import new_uuid7
+from gateway.clock import new_uuid7, system_time_us
 from tests.gateway.audit.records import (
     intent,
     keys_in,
@@ -34,6 +37,9 @@ from tests.gateway.audit.records import (
 ALIKE: dict[str, object] = {"agreement": "DSA-1", "rule": "R1", "method": "GET", "route": "/a"}
 
 
+YEAR_US = 366 * DAY_US
+
+
 def mixed(directory: Path) -> Path:
     """Make a log of exchanges that are alike and ones that are not; return its file."""
     path, exchanges = provisioned(directory), [new_uuid7() for _ in range(6)]
@@ -41,7 +47,12 @@ def mixed(directory: Path) -> Path:
     async def use(log: AuditLog) -> None:
         for number, exchange in enumerate(exchanges):
             core = ALIKE | {"trace_id": f"{number:032x}", "rule": f"R{number % 2}"}
-            await log.append(record(Kind.INTENT, exchange, core=core))
+            caller: dict[str, object] = {
+                "client": f"app-{number % 2}",
+                "token_id_digest": "the same",
+            }
+            made = record(Kind.INTENT, exchange, core=core, actor=caller, net={"source": "::1"})
+            await log.append(replace(made, at_us=made.at_us - YEAR_US * (number % 3 == 0)))
         await log.append(record(Kind.DENY, new_uuid7(), core=ALIKE | {"reason": "NO_AGREEMENT"}))
         for number, exchange in enumerate(exchanges):
             core = {"status": 200, "reason": "OK", "records": number, "bytes": 10 * number}
@@ -49,6 +60,11 @@ def mixed(directory: Path) -> Path:
 
     using(directory, use)
     return path
+
+
+def tag(*tagged: object) -> bytes:
+    """Return a tag that shows what it was made of."""
+    return repr(tagged).encode()
 
 
 def indexed(path: Path, keys: Path, remembered: Remembered | None, size: int) -> dict[str, object]:
@@ -59,9 +75,9 @@ def indexed(path: Path, keys: Path, remembered: Remembered | None, size: int) ->
         (end,) = log.execute("SELECT next_index FROM audit_head").fetchone()
         opened = Opened(log, keys_in(keys))
         for first in range(0, end, size):
-            batch = Batch(db, opened, remembered or Remembered(), lambda *_: b"tag")
-            for found, core, sections in opened.rows(first, min(first + size, end)):
-                batch.add(found, core, sections)
+            batch = Batch(db, opened, remembered or Remembered(), tag)
+            for found, core, bodies in opened.rows(first, min(first + size, end)):
+                batch.add(found, core, bodies)
             batch.write()
             if remembered is not None:
                 remembered.trim()
@@ -85,6 +101,25 @@ def test_what_is_remembered_changes_nothing(
     assert indexed(path, tmp_path, remembered, size) == forgetful
     assert len(remembered.terms) <= most
     assert len(remembered.firsts) <= most
+
+
+def test_who_calls_often_is_told_apart_by_year_and_by_what_is_said(tmp_path: Path) -> None:
+    """What a section names is remembered in a step as it was said, for the year it was said in."""
+    found = indexed(mixed(tmp_path), tmp_path, None, 100)["search_tag"]
+    this = year_of(system_time_us())
+    expected = {
+        (tag(year, id_type, value), number + 1, what)
+        for number in range(6)
+        for year in [year_of(system_time_us() - YEAR_US) if number % 3 == 0 else this]
+        for id_type, value, what in (
+            ("_client", f"app-{number % 2}", What.CLIENT),
+            ("_token", "the same", What.TOKEN),
+            ("_source", "::1", What.SOURCE),
+        )
+    }
+
+    assert isinstance(found, list)
+    assert set(found) == expected
 
 
 def test_records_that_are_alike_are_taken_apart_once(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ ENDED = 1_700_000_000_000_000
 
 def words_of(kind: Kind, core: dict[str, object]) -> set[tuple[str, str]]:
     """Return all words that a record is found by."""
-    return {*shared_words_of(kind, core), *own_words_of(core)}
+    return {*shared_words_of(kind, core), *own_words_of(core, core)}
 
 
 def test_the_words_of_a_decision() -> None:
