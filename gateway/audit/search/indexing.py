@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Final
+from typing import Final, TypeVar
 
 import orjson
 
@@ -38,21 +38,22 @@ _ROWS: Final = (
     " FROM audit_record AS r LEFT JOIN audit_key AS k ON k.leaf_index = r.leaf_index"
     " WHERE r.leaf_index >= ? AND r.leaf_index < ? ORDER BY r.leaf_index"
 )
+ROWS_PER_STATEMENT: Final = 64
+_UNLESS_THERE: Final = "WHERE true ON CONFLICT DO NOTHING"
 _CONTINUES: Final = frozenset({Kind.PROGRESS, Kind.OUTCOME, Kind.INDETERMINATE, Kind.LATE_OUTCOME})
 _OUTCOME: Final = Kind.OUTCOME
 _LATE_OUTCOME: Final = Kind.LATE_OUTCOME
 _ERASURE: Final = Kind.ERASURE
 _OFTEN_ALIKE: Final = frozenset({"actor", "net"})
 """Sections that name the same in many records of a step."""
-_POST: Final = "INSERT INTO search_posting VALUES (?, ?) ON CONFLICT DO NOTHING"
-# One statement for all records of a word costs two thirds of one for each of them.
-_POST_ALL: Final = (
-    "INSERT INTO search_posting SELECT ?, value FROM json_each(?) WHERE true ON CONFLICT DO NOTHING"
-)
-_TAG: Final = "INSERT INTO search_tag VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
-_WORD: Final = "INSERT INTO search_word VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
-_MEMBER: Final = "INSERT INTO search_exchange VALUES (?, ?) ON CONFLICT DO NOTHING"
-_ROW: Final = "INSERT INTO search_row VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_WORD: Final = "search_word (name, word, term)"
+_ROW: Final = "search_row (leaf_index, t, records, people, dropped, octets)"
+_MEMBER: Final = "search_exchange (exchange, leaf_index)"
+_POST: Final = "search_posting (term, leaf_index)"
+_TAG: Final = "search_tag (tag, what, leaf_index)"
+# One statement for all records of a word or a tag costs a third to a half of one for each of them.
+_POST_ALL: Final = f"INSERT INTO {_POST} SELECT ?, value FROM json_each(?) {_UNLESS_THERE}"  # noqa: S608 - constants
+_TAG_ALL: Final = f"INSERT INTO {_TAG} SELECT ?, ?, value FROM json_each(?) {_UNLESS_THERE}"  # noqa: S608 - constants
 _FIGURES: Final = (
     "UPDATE search_row SET records = ?, people = ?, dropped = ?, octets = ? WHERE leaf_index = ?"
 )
@@ -74,6 +75,7 @@ _DAMAGED: Final = (TypeError, ValueError, ArithmeticError, LookupError)
 
 Read = tuple[Found, dict[str, object], list[tuple[str, bytes]]]
 """A record, what it says in clear, and the bytes of its other sections that may name somebody."""
+Item = TypeVar("Item", int, tuple[bytes, int])
 Tags = tuple[tuple[bytes, int], ...]
 """Tags, each with what it stands for."""
 
@@ -153,11 +155,11 @@ class Batch:
         self._db = db
         self._remembered = remembered
         self._tag = tag
-        self._alike: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+        self._shared: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
         self._postings: list[tuple[int, int]] = []
         self._named: dict[tuple[int, str, bytes], Tags] = {}
         self._years: dict[int, int] = {}
-        self._tags: list[tuple[bytes, int, int]] = []
+        self._tagged: defaultdict[Tags, list[int]] = defaultdict(list)
         self._words: list[tuple[str, str, int]] = []
         self._members: list[tuple[bytes, int]] = []
         self._rows: dict[int, tuple[int, ...]] = {}
@@ -193,30 +195,29 @@ class Batch:
         except _DAMAGED:
             self._opened.damaged.add(index)
         try:
-            self._tags += self._tags_of(record, bodies, first) if bodies else ()
+            for tags in self._tags_of(record, bodies) if bodies else ():
+                self._tagged[tags].append(first)
         except _DAMAGED:
             self._opened.damaged.add(index)
 
     def write(self) -> None:
         """Write what was added, in the order of each table, so that neighbours share a page."""
-        many = self._db.executemany
-        many(_WORD, self._words)
-        many(_ROW, [(first, *values) for first, values in self._rows.items()])
-        many(_MEMBER, self._members)
-        many(_POST, sorted(self._postings))
-        many(_POST_ALL, self._shared_postings())
-        many(_TAG, sorted(self._tags))
-        many(_FIGURES, self._figures)
-        many(_HOUR, [(hour, *span) for hour, span in self._hours.items()])
+        db = self._db
+        _insert(db, _WORD, self._words)
+        _insert(db, _ROW, [(first, *values) for first, values in self._rows.items()])
+        _insert(db, _MEMBER, self._members)
+        words = _spread(self._shared)
+        self._postings += [(word, firsts[0]) for word, firsts in words if len(firsts) == 1]
+        _insert(db, _POST, sorted(self._postings))
+        alike = [(word, _json(firsts)) for word, firsts in words if len(firsts) > 1]
+        db.executemany(_POST_ALL, alike)
+        tags = _spread(self._tagged)
+        _insert(db, _TAG, [(*tag, firsts[0]) for tag, firsts in tags if len(firsts) == 1])
+        tagged = [(*tag, _json(firsts)) for tag, firsts in tags if len(firsts) > 1]
+        db.executemany(_TAG_ALL, tagged)
+        db.executemany(_FIGURES, self._figures)
+        db.executemany(_HOUR, [(hour, *span) for hour, span in self._hours.items()])
         self._forget()
-
-    def _shared_postings(self) -> list[tuple[int, str]]:
-        """Return the words that records have in common, each with the records that have it."""
-        postings: defaultdict[int, list[int]] = defaultdict(list)
-        for terms, firsts in self._alike.items():
-            for term in terms:
-                postings[term] += firsts
-        return [(term, orjson.dumps(sorted(postings[term])).decode()) for term in sorted(postings)]
 
     def _forget(self) -> None:
         """Tag exchanges anew of which something was erased, by what can still be opened.
@@ -233,7 +234,8 @@ class Batch:
             self._db.execute(_FORGET, (indices[0],))
             for member in indices:
                 for record, _, bodies in self._opened.rows(member, member + 1):
-                    self._db.executemany(_TAG, self._tags_of(record, bodies, indices[0]))
+                    found = chain.from_iterable(self._tags_of(record, bodies))
+                    _insert(self._db, _TAG, [(*tag, indices[0]) for tag in found])
 
     def _first(self, exchange: bytes, kind: Kind, index: int) -> int:
         """Return the index of the record that an exchange begins with."""
@@ -252,7 +254,7 @@ class Batch:
         *,
         begins: bool,
     ) -> None:
-        self._alike[self._shared_terms(kind, shared, begins=begins)].append(first)
+        self._shared[self._shared_terms(kind, shared, begins=begins)].append(first)
         for name, word in own_words_of(shared, own):
             self._postings.append((self._term(name, word), first))
 
@@ -299,19 +301,16 @@ class Batch:
                 raise ValueError("an erasure names records that were not there")
             self._forgotten.append(run)
 
-    def _tags_of(
-        self, record: Found, bodies: Sequence[tuple[str, bytes]], first: int
-    ) -> list[tuple[bytes, int, int]]:
+    def _tags_of(self, record: Found, bodies: Sequence[tuple[str, bytes]]) -> list[Tags]:
+        """Return the tags of a record, by sections."""
         day = record.at_us // DAY_US
         year = self._years.get(day)
         if year is None:
             year = self._years[day] = year_of(record.at_us)
-        tags: list[tuple[bytes, int, int]] = []
+        tags: list[Tags] = []
         for name, body in bodies:
-            named = self._named.get((year, name, body))
-            if named is None:
-                named = self._tags_in(record, year, name, body)
-            tags += [(tag, first, what) for tag, what in named]
+            found = self._named.get((year, name, body))
+            tags.append(self._tags_in(record, year, name, body) if found is None else found)
         return tags
 
     def _tags_in(self, record: Found, year: int, name: str, body: bytes) -> Tags:
@@ -328,6 +327,33 @@ class Batch:
         if name in _OFTEN_ALIKE and len(body) <= CORE_REMEMBERED_BYTES_MAX:
             self._named[year, name, body] = tags
         return tags
+
+
+def _spread(alike: Mapping[tuple[Item, ...], list[int]]) -> list[tuple[Item, list[int]]]:
+    """Return each item that some records have in common with all records that have it, in order."""
+    spread: defaultdict[Item, list[int]] = defaultdict(list)
+    for common, indices in alike.items():
+        for item in common:
+            spread[item] += indices
+    return [(item, sorted(spread[item])) for item in sorted(spread)]
+
+
+def _json(indices: list[int]) -> str:
+    return orjson.dumps(indices).decode()
+
+
+def _insert(db: Connection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Insert rows that may be there already, many by one statement, in their order."""
+    if not rows:
+        return
+    one = f"({', '.join('?' * len(rows[0]))})"
+    statement = f"INSERT INTO {table} VALUES {one}"  # noqa: S608 - constants
+    together = len(rows) // ROWS_PER_STATEMENT * ROWS_PER_STATEMENT
+    for start in range(0, together, ROWS_PER_STATEMENT):
+        values = chain.from_iterable(rows[start : start + ROWS_PER_STATEMENT])
+        more = f", {one}" * (ROWS_PER_STATEMENT - 1)
+        db.execute(f"{statement}{more} ON CONFLICT DO NOTHING", tuple(values))
+    db.executemany(f"{statement} ON CONFLICT DO NOTHING", rows[together:])
 
 
 def _erased(core: Mapping[str, object]) -> Iterator[range]:

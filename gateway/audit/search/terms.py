@@ -41,6 +41,8 @@ _LISTS: Final[Mapping[str, str]] = {
     "data_classes": "data_class",
     "exchanges": "about",
 }
+_FIGURES: Final = ("records", "subjects", "records_dropped", "bytes")
+"""The members of `core` that make `Figures`."""
 _CHANGED: Final = ("added", "changed", "removed")
 # What the caller has a reference of its own for: each is found as a case reference.
 _CASES: Final = ("case_reference", "decision_ref", "operation_ref")
@@ -200,11 +202,11 @@ def named_in(sections: Mapping[str, object]) -> Iterator[Named]:
 
 def figures_of(core: Mapping[str, object]) -> Figures:
     """Return how much an outcome says was disclosed; ValueError for what no record may hold."""
-    said = (core.get(name) for name in ("records", "subjects", "records_dropped", "bytes"))
-    found = Figures(*(value if isinstance(value, int) else 0 for value in said))
-    if not all(0 <= value <= INTEGER_MAX for value in found):
+    said = [core.get(name) for name in _FIGURES]
+    found = [value if isinstance(value, int) else 0 for value in said]
+    if min(found) < 0 or max(found) > INTEGER_MAX:
         raise ValueError("nothing so large, or less than nothing, is disclosed")
-    return found
+    return Figures(*found)
 
 
 def _named(what: What, value: object) -> Iterator[Named]:
