@@ -70,13 +70,27 @@ _OF_RICHER_QUERIES: Final = frozenset(
 """Checks of what a plain query does not have: parameters, a body, an urgent grant, a principal."""
 _SETTLED: Final = frozenset({checks.check_party, checks.check_operation})
 """Checks that are passed by being admitted to a rule at all."""
+OF_THE_REQUEST: Final = frozenset(
+    {
+        checks.check_identifiers,
+        checks.check_urgency,
+        request_checks.check_decision_form,
+        request_checks.check_hours,
+        request_checks.check_filters,
+        request_checks.check_fields,
+        request_checks.check_volume,
+    }
+)
+"""Checks that look at what a request itself names, or at the hour. All others look only at who asks
+for what purpose and in which context, at agreement and law, and at their `dates`."""
 
 _TOLD_TO_STRANGERS: Final = frozenset(
     {ReasonCode.TOKEN_MISSING, ReasonCode.ORG_MISMATCH, ReasonCode.PURPOSE_MISSING}
 )
 """What can be told without telling anything about the agreement."""
 
-_Match = tuple[CompiledRule, Mapping[str, str]]
+Match = tuple[CompiledRule, Mapping[str, str]]
+"""A rule that an operation falls under, and the parameters of the path."""
 _NO_PARAMETERS: Final[Mapping[str, str]] = {}
 
 
@@ -88,14 +102,14 @@ def decide(policy: Policy, query: Query, law: Law) -> Decision:
     none, because all passed, and building them would cost more than deciding.
     """
     matched = policy.matching(query.method, query.path)
-    named = _is_party(policy, query)
+    named = is_party(policy, query)
     first: Case | None = None
-    for match in _candidates(matched, query, named=named):
+    for match in candidates(matched, query, named=named):
         case = Case(policy, query, law, match, admitted=True)
         for check in applicable(match[0], query):
             check(case)
         if not case.found:
-            return _permit(case, match[0])
+            return permit(case, match[0])
         first = first or case
     if first is not None:
         return _deny(first, first.rule)
@@ -110,17 +124,22 @@ def applicable(rule: CompiledRule, query: Query) -> tuple[Callable[[Case], None]
     """
     if query.break_glass is not None:
         return CHECKS
-    plain = (
+    return checks_of(rule.clauses, is_plain(query))
+
+
+def is_plain(query: Query) -> bool:
+    """Whether a query names nothing but what its path names."""
+    return (
         not query.parameters
         and query.fields is None
         and query.rows is None
         and query.on_behalf_of is None
     )
-    return _checks_of(rule.clauses, plain)
 
 
 @cache  # one entry for each set of clauses, twice
-def _checks_of(clauses: frozenset[str], plain: bool) -> tuple[Callable[[Case], None], ...]:
+def checks_of(clauses: frozenset[str], plain: bool) -> tuple[Callable[[Case], None], ...]:
+    """Return the checks that a query could fail by a rule with these optional clauses."""
     left_out = _SETTLED | _OF_RICHER_QUERIES if plain else _SETTLED
     return tuple(
         check
@@ -129,7 +148,7 @@ def _checks_of(clauses: frozenset[str], plain: bool) -> tuple[Callable[[Case], N
     )
 
 
-def _is_party(policy: Policy, query: Query) -> bool:
+def is_party(policy: Policy, query: Query) -> bool:
     """Whether the organisation is named on the agreement, and the client is one of its clients."""
     caller = query.caller
     if caller.organisation == PUBLIC or caller.organisation not in policy.clients:
@@ -138,7 +157,7 @@ def _is_party(policy: Policy, query: Query) -> bool:
     return clients is None or caller.client in clients
 
 
-def _candidates(matched: list[_Match], query: Query, *, named: bool) -> list[_Match]:
+def candidates(matched: list[Match], query: Query, *, named: bool) -> list[Match]:
     """Return the rules that the caller may use, those with its purpose and its own ones first."""
     organisation = query.caller.organisation
     mine = []
@@ -165,7 +184,8 @@ def _judge(case: Case) -> Case:
     return case
 
 
-def _permit(case: Case, rule: CompiledRule) -> Decision:
+def permit(case: Case, rule: CompiledRule) -> Decision:
+    """Return the permit of a case in which nothing was found."""
     duties, urgent = _duties(case, rule), _urgent_use(case)
     reliance, plain = case.reliance, duties is rule.duties and urgent is None
     version = reliance.version.version if reliance and reliance.version else None

@@ -76,7 +76,7 @@ def select(
     section 4). Where the caller has none, an agreement with the public may cover the operation.
     """
     if agreement is not None:
-        return index.get(agreement) or ReasonCode.AGREEMENT_NOT_FOUND
+        return named(index, agreement)
     if caller.organisation == PUBLIC:
         return _public(index, service, method, path) or ReasonCode.TOKEN_MISSING
     if caller.organisation not in caller.issuer_speaks_for:
@@ -96,6 +96,11 @@ def select(
             )
         ]
     return candidates[0] if len(candidates) == 1 else ReasonCode.AGREEMENT_AMBIGUOUS
+
+
+def named(index: AgreementIndex, agreement: str) -> Policy | ReasonCode:
+    """Return the agreement that a token names, taken as it is, or the reason that there is none."""
+    return index.get(agreement) or ReasonCode.AGREEMENT_NOT_FOUND
 
 
 def refuse(reason: ReasonCode, *, detail: str = "") -> Decision:

@@ -8,12 +8,16 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final
 
+from gateway.exchange.front.bodies import NoBody
+from gateway.exchange.messages import Request, Target
 from gateway.identity.authenticate import Authenticator, Headers
 from gateway.identity.caller import Authentication, IssuerProfile, Unauthenticated
 from tests.issuing import IssuerServer
 from tests.tokens import AUDIENCE, NOW, SigningKey, make_key, make_proof, make_token
 
-URI: Final = "https://gateway.example/fuel-poverty/v1/match"
+BASE_URL: Final = "https://gateway.example"
+PATH: Final = "/fuel-poverty/v1/match"
+URI: Final = BASE_URL + PATH
 KEY: Final = make_key()
 CLIENT: Final = make_key(key_id="client")
 
@@ -55,11 +59,21 @@ class World:
         """The arguments for a POST with these header fields among harmless others."""
         fields: Headers = ((b"host", b"gateway.example"), *headers, (b"accept", b"*/*"))
         return {
-            "method": "POST",
-            "uri": URI,
-            "parameter_names": parameter_names,
-            "headers": fields,
-            "certificate_der": certificate_der,
+            "presented": Request(
+                method="POST",
+                target=Target(
+                    raw=PATH.encode(),
+                    path=PATH,
+                    segments=tuple(PATH[1:].split("/")),
+                    parameters=tuple((name, "") for name in parameter_names),
+                ),
+                headers=fields,
+                host="gateway.example",
+                source="127.0.0.1",
+                certificate_der=certificate_der,
+                body=NoBody(),
+            ),
+            "base_url": BASE_URL,
             "issuers": self.issuers,
             "audiences": frozenset({audience}),
             "at": at,

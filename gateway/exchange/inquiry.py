@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Final, TypedDict
+from typing import Final
 
 from gateway.audit.log import AuditLog
 from gateway.clock import DecisionClock, monotonic_us, new_uuid7, system_time_us
 from gateway.errors import ProblemCode
 from gateway.exchange.answers import ErrorAnswer, refusal
-from gateway.exchange.derived import Derived
+from gateway.exchange.callers import KnownCaller, KnownCallers
 from gateway.exchange.facts import Exchange
-from gateway.exchange.held import look_up, relies_on_state, suspends
-from gateway.exchange.messages import Headers, Request
+from gateway.exchange.held import look_up, suspends
+from gateway.exchange.messages import Request
 from gateway.exchange.request_body import NO_BODY, Body, read_body
 from gateway.exchange.routes import Route
 from gateway.exchange.rows import Rows
 from gateway.exchange.snapshot import Service, Snapshot, StopList
 from gateway.identity.authenticate import CHALLENGE_MISSING, Authenticator
-from gateway.identity.caller import (
-    Authenticated,
-    BreakGlassClaim,
-    Claims,
-    IssuerProfile,
-    Unauthenticated,
-)
+from gateway.identity.caller import Authenticated, BreakGlassClaim, Unauthenticated
 from gateway.problems import code_of
 from gateway.telemetry import TraceContext, parse_traceparent
 from policies.compile import Policy
@@ -54,19 +47,6 @@ class Inquiry:
 
     exchange: Exchange
     error: ErrorAnswer | None
-
-
-class _Presented(TypedDict):
-    """What a request presents to the authenticator."""
-
-    method: str
-    uri: str
-    parameter_names: list[str]
-    headers: Headers
-    certificate_der: bytes | None
-    issuers: Mapping[str, IssuerProfile]
-    audiences: frozenset[str]
-    at: datetime
 
 
 def open_exchange(request: Request, clock: DecisionClock) -> Opened:
@@ -101,26 +81,30 @@ async def inquire(
     """
     route = now.routes.match(request.target.segments)
     service = now.services[route.service] if route else None
-    authenticated = await _identify(
-        opened, request, now, service=service, stops=stops, authenticator=authenticator
-    )
-    if isinstance(authenticated, Unauthenticated):
-        return authenticated
+    who = await _identify(opened, request, now, service, stops=stops, authenticator=authenticator)
+    if isinstance(who, Unauthenticated):
+        return who
 
-    caller, claims = _PUBLIC_CALLER, None
-    if authenticated is not None:
-        caller, claims = _caller_of(authenticated), authenticated.claims
-    chosen = _choose(request, now, route, caller, claims)
-    if isinstance(chosen, ReasonCode) and authenticated is None:
+    known = None if who is None else _KNOWN.of(who, now)
+    chosen = _choose(request, now, route, known)
+    if known is None and isinstance(chosen, ReasonCode):
         return _credentials_missing(served=route is not None)
 
     body = await read_body(request) if request.has_body else NO_BODY
-    query = _query(opened.at, request, caller, claims, body.rows)
-    policy = chosen if isinstance(chosen, Policy) else None
-    grant = None
-    if claims is not None and policy is not None and relies_on_state(claims):
-        query, grant = await look_up(query, claims, policy, service, now=now, stops=stops, log=log)
-    decision = refuse(chosen) if isinstance(chosen, ReasonCode) else decide(chosen, query, now.law)
+    query = _query(opened.at, request, known, body.rows)
+    policy, grant = None, None
+    if isinstance(chosen, ReasonCode):
+        decision = refuse(chosen)
+    elif known is None:
+        policy, decision = chosen, decide(chosen, query, now.law)
+    else:
+        policy = chosen
+        if known.relies_on_state:
+            claims = known.authenticated.claims
+            query, grant = await look_up(
+                query, claims, policy, service, now=now, stops=stops, log=log
+            )
+        decision = known.decide(policy, query)
     exchange = Exchange(
         id=opened.id,
         at=opened.at,
@@ -131,7 +115,7 @@ async def inquire(
         query=query,
         decision=_unless_suspended(decision, policy, service, stops),
         snapshot=now,
-        authenticated=authenticated,
+        authenticated=who,
         service=service,
         policy=policy,
         body=body.content,
@@ -152,29 +136,26 @@ async def turned_away(
     """Tell why a request's body need not be waited for: nobody who may call here sends it."""
     route = now.routes.match(request.target.segments)
     service = now.services[route.service] if route else None
-    who = await _identify(
-        opened, request, now, service=service, stops=stops, authenticator=authenticator
-    )
-    if who is None and isinstance(_choose(request, now, route, _PUBLIC_CALLER, None), ReasonCode):
+    who = await _identify(opened, request, now, service, stops=stops, authenticator=authenticator)
+    if who is None and isinstance(_choose(request, now, route, None), ReasonCode):
         return _credentials_missing(served=route is not None)
     return who if isinstance(who, Unauthenticated) else None
 
 
 def _choose(
-    request: Request,
-    now: Snapshot,
-    route: Route | None,
-    caller: Caller,
-    claims: Claims | None,
+    request: Request, now: Snapshot, route: Route | None, known: KnownCaller | None
 ) -> Policy | ReasonCode:
+    """Return the agreement to judge a call by, or why there is none; None asks for the public."""
+    if known is not None and known.agreement is not None:
+        return known.agreement
     return select(
         now.agreements,
-        caller=caller,
-        agreement=claims.agreement if claims else None,
+        caller=known.caller if known else _PUBLIC_CALLER,
+        agreement=None,
         service=route.service if route else None,
         method=request.method,
         path=request.target.segments,
-        purpose=claims.purpose if claims else None,
+        purpose=known.authenticated.claims.purpose if known else None,
     )
 
 
@@ -182,77 +163,47 @@ async def _identify(
     opened: Opened,
     request: Request,
     now: Snapshot,
-    *,
     service: Service | None,
+    *,
     stops: StopList,
     authenticator: Authenticator,
 ) -> Authenticated | Unauthenticated | None:
     """Tell who is calling; None is nobody in particular. The cached answer needs no waiting."""
-    presented = _presented(opened, request, now, service)
-    authentication = authenticator.authenticate_cached(**presented)
+    issuers, base_url, at = now.issuers, now.public_base_url, opened.at
+    audiences = now.audiences if service is None else service.audiences
+    authentication = authenticator.authenticate_cached(
+        request, base_url=base_url, issuers=issuers, audiences=audiences, at=at
+    )
     if authentication is None:
-        authentication = await authenticator.authenticate(**presented)
+        authentication = await authenticator.authenticate(
+            request, base_url=base_url, issuers=issuers, audiences=audiences, at=at
+        )
     if isinstance(authentication, Authenticated):
         return _unless_stopped(authentication, stops)
     return authentication if isinstance(authentication, Unauthenticated) else None
 
 
-def _presented(
-    opened: Opened, request: Request, now: Snapshot, service: Service | None
-) -> _Presented:
-    target = request.target
-    return {
-        "method": request.method,
-        "uri": now.public_base_url + target.raw.partition(b"?")[0].decode("ascii"),
-        "parameter_names": [name for name, _ in target.parameters],
-        "headers": request.headers,
-        "certificate_der": request.certificate_der,
-        "issuers": now.issuers,
-        "audiences": now.audiences if service is None else service.audiences,
-        "at": opened.at,
-    }
+_KNOWN: Final = KnownCallers()
 
 
-def _caller_of(authenticated: Authenticated) -> Caller:
-    # A bearer token's Authenticated is the cached one; with a proof it is new for every request.
-    return _caller(authenticated) if authenticated.bound else _CALLERS.of(authenticated)
-
-
-def _caller(authenticated: Authenticated) -> Caller:
-    claims = authenticated.claims
-    return Caller(
-        organisation=claims.organisation,
-        client=claims.client_id,
-        subject=claims.subject,
-        roles=claims.roles,
-        acr=claims.acr,
-        issuer_speaks_for=authenticated.profile.organisations,
-        sender_constrained=authenticated.bound,
-    )
-
-
-_CALLERS: Final[Derived[Authenticated, Caller]] = Derived(_caller)
-
-
-def _query(
-    at: datetime, request: Request, caller: Caller, claims: Claims | None, rows: Rows | None
-) -> Query:
+def _query(at: datetime, request: Request, known: KnownCaller | None, rows: Rows | None) -> Query:
     target = request.target
     parameters, fields = fields_apart(target.parameters)
-    if claims is None:
+    if known is None:
         return Query(
             at=at,
-            caller=caller,
+            caller=_PUBLIC_CALLER,
             method=request.method,
             path=target.segments,
             parameters=parameters,
             fields=fields,
             rows=rows,
         )
+    claims = known.authenticated.claims
     urgent = claims.break_glass
     return Query(
         at=at,
-        caller=caller,
+        caller=known.caller,
         method=request.method,
         path=target.segments,
         parameters=parameters,

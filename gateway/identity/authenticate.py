@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from gateway import clock
 from gateway.identity.cache import TokenCache, Verified
@@ -35,6 +35,28 @@ CHALLENGE_MISSING: Final = f"DPoP {_DPOP_ALGORITHMS}, Bearer"
 _ANONYMOUS: Final = Anonymous()
 
 
+class PresentedTarget(Protocol):
+    """The target of a request: as sent, and its query parameters."""
+
+    @property
+    def raw(self) -> bytes: ...
+    @property
+    def parameters(self) -> tuple[tuple[str, str], ...]: ...
+
+
+class Presented(Protocol):
+    """What a request presents: itself, its fields (lower-case names), its client certificate."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def target(self) -> PresentedTarget: ...
+    @property
+    def headers(self) -> Headers: ...
+    @property
+    def certificate_der(self) -> bytes | None: ...
+
+
 class _Fields(NamedTuple):
     """What a request carries: one Authorization field, and the values of its DPoP fields."""
 
@@ -52,11 +74,10 @@ class _Credentials(NamedTuple):
 class Authenticator:
     """Judges credentials: at once where the token is known, else with its issuer's keys.
 
-    Both ways take the request's method, its external URI without query, the names of its query
-    parameters, its header fields (lower-case names) and the client certificate of its connection;
-    the issuers in force, the resource URIs of which the token must name one, and the decision
-    time. Both judge time, audience, issuer and proof anew for every request. A proof that is
-    accepted comes with its `ProofUse`: claim it with the record, or it could be replayed.
+    Both ways take what the request presents; the base of its external URI, the issuers in force,
+    the resource URIs of which the token must name one, and the decision time. Both judge time,
+    audience, issuer and proof anew for every request. A proof that is accepted comes with its
+    `ProofUse`: claim it with the record, or it could be replayed.
     """
 
     def __init__(
@@ -75,12 +96,9 @@ class Authenticator:
 
     def authenticate_cached(
         self,
+        presented: Presented,
         *,
-        method: str,
-        uri: str,
-        parameter_names: Collection[str],
-        headers: Headers,
-        certificate_der: bytes | None,
+        base_url: str,
         issuers: Mapping[str, IssuerProfile],
         audiences: frozenset[str],
         at: datetime,
@@ -90,48 +108,37 @@ class Authenticator:
         None means that `authenticate` must be awaited: for a new token, or for one that does not
         simply hold any more. Needs a running event loop.
         """
-        fields = _find_fields(headers, parameter_names)
+        fields = _find_fields(presented)
         if not isinstance(fields, _Fields):
             return fields
-        authorization, unverified_proofs = fields
-        known = self._cache.get(authorization)
+        known = self._cache.get(fields.authorization)
         if known is None:
             return None
-        authenticated, dpop, verified_at_s = known
-        claims, profile = authenticated.claims, authenticated.profile
+        claims, profile = known.authenticated.claims, known.authenticated.profile
         current = issuers.get(claims.issuer)
         at_s = int(at.timestamp())
         if (
-            not verified_at_s <= at_s < claims.expires_at
+            not known.verified_at_s <= at_s < claims.expires_at
             or claims.audience.isdisjoint(audiences)
             or (current is not profile and current != profile)
             or not self._keys.usable(profile)
         ):
             return None
         return _prove(
-            authenticated,
-            unverified_proofs,
-            dpop=dpop,
-            method=method,
-            uri=uri,
-            certificate_der=certificate_der,
-            at_s=at_s,
+            known.authenticated, fields, presented, dpop=known.dpop, base_url=base_url, at_s=at_s
         )
 
     async def authenticate(
         self,
+        presented: Presented,
         *,
-        method: str,
-        uri: str,
-        parameter_names: Collection[str],
-        headers: Headers,
-        certificate_der: bytes | None,
+        base_url: str,
         issuers: Mapping[str, IssuerProfile],
         audiences: frozenset[str],
         at: datetime,
     ) -> Authentication:
         """Judge a request from the beginning, waiting for the issuer's keys where need be."""
-        fields = _find_fields(headers, parameter_names)
+        fields = _find_fields(presented)
         if not isinstance(fields, _Fields):
             return fields
         credentials = _read_credentials(fields.authorization)
@@ -154,15 +161,7 @@ class Authenticator:
             return _refused(claims, dpop=dpop, named=unverified)
         authenticated = Authenticated(claims=claims, profile=profile, bound=False)
         self._cache.put(fields.authorization, Verified(authenticated, dpop, at_s))
-        return _prove(
-            authenticated,
-            fields.unverified_proofs,
-            dpop=dpop,
-            method=method,
-            uri=uri,
-            certificate_der=certificate_der,
-            at_s=at_s,
-        )
+        return _prove(authenticated, fields, presented, dpop=dpop, base_url=base_url, at_s=at_s)
 
     async def aclose(self) -> None:
         """Stop what runs beside the requests, and forget every token."""
@@ -170,9 +169,7 @@ class Authenticator:
         self._cache.clear()
 
 
-def _find_fields(
-    headers: Headers, parameter_names: Collection[str]
-) -> _Fields | Anonymous | Unauthenticated:
+def _find_fields(presented: Presented) -> _Fields | Anonymous | Unauthenticated:
     """Find the one Authorization field of a request (RFC 6750, sections 2 and 3.1).
 
     A second one, or a token in the query, is a malformed request. A DPoP field beside no token is
@@ -180,14 +177,15 @@ def _find_fields(
     """
     authorization = None
     unverified_proofs: tuple[bytes, ...] = ()
-    for name, value in headers:
+    for name, value in presented.headers:
         if name == b"authorization":
             if authorization is not None:
                 return _malformed("There is more than one Authorization field.")
             authorization = value
         elif name == b"dpop":
             unverified_proofs += (value,)
-    if "access_token" in parameter_names:
+    parameters = presented.target.parameters
+    if parameters and any(name == "access_token" for name, _ in parameters):
         return _malformed("A token must be in the Authorization field, never in the query.")
     if authorization is None:
         return _ANONYMOUS
@@ -214,12 +212,11 @@ def _read_credentials(authorization: bytes) -> _Credentials | Unauthenticated:
 
 def _prove(
     authenticated: Authenticated,
-    unverified_proofs: tuple[bytes, ...],
+    fields: _Fields,
+    presented: Presented,
     *,
     dpop: bool,
-    method: str,
-    uri: str,
-    certificate_der: bytes | None,
+    base_url: str,
     at_s: int,
 ) -> Authenticated | Unauthenticated:
     """Judge the proof of possession that the token, or its issuer's profile, asks for.
@@ -233,14 +230,14 @@ def _prove(
     claims, profile = authenticated.claims, authenticated.profile
     # 1.
     if claims.confirmation_jkt is not None:
-        if not dpop or not unverified_proofs:
+        if not dpop or not fields.unverified_proofs:
             return _proof_required("The token is bound to a key: a DPoP proof is due.", claims)
         proof = verify_proof(
-            unverified_proofs,
+            fields.unverified_proofs,
             token_hash=claims.token_hash,
             confirmation_jkt=claims.confirmation_jkt,
-            method=method,
-            uri=uri,
+            method=presented.method,
+            uri=base_url + presented.target.raw.partition(b"?")[0].decode("ascii"),
             at_s=at_s,
         )
         if isinstance(proof, Refusal):
@@ -251,9 +248,9 @@ def _prove(
         proof = None
     # 2.
     if claims.confirmation_x5t is not None:
-        if certificate_der is None:
+        if presented.certificate_der is None:
             return _proof_required("The token is bound to a client certificate.", claims)
-        if not certificate_matches(claims.confirmation_x5t, certificate_der):
+        if not certificate_matches(claims.confirmation_x5t, presented.certificate_der):
             return _proof_invalid(
                 "The token is bound to another certificate.", dpop=False, named=claims
             )

@@ -103,7 +103,7 @@ def _annotations(tree: ast.AST) -> set[int]:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             for decorator in node.decorator_list:
                 found.update(map(id, ast.walk(decorator)))
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_Match":
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "Match":
             found.update(map(id, ast.walk(node)))
     return found
 

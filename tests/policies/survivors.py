@@ -12,8 +12,8 @@ WHY: Final = (
     (
         "Sorting one rule, or none, changes nothing; the test only saves the call.",
         (
-            "decide._candidates: Gt to GtE in `if len(mine) > 1:`",
-            "decide._candidates: always True `len(mine) > 1` in `if len(mine) > 1:`",
+            "decide.candidates: Gt to GtE in `if len(mine) > 1:`",
+            "decide.candidates: always True `len(mine) > 1` in `if len(mine) > 1:`",
         ),
     ),
     (
@@ -24,32 +24,32 @@ WHY: Final = (
         (
             "decide.applicable: always True `query.break_glass is not None` in `if "
             "query.break_glass is not None:`",
-            "decide._checks_of: BitOr to BitAnd in `left_out = _SETTLED | _OF_RICHER_QUERIES if "
+            "decide.checks_of: BitOr to BitAnd in `left_out = _SETTLED | _OF_RICHER_QUERIES if "
             "plain else _SETTLED`",
-            "decide._checks_of: always False `plain` in `left_out = _SETTLED | "
+            "decide.checks_of: always False `plain` in `left_out = _SETTLED | "
             "_OF_RICHER_QUERIES if plain else _SETTLED`",
-            "decide._checks_of: drop `_CLAUSE_OF.get(check) in (None, *clauses)` in `if check "
+            "decide.checks_of: drop `_CLAUSE_OF.get(check) in (None, *clauses)` in `if check "
             "not in left_out and _CLAUSE_OF.get(check) in (None, *clauses)`",
-            "decide._checks_of: drop `check not in left_out` in `if check not in left_out and "
+            "decide.checks_of: drop `check not in left_out` in `if check not in left_out and "
             "_CLAUSE_OF.get(check) in (None, *clauses)`",
-            "decide._checks_of: swap and/or in `if check not in left_out and "
+            "decide.checks_of: swap and/or in `if check not in left_out and "
             "_CLAUSE_OF.get(check) in (None, *clauses)`",
         ),
     ),
     (
         "A permit has a reliance with a version in force: check_law refuses every other case.",
         (
-            "decide._permit: always True `reliance and reliance.version` in `version = "
+            "decide.permit: always True `reliance and reliance.version` in `version = "
             "reliance.version.version if reliance and reliance.version else None`",
-            "decide._permit: always True `reliance` in `instrument=reliance.text if reliance "
+            "decide.permit: always True `reliance` in `instrument=reliance.text if reliance "
             "else None,`",
-            "decide._permit: always True `reliance` in `key = (case.purpose, "
+            "decide.permit: always True `reliance` in `key = (case.purpose, "
             "reliance.instrument.id if reliance else None, version)`",
-            "decide._permit: drop `reliance.version` in `version = reliance.version.version if "
+            "decide.permit: drop `reliance.version` in `version = reliance.version.version if "
             "reliance and reliance.version else None`",
-            "decide._permit: drop `reliance` in `version = reliance.version.version if reliance "
+            "decide.permit: drop `reliance` in `version = reliance.version.version if reliance "
             "and reliance.version else None`",
-            "decide._permit: swap and/or in `version = reliance.version.version if reliance and "
+            "decide.permit: swap and/or in `version = reliance.version.version if reliance and "
             "reliance.version else None`",
         ),
     ),
