@@ -79,20 +79,35 @@ def _fetch_random(count: int) -> bytes:
 
 
 _READY: Final[dict[int, list[bytes]]] = {}
-# A forked child must not hand out what its parent will.
-os.register_at_fork(after_in_child=_READY.clear)
 
 
 def new_uuid7() -> bytes:
     """Return a new UUIDv7 as 16 bytes: system milliseconds, then random bits (RFC 9562, 5.7)."""
     milliseconds = time.time_ns() // 1_000_000
-    random = int.from_bytes(random_bytes(10), "big") & _UUID7_RANDOM
-    return (milliseconds << 80 | random | _UUID7_FIXED).to_bytes(16, "big")
+    try:
+        end = _ENDS.pop()
+    except IndexError:  # they are used up, maybe by another thread
+        end = _make_ends()
+    return milliseconds.to_bytes(6, "big") + end
 
 
-_UUID7_FIXED: Final = 0x7000_8000_0000_0000_0000
-"""Version 7 and variant 0b10, in the 80 bits after the time."""
-_UUID7_RANDOM: Final = 0x0FFF_3FFF_FFFF_FFFF_FFFF
+def _make_ends() -> bytes:
+    """Return the end of one UUID, version and variant among random bits; make more ready."""
+    random = int.from_bytes(os.urandom(10 * RANDOM_PIECES), "big")
+    ends = (random & _UUID7_RANDOM | _UUID7_FIXED).to_bytes(10 * RANDOM_PIECES, "big")
+    pieces = [ends[at : at + 10] for at in range(0, len(ends), 10)]
+    end = pieces.pop()
+    _ENDS.extend(pieces)
+    return end
+
+
+_UUID7_FIXED: Final = int.from_bytes(bytes.fromhex("70008000000000000000") * RANDOM_PIECES, "big")
+"""Version 7 and variant 0b10 of many UUIDs, in the 10 bytes after the time."""
+_UUID7_RANDOM: Final = int.from_bytes(bytes.fromhex("0fff3fffffffffffffff") * RANDOM_PIECES, "big")
+_ENDS: Final[list[bytes]] = []
+# A forked child must not hand out what its parent will.
+os.register_at_fork(after_in_child=_READY.clear)
+os.register_at_fork(after_in_child=_ENDS.clear)
 
 
 @lru_cache(maxsize=UUIDS_REMEMBERED_MAX)

@@ -94,6 +94,7 @@ _EXCHANGES: Final[Mapping[str, int]] = {verdict: slot("exchanges", verdict) for 
 _REFUSALS: Final[Mapping[str, int]] = {
     reason: slot("refusals", reason) for reason in ReasonCode if reason is not ReasonCode.OK
 }
+_OK: Final = ReasonCode.OK
 _DURATION: Final = slot("duration", str(DURATION_BOUNDS_US[0]))
 _DURATION_SUM: Final = slot("duration_sum_us")
 _STOP_LIST_READ_AT: Final = slot("stop_list_read_at_us")
@@ -135,10 +136,14 @@ class Counters:
         """Add `count` to the counter at `position`, which `slot` told."""
         self._slots[position] += count
 
-    def observe_duration(self, duration_us: int) -> None:
-        """Add one exchange's duration to the histogram."""
-        self._slots[_DURATION + bisect_left(DURATION_BOUNDS_US, duration_us)] += 1
-        self._slots[_DURATION_SUM] += duration_us
+    def exchange_ended(self, decision: str, reason: str, duration_us: int) -> None:
+        """Count an exchange, why it was refused if it was, and its duration in the histogram."""
+        slots = self._slots
+        slots[_EXCHANGES[decision]] += 1
+        if reason != _OK:
+            slots[_REFUSALS[reason]] += 1
+        slots[_DURATION + bisect_left(DURATION_BOUNDS_US, duration_us)] += 1
+        slots[_DURATION_SUM] += duration_us
 
     def revision_adopted(self, revision: int) -> None:
         """Note which revision of the configuration is in force."""
@@ -341,10 +346,7 @@ class Telemetry:
         These keywords are all that telemetry may know of an exchange: `route` is the path
         template, never the path. `started_us` is system time; `span_id` is 16 hex digits.
         """
-        self.counters.add(_EXCHANGES[decision])
-        if reason != ReasonCode.OK:
-            self.counters.add(_REFUSALS[reason])
-        self.counters.observe_duration(duration_us)
+        self.counters.exchange_ended(decision, reason, duration_us)
         if self._spans is None or trace is None or not trace.sampled:
             return
         facts: dict[str, str | int | None] = {

@@ -358,17 +358,21 @@ def _response_of(subject: Exchange, ending: Ending) -> Response:
 
 
 def _count(subject: Exchange, reason: ReasonCode, status: int, ports: Ports) -> None:
-    decision = subject.decision
+    decision, trace = subject.decision, subject.trace
+    duration_us = monotonic_us() - subject.began_us
+    if trace is None or not trace.sampled:  # there is no span to tell more
+        ports.telemetry.counters.exchange_ended(decision.verdict, reason, duration_us)
+        return
     ports.telemetry.exchange_ended(
         decision=decision.verdict,
         reason=reason,
         status=status,
         started_us=subject.started_us,
-        duration_us=monotonic_us() - subject.began_us,
+        duration_us=duration_us,
         method=subject.request.method,
         route=decision.route,
         agreement=decision.agreement.id if decision.agreement else None,
         service=subject.service.facts.connector if subject.service else None,
         span_id=subject.span_id,
-        trace=subject.trace,
+        trace=trace,
     )

@@ -6,6 +6,9 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
+from functools import reduce
+from operator import and_, or_
+from typing import Final
 from uuid import UUID
 
 import pytest
@@ -22,15 +25,27 @@ from gateway.clock import (
     uuid_text,
 )
 
+ENDS: Final = (1 << 80) - 1
+"""The bits of an identifier after its time."""
+
 
 def test_identifiers_are_uuids_of_version_7_in_the_order_of_time() -> None:
     """The first 48 bits are system milliseconds; version and variant are RFC 9562's."""
     before_ms = system_time_us() // 1000
-    identifier = UUID(bytes=new_uuid7())
+    identifiers = [UUID(bytes=new_uuid7()) for _ in range(1_000)]
 
-    assert (identifier.version, identifier.variant) == (7, "specified in RFC 4122")
-    assert before_ms <= identifier.int >> 80 <= system_time_us() // 1000
-    assert len({new_uuid7() for _ in range(1_000)}) == 1_000
+    for identifier in identifiers:
+        assert (identifier.version, identifier.variant) == (7, "specified in RFC 4122")
+        assert before_ms <= identifier.int >> 80 <= system_time_us() // 1000
+    assert len({identifier.int & ENDS for identifier in identifiers}) == 1_000
+
+
+def test_all_bits_of_an_identifier_but_version_and_variant_are_random() -> None:
+    """Each of the 74 is seen set and clear."""
+    ends = [int.from_bytes(new_uuid7(), "big") & ENDS for _ in range(1_000)]
+    ever, always = reduce(or_, ends), reduce(and_, ends)
+
+    assert (ever, always) == (0x7FFF_BFFF_FFFF_FFFF_FFFF, 0x7000_8000_0000_0000_0000)
 
 
 def test_the_text_of_an_identifier_is_the_standard_one() -> None:
@@ -66,7 +81,7 @@ def test_no_two_threads_get_the_same_random_bytes() -> None:
     """They share what was fetched."""
 
     def take(_: int) -> list[bytes]:
-        return [random_bytes(16) for _ in range(5_000)]
+        return [piece for _ in range(5_000) for piece in (random_bytes(16), new_uuid7())]
 
     with ThreadPoolExecutor(8) as threads:
         taken = [piece for several in threads.map(take, range(8)) for piece in several]
@@ -77,10 +92,12 @@ def test_no_two_threads_get_the_same_random_bytes() -> None:
 def forked() -> Iterator[bytes]:
     """What a forked child would be given next."""
     random_bytes(16)  # so that more of its size are ready
+    new_uuid7()
     readable, writable = os.pipe()
     child = os.fork()
     if child == 0:
         os.write(writable, b"".join(random_bytes(16) for _ in range(200)))
+        os.write(writable, b"".join(bytes(6) + new_uuid7()[6:] for _ in range(200)))
         os._exit(0)
     os.close(writable)
     with os.fdopen(readable, "rb") as pipe:
@@ -91,5 +108,6 @@ def forked() -> Iterator[bytes]:
 def test_a_forked_child_gets_other_random_bytes_than_its_parent(forked: bytes) -> None:
     """What was ready is not handed out twice."""
     pieces = {forked[at : at + 16] for at in range(0, len(forked), 16)}
-    assert len(pieces) == 200
+    assert len(pieces) == 400
     assert pieces.isdisjoint(random_bytes(16) for _ in range(200))
+    assert pieces.isdisjoint(bytes(6) + new_uuid7()[6:] for _ in range(200))

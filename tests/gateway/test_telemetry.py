@@ -145,7 +145,7 @@ def test_a_target_that_is_spared_shows(tmp_path: Path, counters: Counters) -> No
 def test_durations_fall_into_buckets(tmp_path: Path, counters: Counters) -> None:
     """A bucket holds what lasted at most as long as its bound; the last holds all."""
     for duration_us in (100, 101, 1_000, 60_000_000):
-        counters.observe_duration(duration_us)
+        counters.exchange_ended("permit", "OK", duration_us)
 
     found = metrics(tmp_path)
 

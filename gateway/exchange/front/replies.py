@@ -78,16 +78,17 @@ def streamed_head(response: Response, method: str, *, date: bytes, close: bool) 
 
 def reply_head(response: Response, framing: bytes, date: bytes, close: bool) -> bytes:
     """Return status line and fields with their last empty line; raises `ResponseMalformed`."""
-    lines = [b"%b: %b\r\n" % pair for pair in response.headers if pair[0] not in FRAMING_FIELDS]
-    fields = b"".join(lines)
-    breaks = len(lines)
+    lines = [b": ".join(pair) for pair in response.headers if pair[0] not in FRAMING_FIELDS]
+    lines.append(b"date: " + date)
+    fields = b"\r\n".join(lines)
+    breaks = len(lines) - 1
     if fields.count(b"\n") != breaks or fields.count(b"\r") != breaks or b"\0" in fields:
         raise ResponseMalformed
     if response.status < 200:
         raise ResponseMalformed
     status_line = _STATUS_LINES.get(response.status) or b"HTTP/1.1 %d \r\n" % response.status
-    closing = b"connection: close\r\n\r\n" if close else b"\r\n"
-    return b"%b%bdate: %b\r\n%b%b" % (status_line, fields, date, framing, closing)
+    end = b"connection: close\r\n\r\n" if close else b"\r\n"
+    return b"".join((status_line, fields, b"\r\n", framing, end))
 
 
 def internal_error(error: Exception, log: logging.Logger) -> Response:
