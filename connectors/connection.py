@@ -8,7 +8,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Coroutine
 from typing import Any, Final, Protocol, cast
 
 from connectors.base import Call, CallFailed, Failure, Headers
-from connectors.framing import AnswerReader, BadAnswer
+from connectors.framing import AnswerReader, BadAnswer, KnownHeads
 from connectors.sending import send_body
 
 UNREAD_BYTES_MAX: Final = 256 * 1024
@@ -19,6 +19,10 @@ _JOINED_BODY_BYTES_MAX: Final = 64 * 1024
 
 class Owner(Protocol):
     """What a connection tells the pool that it belongs to."""
+
+    @property
+    def heads(self) -> KnownHeads:
+        """Heads of the service's answers that all its connections know."""
 
     def idle(self, connection: Connection) -> None:
         """Take back a connection that can serve another call."""
@@ -74,7 +78,7 @@ class Connection(asyncio.Protocol):
         self._abandoned = False
         self.deadline_s = math.inf
         self.fault: CallFailed | None = None
-        self.reader = AnswerReader()
+        self.reader = AnswerReader(owner.heads)
         self.used = False
 
     @property

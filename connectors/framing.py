@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import httptools
 
@@ -18,6 +18,11 @@ FRAMING_BYTES_MAX: Final = 64 * 1024
 """Bytes of chunk sizes, extensions and trailers, beyond `FRAMING_BYTES_PER_BODY_BYTE`."""
 FRAMING_BYTES_PER_BODY_BYTE: Final = 8
 """What a service that sends chunks of one byte may spend on each."""
+
+HEADS_KEPT_MAX: Final = 64
+"""Heads of a service's answers that are known at once; further ones are read each time."""
+HEAD_KEPT_BYTES_MAX: Final = 2 * 1024
+"""The longest head that is kept to be known again."""
 
 NOT_PASSED_ON: Final = frozenset(
     {
@@ -44,20 +49,54 @@ class BadAnswer(Exception):
     """The bytes are no answer that could be told apart from an attack; says which rule broke."""
 
 
+class KnownHead(NamedTuple):
+    """What one head says of an answer with a Content-Length, after which the connection stays."""
+
+    status: int
+    headers: Headers
+    body_bytes: int
+
+
+class KnownHeads:
+    """Heads that were read lately, by all their bytes: a service repeats itself within a second.
+
+    What a head says depends on nothing but its bytes, so one that comes again need not be read
+    again. It may say whom an answer is about: whoever has this makes it `forget` very soon.
+    """
+
+    __slots__ = ("_heads", "get")
+
+    def __init__(self) -> None:
+        """Know none yet."""
+        self._heads: dict[bytes, KnownHead] = {}
+        self.get: Final = self._heads.get
+
+    def keep(self, raw: bytes, head: KnownHead) -> None:
+        """Know `raw` when it comes again, where it is short and there is room."""
+        if len(raw) <= HEAD_KEPT_BYTES_MAX and len(self._heads) < HEADS_KEPT_MAX:
+            self._heads[raw] = head
+
+    def forget(self) -> None:
+        """Know none any more."""
+        self._heads.clear()
+
+
 class AnswerReader:
     """Reads one answer after another from one connection; `begin` starts each.
 
     httptools (llhttp, strict) finds the lines and refuses Content-Length with Transfer-Encoding,
     repeated lengths, bare LF, obs-fold and control characters; what it lets pass is refused here.
-    The verdict does not depend on where the bytes were split.
+    The verdict does not depend on where the bytes were split, nor on which heads are known.
     """
 
     __slots__ = (
+        "_bytes_left",
         "_chunks",
         "_coding",
         "_fault",
         "_fields",
         "_head_only",
+        "_heads",
         "_interim_answers",
         "_named",
         "_parser",
@@ -76,8 +115,9 @@ class AnswerReader:
         "surplus",
     )
 
-    def __init__(self) -> None:
-        """Make a reader that waits for `begin`."""
+    def __init__(self, heads: KnownHeads | None = None) -> None:
+        """Make a reader that waits for `begin`, and shares what `heads` knows."""
+        self._heads = KnownHeads() if heads is None else heads
         self._chunks: list[bytes] = []
         self._parser = httptools.HttpResponseParser(self)
         self._parser_spent = False
@@ -90,7 +130,7 @@ class AnswerReader:
         self._named: bytes | None = None
         self._fault: str | None = None
         self._interim_answers = 0
-        self._received_bytes = 0
+        self._received_bytes = self._bytes_left = 0
         self._version_known = False
         self._head_only = head_only
         self.head_complete = self.complete = self.surplus = self.persistent = False
@@ -113,10 +153,12 @@ class AnswerReader:
         """Take bytes as they came; raises BadAnswer. Bytes after the answer only set `surplus`."""
         if self.complete:
             self.surplus = True
+        elif self._bytes_left:
+            self._feed_counted(data)
         elif self.head_complete:
             self._received_bytes += len(data)
             self._parse(data)
-        else:
+        elif self._received_bytes or self._head_only or not self._feed_known(data):
             self._feed_head(data)
         if self._coding is not None and not self.complete:
             self._check_framing_bytes()
@@ -139,6 +181,49 @@ class AnswerReader:
         self.buffered_bytes = 0
         return body
 
+    def _feed_known(self, data: bytes) -> bool:
+        """Take an answer whose head is known: its body needs no parser, only to be counted."""
+        body_at = data.find(_HEAD_END) + len(_HEAD_END)
+        known = self._heads.get(data[:body_at])
+        if known is None or known.body_bytes < len(data) - body_at:
+            return False
+        self._received_bytes = body_at
+        self.status, self.headers, self.declared_bytes = known
+        self.head_complete = True
+        self._bytes_left = known.body_bytes
+        self._feed_counted(data[body_at:])
+        return True
+
+    def _feed_counted(self, data: bytes) -> None:
+        self._received_bytes += len(data)
+        left = self._bytes_left - len(data)
+        if left <= 0:
+            self.complete = self.persistent = True
+            if left < 0:
+                self.surplus = True
+                data = data[:left]
+            left = 0
+        self._bytes_left = left
+        self.on_body(data)
+
+    def _keep_head(self, data: bytes) -> None:
+        """Know this head when it comes again; `data` is how the answer began."""
+        declared_bytes = self.declared_bytes
+        head_end = data.find(_HEAD_END)
+        body_at = head_end + len(_HEAD_END)
+        if (
+            head_end > 0
+            and declared_bytes is not None
+            and self._coding is None
+            and self.status not in _WITHOUT_BODY
+            and not (self._interim_answers or self._head_only)
+            and (self.persistent if self.complete else self._parser.should_keep_alive())
+            # The parser saw the body begin where it is looked for.
+            and self.body_bytes == len(data) - body_at
+        ):
+            head = KnownHead(self.status, self.headers, declared_bytes)
+            self._heads.keep(data[:body_at], head)
+
     def _feed_head(self, data: bytes) -> None:
         if not self._received_bytes:
             # llhttp would skip blank lines here, and take RTSP and ICE for HTTP.
@@ -152,6 +237,8 @@ class AnswerReader:
         if self.head_complete:
             if self._head_only:
                 self._end_head_only(head)
+            elif self._received_bytes == len(data):
+                self._keep_head(data)
             if rest:
                 self.feed(rest)
         elif self._received_bytes >= HEAD_BYTES_MAX:

@@ -13,6 +13,7 @@ from typing import Final
 from connectors.base import Call, CallFailed, Failure
 from connectors.connection import Connection, WireReply
 from connectors.egress import EgressDenied, EgressRule, connect
+from connectors.framing import KnownHeads
 from connectors.origin import Origin
 from connectors.rendering import IDEMPOTENT, HeadWriter
 
@@ -63,6 +64,7 @@ class Pool:
         self._limits = limits
         self._egress = egress
         self._tls = tls
+        self.heads: Final = KnownHeads()
         self._writer = HeadWriter(origin.authority, origin.prefix)
         self._loop = asyncio.get_running_loop()
         self._connections: set[Connection] = set()
@@ -246,6 +248,7 @@ class Pool:
 
     def _sweep(self) -> None:
         now_s = self._loop.time()
+        self.heads.forget()
         for connection in tuple(self._connections):
             if connection.deadline_s <= now_s:
                 connection.expire()

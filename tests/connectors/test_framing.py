@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.framing import FIELDS_MAX, HEAD_BYTES_MAX, AnswerReader, BadAnswer
+from connectors.framing import (
+    FIELDS_MAX,
+    HEAD_BYTES_MAX,
+    HEAD_KEPT_BYTES_MAX,
+    HEADS_KEPT_MAX,
+    AnswerReader,
+    BadAnswer,
+    KnownHeads,
+)
 from connectors.testing import conformance_cases
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -31,9 +39,9 @@ class Verdict:
     refused: bool
 
 
-def verdict(*parts: bytes, head_only: bool = False) -> Verdict:
+def verdict(*parts: bytes, head_only: bool = False, heads: KnownHeads | None = None) -> Verdict:
     """Feed `parts`, then the end of the connection."""
-    reader = AnswerReader()
+    reader = AnswerReader(heads)
     reader.begin(head_only=head_only)
     refused = False
     try:
@@ -55,6 +63,29 @@ def test_every_split_gives_the_same_verdict(name: str) -> None:
     for cut in range(1, len(data)):
         assert verdict(data[:cut], data[cut:], head_only=head_only) == whole
     assert verdict(*(bytes((byte,)) for byte in data), head_only=head_only) == whole
+
+
+@pytest.fixture(scope="module")
+def every_head() -> KnownHeads:
+    """Know every head of the conformance suite that can be known."""
+    heads = KnownHeads()
+    for data, method in WHOLE_SCRIPTS.values():
+        verdict(data, head_only=method == "HEAD", heads=heads)
+    raw = [data[: data.find(b"\r\n\r\n") + 4] for data, _ in WHOLE_SCRIPTS.values()]
+    assert any(map(heads.get, raw))
+    return heads
+
+
+@pytest.mark.parametrize("name", WHOLE_SCRIPTS)
+def test_known_heads_change_no_verdict(name: str, every_head: KnownHeads) -> None:
+    """An answer is judged as if its head came for the first time, wherever it is cut."""
+    data, _ = WHOLE_SCRIPTS[name]
+    for head_only in (False, True):
+        whole = verdict(data, head_only=head_only)
+        assert verdict(data, head_only=head_only, heads=every_head) == whole
+        for cut in range(1, len(data)):
+            parts = data[:cut], data[cut:]
+            assert verdict(*parts, head_only=head_only, heads=every_head) == whole
 
 
 @given(data=st.binary(max_size=200), cut=st.integers(0, 200), head_only=st.booleans())
@@ -141,3 +172,75 @@ def test_one_reader_reads_answer_after_answer() -> None:
         assert reader.headers == ((b"x-a", b"b"),)
         assert reader.take() == (b"" if head_only else b"abc")
         assert reader.complete
+
+
+def read_to_end(answer: bytes, heads: KnownHeads, *, head_only: bool = False) -> AnswerReader:
+    """Read one answer with a reader that knows `heads`."""
+    reader = AnswerReader(heads)
+    reader.begin(head_only=head_only)
+    reader.feed(answer)
+    return reader
+
+
+SIZED = OK + b"x-a: b\r\ncontent-length: 3\r\n\r\n"
+
+
+def test_a_known_head_is_known_by_all_its_bytes_only() -> None:
+    """A head that differs in one byte, or answers HEAD, is read for itself."""
+    heads = KnownHeads()
+    read_to_end(SIZED + b"abc", heads)
+    again = read_to_end(SIZED + b"def", heads)
+    other = read_to_end(SIZED.replace(b"x-a: b", b"x-a: c") + b"def", heads)
+    head_only = read_to_end(SIZED, heads, head_only=True)
+
+    assert heads.get(SIZED) == (200, ((b"x-a", b"b"),), 3)
+    assert (again.headers, again.take(), again.complete) == (((b"x-a", b"b"),), b"def", True)
+    assert other.headers == ((b"x-a", b"c"),)
+    assert (head_only.complete, head_only.take()) == (True, b"")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        OK + b"connection: close\r\ncontent-length: 3\r\n\r\nabc",
+        b"HTTP/1.0 200 OK\r\ncontent-length: 3\r\n\r\nabc",
+        b"HTTP/1.1 304 Not Modified\r\ncontent-length: 3\r\n\r\n",
+        CHUNKED + b"0\r\n\r\n",
+        OK + b"\r\nabc",
+        b"HTTP/1.1 100 Continue\r\n\r\n" + SIZED + b"abc",
+        OK + b"a: " + b"b" * HEAD_KEPT_BYTES_MAX + b"\r\ncontent-length: 0\r\n\r\n",
+    ],
+)
+def test_only_heads_of_sized_answers_on_kept_connections_are_known(answer: bytes) -> None:
+    """What ends otherwise, or is long, is read by the parser each time."""
+    heads = KnownHeads()
+    read_to_end(answer, heads)
+    at = answer.find(b"\r\n\r\n") + 4
+    assert heads.get(answer[:at]) is None
+
+
+def test_bytes_after_an_answer_with_a_known_head_are_noticed() -> None:
+    """They are whether they come with the answer, or with the last piece of its body."""
+    heads = KnownHeads()
+    read_to_end(SIZED + b"abc", heads)
+    with_it = read_to_end(SIZED + b"abcX", heads)
+    behind = read_to_end(SIZED + b"a", heads)
+    assert (behind.complete, behind.buffered_bytes) == (False, 1)
+    behind.feed(b"bcX")
+    for reader in (with_it, behind):
+        assert (reader.complete, reader.surplus, reader.take()) == (True, True, b"abc")
+
+
+def test_few_heads_are_known_and_none_once_forgotten() -> None:
+    """What is known is bounded, and ends."""
+    heads = KnownHeads()
+    answers = [
+        OK + b"x-a: %d\r\ncontent-length: 0\r\n\r\n" % number
+        for number in range(HEADS_KEPT_MAX + 1)
+    ]
+    for answer in answers:
+        read_to_end(answer, heads)
+    known = [heads.get(answer) is not None for answer in answers]
+    assert known == [True] * HEADS_KEPT_MAX + [False]
+    heads.forget()
+    assert not any(heads.get(answer) for answer in answers)

@@ -14,7 +14,7 @@ from connectors.base import Call, CallFailed, Failure
 from connectors.egress import EgressRule
 from connectors.origin import Origin
 from connectors.scripted import Act, Script, ScriptedService, open_scripted
-from connectors.wire import Pool, PoolLimits
+from connectors.wire import SWEEP_S, Pool, PoolLimits
 
 T = TypeVar("T")
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -71,6 +71,23 @@ async def failing(pool: Pool, call: Call = GET) -> tuple[Failure, bool]:
     with pytest.raises(CallFailed) as caught:
         await ask(pool, call)
     return caught.value.failure, caught.value.sent
+
+
+def test_heads_of_answers_are_known_to_all_connections_and_soon_forgotten() -> None:
+    """The sweep ends what is known: a head may say whom an answer is about."""
+
+    async def play() -> None:
+        async with world((OK,)) as (_, pool):
+            await ask(pool)
+            head = OK.removesuffix(b"ok")
+            assert pool.heads.get(head) is not None
+            for _ in range(100):
+                if pool.heads.get(head) is None:
+                    return
+                await asyncio.sleep(SWEEP_S)
+            pytest.fail("still known after many sweeps")
+
+    run(play())
 
 
 def test_a_clean_connection_serves_call_after_call() -> None:
