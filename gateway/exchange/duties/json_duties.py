@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -30,8 +31,8 @@ from gateway.exchange.duties.small_numbers import (
 )
 from policies.decision import Duties
 
-POINTERS_REMEMBERED_MAX: Final = 256
-"""Distinct `records_at` pointers, one per service, whose reader is kept."""
+ENVELOPES_REMEMBERED_MAX: Final = 1024
+"""Pairs of a `records_at` pointer, one per service, and a type of record whose reader is kept."""
 
 _NOBODY: Final[frozenset[str]] = frozenset()
 _UNREADABLE: Final = not_applicable("The service's answer is not JSON that can be read safely.")
@@ -84,30 +85,52 @@ def _pass_whole(duties: Duties, shape: Shape, body: bytes) -> Applied | Withheld
 
 
 def _filter(duties: Duties, shape: Shape, body: bytes) -> Applied | Withheld:
-    records, around = _envelope(shape.records_at).open(body)
-    rules, layout, names_in = _reading(duties, shape)
-    judged = _judge(records, layout, rules)
-    exceeded = volume_exceeded(duties, len(judged.rows))
+    reading = _reading(duties, shape)
+    rules, layout = reading.rules, reading.layout
+    read, records, around = _read(reading, shape.records_at, body)
+    judged = _judge(read, reading) if reading.looks else _Judged(read, [], [])
+    rows = judged.rows
+    layout.finish(rows)
+    exceeded = volume_exceeded(duties, len(rows))
     if exceeded is not None:
         return exceeded
-    if duties.allowed is not None or rules.judges:
-        rows = _encode(judged.rows)
-        if duties.allowed is not None and _has_structures(rows, len(judged.rows)):
+    if duties.allowed is not None or reading.judges:
+        encoded = _encode(rows)
+        if duties.allowed is not None and _has_structures(encoded, len(rows)):
             return _STRUCTURED
-        body = _close(rows, around)
-    fields_withheld, leaked = withheld_names(duties, names_in(records), rules.columns)
+        body = _close(encoded, around)
+    fields_withheld: tuple[str, ...] = ()
+    leaked: tuple[str, ...] = ()
+    if records is not None:
+        names = reading.names_in(records)
+        fields_withheld, leaked = withheld_names(duties, names, rules.columns)
     subjects, subjects_counted = people(judged.persons, shape.known_subjects)
     return Applied(
         body=body,
-        records=len(judged.rows),
-        records_dropped=len(records) - len(judged.rows),
+        records=len(rows),
+        records_dropped=len(read) - len(rows),
         subjects=subjects,
         subjects_counted=subjects_counted,
         redacted_subjects=people(judged.redacted, _NOBODY)[1] if judged.redacted else 0,
-        fields_sent=layout.names_in(judged.rows),
+        fields_sent=layout.names_in(rows),
         fields_withheld=fields_withheld,
         leaked=leaked,
     )
+
+
+class _Reading(NamedTuple):
+    """How records are read under some duties.
+
+    `judges` and `looks` are what `rules` say, looked up once. `exact` is there where all that is
+    declared may leave and nothing else is read: a record of it has no name to withhold.
+    """
+
+    rules: RowRules
+    layout: Layout
+    names_in: NameReader
+    judges: bool
+    looks: bool
+    exact: type | None
 
 
 def _reading(duties: Duties, shape: Shape) -> _Reading:
@@ -119,13 +142,42 @@ def _reading(duties: Duties, shape: Shape) -> _Reading:
 
 def _reading_of(rules: RowRules, duties: Duties) -> _Reading:
     layout = layout_of(duties.allowed, rules.columns)
-    return rules, layout, name_reader(duties.declared, duties.never, rules.columns)
+    names_in = name_reader(duties.declared, duties.never, rules.columns)
+    all_may_leave = duties.allowed is not None and duties.allowed.issuperset(
+        duties.declared.union(duties.never)
+    )
+    return _Reading(
+        rules=rules,
+        layout=layout,
+        names_in=names_in,
+        judges=rules.judges,
+        looks=rules.looks,
+        exact=layout.exact() if all_may_leave else None,
+    )
 
 
-_Reading = tuple[RowRules, Layout, NameReader]
 _READINGS: Final[Derived[Duties, _Reading]] = Derived(
     lambda duties: _reading_of(row_rules(duties, Shape()), duties)
 )
+
+
+def _read(
+    reading: _Reading, records_at: str, body: bytes
+) -> tuple[list[Row], list[msgspec.Raw] | None, _Around | None]:
+    """Return the rows, the records they were read from, and what stands around them.
+
+    Records None: no record has a member that may not leave, so one pass has read all there is.
+    """
+    if reading.exact is not None:
+        try:
+            rows, around = _envelope(records_at, reading.exact).open(body)
+        except msgspec.ValidationError:
+            # Another member, or no record at all: the passes below tell which.
+            pass
+        else:
+            return rows, None, around
+    records, around = _envelope(records_at, msgspec.Raw).open(body)
+    return [reading.layout.read(record) for record in records], records, around
 
 
 class _Judged(NamedTuple):
@@ -136,13 +188,13 @@ class _Judged(NamedTuple):
     redacted: list[str | None]
 
 
-def _judge(records: list[msgspec.Raw], layout: Layout, rules: RowRules) -> _Judged:
+def _judge(read: list[Row], reading: _Reading) -> _Judged:
+    rules, layout = reading.rules, reading.layout
     rows: list[Row] = []
     persons: list[str | None] = []
     redacted: list[str | None] = []
-    judges, subject, counts = rules.judges, rules.subject, rules.counts
-    for record in records:
-        row = layout.read(record)
+    judges, subject, counts = reading.judges, rules.subject, rules.counts
+    for row in read:
         values = layout.values(row)
         fate = rules.fate(values) if judges else Fate.KEEP
         if fate is Fate.DROP:
@@ -154,7 +206,6 @@ def _judge(records: list[msgspec.Raw], layout: Layout, rules: RowRules) -> _Judg
         if counts:
             persons.append(person)
         rows.append(row)
-    layout.finish(rows)
     return _Judged(rows, persons, redacted)
 
 
@@ -185,36 +236,46 @@ class _Member(msgspec.Struct, gc=False):
 
 
 class _Envelope:
-    """Finds the list of records that stands at one JSON pointer, skipping what is around it."""
+    """Finds the list of records that stands at one JSON pointer, skipping what is around it.
 
-    __slots__ = ("_around", "_decode")
+    A record is read as an `item`: raw, or a type of `record_type`.
+    """
 
-    def __init__(self, records_at: str) -> None:
+    __slots__ = ("_around", "_decode", "_read_one")
+
+    def __init__(self, records_at: str, item: type) -> None:
         parts = pointer_parts(records_at)
-        at_pointer: Any = list[msgspec.Raw]
+        self._read_one: Callable[[bytes], Row] = (
+            msgspec.Raw if item is msgspec.Raw else msgspec.json.Decoder(item).decode
+        )
+        records: Any = list[item]  # type: ignore[valid-type]  # made at run time
+        at_pointer = records
         for part in reversed(parts):
             member = ("inner", at_pointer, msgspec.field(name=part, default=msgspec.UNSET))
             at_pointer = msgspec.defstruct("Member", [member], bases=(_Member,))
         one: Any = at_pointer if parts else dict[str, msgspec.Raw]
-        self._decode = msgspec.json.Decoder(list[msgspec.Raw] | one).decode
+        self._decode = msgspec.json.Decoder(records | one).decode
         opening = b"".join(b"{" + _encode(part) + b":" for part in parts)
         self._around = (opening, b"}" * len(parts))
 
-    def open(self, body: bytes) -> tuple[list[msgspec.Raw], _Around | None]:
-        """Return the raw records and what stands around them; raises `msgspec.DecodeError`.
+    def open(self, body: bytes) -> tuple[list[Row], _Around | None]:
+        """Return the records and what stands around them; raises `msgspec.DecodeError`.
 
         Around None: the whole answer is one record.
         """
         found: Any = self._decode(body)
-        if isinstance(found, list):
-            return found, (b"", b"")
         while isinstance(found, _Member):
             found = found.inner
+            if isinstance(found, list):
+                return found, self._around
         if isinstance(found, list):
-            return found, self._around
-        return [msgspec.Raw(body)], None
+            return found, _BARE
+        return [self._read_one(body)], None
 
 
-@lru_cache(maxsize=POINTERS_REMEMBERED_MAX)
-def _envelope(records_at: str) -> _Envelope:
-    return _Envelope(records_at)
+_BARE: Final = (b"", b"")
+
+
+@lru_cache(maxsize=ENVELOPES_REMEMBERED_MAX)
+def _envelope(records_at: str, item: type) -> _Envelope:
+    return _Envelope(records_at, item)

@@ -34,6 +34,9 @@ class Layout(Protocol):
     def read(self, record: msgspec.Raw) -> Row:
         """Read one record; raises `msgspec.DecodeError` unless it is a JSON object."""
 
+    def exact(self) -> type | None:
+        """Return the type of rows that have none but allowed members, if msgspec can read them."""
+
     def values(self, row: Row) -> Sequence[str | None]:
         """Return the values of the columns to check, as text; None: absent or no single value."""
 
@@ -55,29 +58,39 @@ def layout_of(allowed: frozenset[str] | None, columns: tuple[str, ...]) -> Layou
     return _StructLayout(allowed, columns)
 
 
+def record_type(attributes: Mapping[str, str], *, exact: bool = False) -> type[msgspec.Struct]:
+    """Make the type that reads members into the attributes that stand for their names.
+
+    An `exact` one refuses a record that has another member; else others are skipped.
+    """
+    members = [
+        (attribute, msgspec.Raw, msgspec.field(name=name, default=_ABSENT))
+        for name, attribute in attributes.items()
+    ]
+    return msgspec.defstruct("Record", members, gc=False, forbid_unknown_fields=exact)
+
+
 class _StructLayout:
     """The usual, fast case: other members than these are skipped without ever becoming objects."""
 
-    __slots__ = ("_all_of", "_allowed", "_columns", "_names", "_unsent", "read")
+    __slots__ = ("_all_of", "_allowed", "_columns", "_exact", "_names", "_unsent", "read")
 
     def __init__(self, allowed: frozenset[str], columns: tuple[str, ...]) -> None:
         attributes = {
             name: f"f{number}" for number, name in enumerate(sorted(allowed.union(columns)))
         }
-        struct = msgspec.defstruct(
-            "Record",
-            [
-                (attribute, msgspec.Raw, msgspec.field(name=name, default=_ABSENT))
-                for name, attribute in attributes.items()
-            ],
-            gc=False,
-        )
-        self.read = msgspec.json.Decoder(struct).decode
+        self.read = msgspec.json.Decoder(record_type(attributes)).decode
+        self._exact: type | None = None
         self._columns = tuple(attributes[name] for name in columns)
         self._allowed = {name: attributes[name] for name in sorted(allowed)}
         self._names = tuple(self._allowed)
         self._all_of = _getter(tuple(self._allowed.values()))
         self._unsent = tuple(attributes[name] for name in columns if name not in allowed)
+
+    def exact(self) -> type | None:
+        if self._exact is None and not self._unsent:
+            self._exact = record_type(self._allowed, exact=True)
+        return self._exact
 
     def values(self, row: Row) -> Sequence[str | None]:
         return [text_of(getattr(row, attribute)) for attribute in self._columns]
@@ -125,6 +138,9 @@ class _MemberLayout:
 
     def read(self, record: msgspec.Raw) -> Row:
         return read_members(record)
+
+    def exact(self) -> type | None:
+        return None
 
     def values(self, row: Row) -> Sequence[str | None]:
         return [text_of(row.get(name, _ABSENT)) for name in self._columns]

@@ -12,6 +12,7 @@ from gateway.exchange.duties.record_layouts import (
     LAYOUTS_REMEMBERED_MAX,
     STRUCT_CAN_NAME,
     read_members,
+    record_type,
 )
 
 NameReader = Callable[[Sequence[msgspec.Raw]], frozenset[str]]
@@ -34,16 +35,7 @@ def name_reader(
     if not all(map(STRUCT_CAN_NAME.fullmatch, names)):
         return _all_names
     attributes = {name: f"f{number}" for number, name in enumerate(names)}
-    struct = msgspec.defstruct(
-        "Known",
-        [
-            (attribute, msgspec.Raw, msgspec.field(name=name, default=_ABSENT))
-            for name, attribute in attributes.items()
-        ],
-        gc=False,
-        forbid_unknown_fields=True,
-    )
-    read = msgspec.json.Decoder(struct).decode
+    read = msgspec.json.Decoder(record_type(attributes, exact=True)).decode
     looked_for = [(name, attributes[name]) for name in watched]
 
     def names_in(records: Sequence[msgspec.Raw]) -> frozenset[str]:

@@ -63,6 +63,11 @@ class RowRules:
         """Whether any record can be dropped or redacted."""
         return bool(self.scope) or self.restricted is not None
 
+    @property
+    def looks(self) -> bool:
+        """Whether anything of any record has to be looked at."""
+        return self.judges or self.counts
+
     def fate(self, values: Values) -> Fate:
         """Decide on one record; what cannot be told is decided against release."""
         for position, permitted in self.scope:

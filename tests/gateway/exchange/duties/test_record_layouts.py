@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -97,3 +99,19 @@ def test_a_record_is_an_object(allowed: frozenset[str] | None, record: bytes) ->
 def test_all_members_can_be_read() -> None:
     """The names that a service returned are known whether or not they may leave."""
     assert set(read_members(RECORD)) == {"id", "area", "size", "extra"}
+
+
+def test_an_exact_type_reads_allowed_members_and_no_others() -> None:
+    """It is there where all that is read may leave; a row of it is like one that was read."""
+    layout = layout_of(frozenset({"id", "area"}), ("area",))
+    exact = layout.exact()
+    assert exact is not None
+
+    row: Any = msgspec.json.decode(b'{"\\u0061rea":"E06"}', type=exact)
+
+    assert list(layout.values(row)) == ["E06"]
+    assert layout.names_in([row]) == ("area",)
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(RECORD, type=exact)
+    assert layout_of(frozenset({"id"}), ("area",)).exact() is None
+    assert layout_of(None, ()).exact() is None
