@@ -57,13 +57,10 @@ def random_bytes(count: int) -> bytes:
     as their encryption.
     """
     # `pop` of a list is atomic, so that no two threads get the same bytes.
-    ready = _READY.get(count)
-    if ready:
-        try:
-            return ready.pop()
-        except IndexError:  # another thread took the last
-            pass
-    return _fetch_random(count)
+    try:
+        return _READY[count].pop()
+    except (KeyError, IndexError):
+        return _fetch_random(count)
 
 
 def _fetch_random(count: int) -> bytes:
@@ -79,35 +76,35 @@ def _fetch_random(count: int) -> bytes:
 
 
 _READY: Final[dict[int, list[bytes]]] = {}
+_UUID7_ENDS: Final[list[bytes]] = []
+# A forked child must not hand out what its parent will.
+os.register_at_fork(after_in_child=_READY.clear)
+os.register_at_fork(after_in_child=_UUID7_ENDS.clear)
 
 
 def new_uuid7() -> bytes:
     """Return a new UUIDv7 as 16 bytes: system milliseconds, then random bits (RFC 9562, 5.7)."""
-    milliseconds = time.time_ns() // 1_000_000
     try:
-        end = _ENDS.pop()
-    except IndexError:  # they are used up, maybe by another thread
-        end = _make_ends()
-    return milliseconds.to_bytes(6, "big") + end
+        end = _UUID7_ENDS.pop()
+    except IndexError:
+        end = _fetch_uuid7_ends()
+    return (time.time_ns() // 1_000_000).to_bytes(6, "big") + end
 
 
-def _make_ends() -> bytes:
-    """Return the end of one UUID, version and variant among random bits; make more ready."""
-    random = int.from_bytes(os.urandom(10 * RANDOM_PIECES), "big")
-    ends = (random & _UUID7_RANDOM | _UUID7_FIXED).to_bytes(10 * RANDOM_PIECES, "big")
-    pieces = [ends[at : at + 10] for at in range(0, len(ends), 10)]
-    end = pieces.pop()
-    _ENDS.extend(pieces)
+def _fetch_uuid7_ends() -> bytes:
+    """Return what follows the time in one UUIDv7, and make more ready, all with one arithmetic."""
+    count = _UUID7_END_BYTES * RANDOM_PIECES
+    ends = int.from_bytes(os.urandom(count), "big") & _UUID7_RANDOM | _UUID7_FIXED
+    made = ends.to_bytes(count, "big")
+    end, *more = [made[at : at + _UUID7_END_BYTES] for at in range(0, count, _UUID7_END_BYTES)]
+    _UUID7_ENDS.extend(more)
     return end
 
 
-_UUID7_FIXED: Final = int.from_bytes(bytes.fromhex("70008000000000000000") * RANDOM_PIECES, "big")
-"""Version 7 and variant 0b10 of many UUIDs, in the 10 bytes after the time."""
-_UUID7_RANDOM: Final = int.from_bytes(bytes.fromhex("0fff3fffffffffffffff") * RANDOM_PIECES, "big")
-_ENDS: Final[list[bytes]] = []
-# A forked child must not hand out what its parent will.
-os.register_at_fork(after_in_child=_READY.clear)
-os.register_at_fork(after_in_child=_ENDS.clear)
+_UUID7_END_BYTES: Final = 10
+_UUID7_FIXED: Final = int("70008000000000000000" * RANDOM_PIECES, 16)
+"""Version 7 and variant 0b10, in the 80 bits after the time; as often as ends are fetched."""
+_UUID7_RANDOM: Final = int("0fff3fffffffffffffff" * RANDOM_PIECES, 16)
 
 
 @lru_cache(maxsize=UUIDS_REMEMBERED_MAX)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from binascii import b2a_base64
+from binascii import b2a_base64, hexlify
 from collections.abc import Mapping
 from functools import lru_cache
+from struct import Struct
 from typing import Final, NamedTuple, cast
 
 import orjson
@@ -28,7 +29,6 @@ from gateway.audit.entry import (
     Record,
     canonical,
     derive_section_keys,
-    parse_entry,
 )
 from gateway.audit.keys.log_keys import LogKeys
 from gateway.audit.written import WrittenSection
@@ -36,7 +36,7 @@ from gateway.clock import random_bytes, uuid_text
 
 DAY_US: Final = 86_400_000_000
 DAYS_REMEMBERED_MAX: Final = 8
-LAYOUTS_REMEMBERED_MAX: Final = 64
+LAYOUTS_REMEMBERED_MAX: Final = 128
 
 _NONCE_BYTES: Final = 12
 _ZERO_NONCE: Final = bytes(_NONCE_BYTES)
@@ -46,6 +46,8 @@ _SECTION_NAME: Final = re.compile(r"[a-z0-9_]{1,32}")
 _CANONICAL: Final = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+# Where the hyphens of a UUID's text stand (RFC 9562, section 4).
+_UUID_PARTS: Final = Struct("8s4s4s4s12s")
 
 _sha256 = hashlib.sha256
 
@@ -70,10 +72,8 @@ class Sealed(NamedTuple):
 
     def as_late(self) -> Sealed:
         """Return the outcome as `exchange.late_outcome`: its exchange is already closed."""
-        entry = parse_entry(self.entry)
-        listed = ",".join([f'"{name}":"{text}"' for name, text in entry.commitments]).encode()
-        id_text = uuid_text(self.record_id).encode()
-        late = _entry_bytes(listed, id_text, Kind.LATE_OUTCOME, self.exchange, at_us=self.at_us)
+        # Nothing before the kind can look like it: names and commitments hold no quotation marks.
+        late = self.entry.replace(_kind_member(self.kind), _kind_member(Kind.LATE_OUTCOME), 1)
         leaf_hash = _sha256(b"\0" + late).digest()
         return self._replace(kind=Kind.LATE_OUTCOME, entry=late, leaf_hash=leaf_hash)
 
@@ -96,59 +96,73 @@ class SharedSection(dict[str, object]):
             return self._body
 
 
-class _Name(NamedTuple):
-    """A section's name as each of the formats writes it."""
+class _Part(NamedTuple):
+    """A section of a layout: its name as each of the formats writes it."""
 
-    text: str
+    name: str
     clear: bool
     committed: bytes
     context: bytes
     block: bytes
-    listed: bytes
 
 
 class _Layout(NamedTuple):
-    """What all records with sections of the same names have in common.
+    """What all records of a kind with sections of the same names have in common.
 
-    `wrapped` are the names of the sealed sections as they stand before their wrapped keys, and
+    `entry` is a template, to be filled with the base64 of each commitment, the record's id and
+    time and, if it is of an exchange, that one's id. `wrapped` are the names of the sealed sections
+    as they stand before their wrapped keys, `wrapping` as they end the context of those, and
     `random_bytes` are all salts, keys and the nonce together.
     """
 
-    names: tuple[_Name, ...]
+    parts: tuple[_Part, ...]
+    entry: bytes
     wrapped: bytes
+    wrapping: bytes
     clear_bytes: int
     random_bytes: int
 
 
-def _name(text: str) -> _Name:
+def _part(text: str) -> _Part:
     if _SECTION_NAME.fullmatch(text) is None:
         raise EntryInvalid("a section's name is malformed")
     name = text.encode()
     clear = text in CLEAR_SECTIONS
-    return _Name(
-        text=text,
+    return _Part(
+        name=text,
         clear=clear,
         committed=b"audit-section/v1\n%b\n" % name,
         context=b"\n" + name,
         block=bytes([len(name)]) + name + (b"\x01" if clear else b"\0"),
-        listed=b'"%b":"' % name,
     )
 
 
 @lru_cache(maxsize=LAYOUTS_REMEMBERED_MAX)
-def _layout(names: tuple[str, ...]) -> _Layout:
+def _layout(kind: Kind, of_exchange: bool, *names: str) -> _Layout:
+    if not of_exchange and kind.startswith("exchange."):
+        raise EntryInvalid("a record of an exchange names it")
     if len(names) > SECTIONS_MAX:
         raise EntryInvalid(f"a record has more than {SECTIONS_MAX} sections")
-    ordered = tuple([_name(name) for name in sorted(names)])
-    sealed = ",".join([name.text for name in ordered if not name.clear]).encode()
-    clear_bytes = SALT_BYTES * sum(name.clear for name in ordered)
-    keys_bytes = KEY_BYTES * sum(not name.clear for name in ordered)
+    parts = tuple([_part(name) for name in sorted(names)])
+    sealed = ",".join([part.name for part in parts if not part.clear]).encode()
+    clear_bytes = SALT_BYTES * sum(part.clear for part in parts)
+    keys_bytes = KEY_BYTES * sum(not part.clear for part in parts)
+    # 32 bytes in base64 are 43 characters and their padding, which no commitment is written with.
+    listed = ",".join([f'"{part.name}":"%.43b"' for part in parts]).encode()
+    exchange = b',"x":"%b"' if of_exchange else b""
     return _Layout(
-        names=ordered,
+        parts=parts,
+        entry=b'{"c":{%b},"id":"%%b",%b,"t":%%d,"v":1%b}' % (listed, _kind_member(kind), exchange),
         wrapped=bytes([len(sealed)]) + sealed if sealed else b"",
+        wrapping=b"\n" + sealed,
         clear_bytes=clear_bytes,
         random_bytes=clear_bytes + keys_bytes + (_NONCE_BYTES if sealed else 0),
     )
+
+
+def _kind_member(kind: Kind) -> bytes:
+    """Return how an entry tells its kind."""
+    return b'"kind":"%b"' % kind.encode()
 
 
 class Sealer:
@@ -167,18 +181,23 @@ class Sealer:
         Raises EntryInvalid for a record that could not be stored or verified, so that a bad
         record fails here, alone, and never inside a batch.
         """
-        record_id, kind, exchange = record.record_id, record.kind, record.exchange
-        at_us, sections = record.at_us, record.sections
-        _check_record(record_id, kind, exchange, at_us)
-        names, wrapped_names, clear_bytes, random_count = _layout(tuple(sections))
-        id_text = uuid_text(record_id).encode()
+        record_id, exchange, at_us = record.record_id, record.exchange, record.at_us
+        if len(record_id) != 16 or (exchange is not None and len(exchange) != 16):
+            raise EntryInvalid("an identifier is not 16 bytes")
+        if not 0 <= at_us <= INTEGER_MAX:
+            raise EntryInvalid("a record's time is out of range")
+        kind, sections = record.kind, record.sections
+        layout = _layout(kind, exchange is not None, *sections)
+        parts, entry_form, wrapped, wrapping, clear_bytes, random_count = layout
+        id_text = b"-".join(_UUID_PARTS.unpack(hexlify(record_id)))
+        place = self._origin_line + id_text
         random = random_bytes(random_count)
         next_salt, next_key = 0, clear_bytes
-        listed: list[bytes] = []
+        filled: list[bytes | int] = []
         blocks: list[bytes] = []
-        for text, clear, committed, context, block, listing in names:
-            section = sections[text]
-            if isinstance(section, SharedSection | WrittenSection):
+        for name, clear, committed, context, block in parts:
+            section = sections[name]
+            if type(section) is SharedSection or type(section) is WrittenSection:
                 body = section.body()
             else:
                 body = _canonical_bytes(section)
@@ -189,48 +208,32 @@ class Sealer:
             else:
                 salt, encryption_key = derive_section_keys(random[next_key : next_key + KEY_BYTES])
                 next_key += KEY_BYTES
-                stored = AESGCM(encryption_key).encrypt(
-                    _ZERO_NONCE, body, self._origin_line + id_text + context
-                )
+                stored = AESGCM(encryption_key).encrypt(_ZERO_NONCE, body, place + context)
                 blocks += (block, len(stored).to_bytes(4, "big"), stored)
-            digest = b2a_base64(_sha256(committed + salt + body).digest(), newline=False)
-            listed += (listing, digest[:43].translate(_URL_SAFE), b'",')
-        entry = _entry_bytes(b"".join(listed)[:-1], id_text, kind, exchange, at_us=at_us)
-        day = at_us // DAY_US
+            filled.append(b2a_base64(_sha256(committed + salt + body).digest()))
+        filled += (id_text, at_us)
+        if exchange is not None:
+            filled.append(uuid_text(exchange).encode())
+        # Of an entry's characters only its commitments' can be those that the alphabets differ in.
+        entry = (entry_form % tuple(filled)).translate(_URL_SAFE)
+        leaf_hash = _sha256(b"\0" + entry).digest()
+        day, keys = at_us // DAY_US, None
+        if wrapped:
+            nonce, context = random[-_NONCE_BYTES:], self._origin_line + record_id + wrapping
+            keys = self._day_cipher(day).encrypt(nonce, random[clear_bytes:-_NONCE_BYTES], context)
+            keys = wrapped + nonce + keys  # as `unwrap_keys` reads them
         return Sealed(
-            record_id,
-            kind,
-            exchange,
-            at_us,
-            _sha256(b"\0" + entry).digest(),
-            entry,
-            b"".join(blocks),
-            day,
-            self._wrap(day, record_id, wrapped_names, random[clear_bytes:])
-            if wrapped_names
-            else None,
+            record_id, kind, exchange, at_us, leaf_hash, entry, b"".join(blocks), day, keys
         )
 
-    def _wrap(self, day: int, record_id: bytes, names: bytes, keys_and_nonce: bytes) -> bytes:
-        """Wrap the section keys under the day's key; the layout is told at `unwrap_keys`."""
+    def _day_cipher(self, day: int) -> AESGCM:
+        """Return what wraps the section keys of a day's records."""
         cipher = self._day_ciphers.get(day)
         if cipher is None:
             if len(self._day_ciphers) >= DAYS_REMEMBERED_MAX:
                 self._day_ciphers.clear()
             cipher = self._day_ciphers[day] = AESGCM(self._keys.day_key(day))
-        nonce = keys_and_nonce[-_NONCE_BYTES:]
-        # The context of `entry.wrapping_context`.
-        context = b"%b%b\n%b" % (self._origin_line, record_id, names[1:])
-        return names + nonce + cipher.encrypt(nonce, keys_and_nonce[:-_NONCE_BYTES], context)
-
-
-def _check_record(record_id: bytes, kind: Kind, exchange: bytes | None, at_us: int) -> None:
-    if len(record_id) != 16 or (exchange is not None and len(exchange) != 16):
-        raise EntryInvalid("an identifier is not 16 bytes")
-    if not 0 <= at_us <= INTEGER_MAX:
-        raise EntryInvalid("a record's time is out of range")
-    if exchange is None and kind.startswith("exchange."):
-        raise EntryInvalid("a record of an exchange names it")
+        return cipher
 
 
 def _canonical_bytes(section: Mapping[str, object]) -> bytes:
@@ -264,15 +267,3 @@ def _is_flat(section: dict[str, object]) -> bool:
         if type(value) in _LISTS:
             inside.update(map(type, cast("list[object]", value)))
     return _SCALARS.issuperset(inside) and _SCALARS.issuperset(kinds - _LISTS)
-
-
-def _entry_bytes(
-    listed: bytes, id_text: bytes, kind: Kind, exchange: bytes | None, *, at_us: int
-) -> bytes:
-    return b'{"c":{%b},"id":"%b","kind":"%b","t":%d,"v":1%b}' % (
-        listed,
-        id_text,
-        kind.encode(),
-        at_us,
-        b"" if exchange is None else b',"x":"%b"' % uuid_text(exchange).encode(),
-    )

@@ -103,6 +103,19 @@ def test_an_outcome_can_be_written_as_a_late_one(sealer: tuple[Sealer, Path]) ->
     assert late.sections == sealed.sections
 
 
+def test_sections_of_the_same_names_stand_under_every_kind(sealer: tuple[Sealer, Path]) -> None:
+    """What is remembered of a layout is of its kind, and of records with or without an exchange."""
+    for kind in Kind:
+        for exchange in (bytes(16), None):
+            made = record(kind, exchange, core={"a": 1})
+            if exchange is None and kind.startswith("exchange."):
+                with pytest.raises(EntryInvalid):
+                    sealer[0].seal(made)
+                continue
+            entry = parse_entry(sealer[0].seal(made).entry)
+            assert (entry.record_id, entry.kind, entry.exchange) == (made.record_id, kind, exchange)
+
+
 def test_poison_is_refused_before_it_is_queued(sealer: tuple[Sealer, Path]) -> None:
     """A record that could not be stored or verified fails at sealing, alone (F23)."""
     good = intent()
