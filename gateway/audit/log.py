@@ -47,6 +47,10 @@ COMPANY_SHARE: Final = 0.5
 COMPANY_WINDOW_S: Final = 0.002
 
 
+# Each look at a member of an enumeration is a call in Python 3.11.
+_INTENT: Final = Kind.INTENT
+
+
 @dataclass(slots=True)
 class LogFigures:
     """Counts since the start, for metrics and for the test that counts commits."""
@@ -164,7 +168,7 @@ class AuditLog:
             raise LogBusy("too many records wait for the audit log")
         future: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(record, claims, releases, counters, future, deadline_s))
-        if record.kind is Kind.INTENT:
+        if record.kind is _INTENT:
             self._under_way.begin(record.exchange)
         if self._wake is not None:
             self._rouse()
@@ -219,11 +223,10 @@ class AuditLog:
         loop = asyncio.get_running_loop()
         while self._failure is None:
             if not self._has_company():
-                self._wake = loop.create_future()
+                self._wake = wake = loop.create_future()
                 if self._queue:
                     self._rouse()
-                await self._wake
-                self._wake = None
+                await wake
             await self._commit(*self._take())
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
@@ -249,8 +252,9 @@ class AuditLog:
         if self._window is not None:
             self._window.cancel()
             self._window = None
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
+        wake, self._wake = self._wake, None
+        if wake is not None and not wake.done():
+            wake.set_result(None)
 
     def _take(self) -> tuple[list[_Waiting], list[Append]]:
         """Seal the next group: one record after another, which keeps code and keys in the caches.
@@ -260,28 +264,22 @@ class AuditLog:
         group: list[_Waiting] = []
         appends: list[Append] = []
         room = BATCH_BYTES_MAX
+        overdue = bool(self._overdue)
         while self._queue and len(group) < BATCH_RECORDS_MAX and room > 0:
             waiting = self._queue.popleft()
-            if self._overdue:
+            if overdue:
                 wanted = Settlement(waiting.releases, waiting.counters)
                 left = self._overdue.remaining(waiting.record.exchange, wanted)
                 waiting = waiting._replace(**left._asdict())
+            record, claims, releases, counters, _, deadline_s = waiting
             try:
-                sealed = self._sealer.seal(waiting.record)
+                sealed = self._sealer.seal(record)
             except Exception as fault:  # noqa: BLE001 - whatever it is, it is this record's alone
                 self._answer([waiting], [not_sealed(fault)])
                 continue
             room -= sealed.stored_bytes
             group.append(waiting)
-            appends.append(
-                Append(
-                    sealed,
-                    waiting.claims,
-                    waiting.releases,
-                    waiting.counters,
-                    waiting.deadline_s,
-                )
-            )
+            appends.append(Append(sealed, claims, releases, counters, deadline_s))
         return group, appends
 
     async def _commit(self, group: Sequence[_Waiting], appends: Sequence[Append]) -> None:
@@ -344,20 +342,20 @@ class AuditLog:
         """Tell callers what became of their records; tell whether some are to be tried again."""
         again = []
         for waiting, answer in zip(group, answers, strict=True):
-            if isinstance(answer, LogBusy) and _may_wait(waiting):
-                again.append(waiting)
-                continue
-            if isinstance(answer, AppendRefused):
-                self.figures.refused += 1
-            self._under_way.answered(waiting.record, stored=isinstance(answer, Position))
-            if waiting.future.done():  # its caller is gone; the record stands
-                if isinstance(answer, Position) and not waiting.future.cancelled():
-                    self._put_right(waiting, answer)
-                continue
+            record, future = waiting.record, waiting.future
             if isinstance(answer, Position):
-                waiting.future.set_result(answer)
+                self._under_way.answered(record, stored=True)
+                if not future.done():
+                    future.set_result(answer)
+                elif not future.cancelled():  # its caller was told that it came too late
+                    self._put_right(waiting, answer)
+            elif isinstance(answer, LogBusy) and _may_wait(waiting):
+                again.append(waiting)
             else:
-                waiting.future.set_exception(answer)
+                self.figures.refused += isinstance(answer, AppendRefused)
+                self._under_way.answered(record, stored=False)
+                if not future.done():
+                    future.set_exception(answer)
         self._queue.extendleft(reversed(again))
         return bool(again)
 

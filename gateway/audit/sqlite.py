@@ -63,6 +63,10 @@ PRIMARY_CODE: Final = 0xFF
 
 # Of the states of a shard, the only one that takes records.
 OPEN_STATE: Final = "open"
+
+# Each look at a member of an enumeration is a call in Python 3.11.
+_INTENT: Final = Kind.INTENT
+_CLOSING: Final = frozenset({Kind.OUTCOME, Kind.INDETERMINATE})
 _SCHEMA: Final = """
 CREATE TABLE audit_head (
     one INTEGER PRIMARY KEY CHECK (one = 1), origin TEXT NOT NULL, epoch INTEGER NOT NULL,
@@ -93,7 +97,10 @@ CREATE TABLE audit_checkpoint (
 
 INSERT_RECORD: Final = "INSERT INTO audit_record VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_KEY: Final = "INSERT INTO audit_key VALUES (?, ?, ?)"
+_TAKE_INDICES: Final = """
+UPDATE audit_head SET next_index = next_index + ? RETURNING next_index, state"""
 _INSERT_OPEN: Final = "INSERT INTO audit_open VALUES (?, ?, ?, ?)"
+_DELETE_OPEN: Final = "DELETE FROM audit_open WHERE exchange = ?"
 _TAKE_CLAIM: Final = """
 INSERT INTO audit_claim VALUES (?1, ?2)
 ON CONFLICT (key) DO UPDATE SET expires = excluded.expires WHERE audit_claim.expires <= ?3"""
@@ -265,64 +272,68 @@ class SqliteStore:
         return [next(stored) if item.deadline_s >= now_s else late for item in batch]
 
     def _append_locked(self, batch: Sequence[Append]) -> list[Position | AppendRefused]:
-        base = self._begin()
+        base = self._begin(len(batch))
         try:
             self._write(base, batch)
         except (AppendRefused, sqlite.IntegrityError):
             self._db.execute("ROLLBACK")
         else:
             self._db.execute("COMMIT")
-            return [Position(base + n, item.sealed.leaf_hash) for n, item in enumerate(batch)]
-        index = self._begin()
+            return [
+                Position(index, item.sealed.leaf_hash) for index, item in enumerate(batch, base)
+            ]
+        index = self._begin(0)
         answers: list[Position | AppendRefused] = []
         for item in batch:
             answer = self._write_alone(index, item)
             answers.append(answer)
             if isinstance(answer, Position) and answer.index == index:
                 index += 1
+        self._db.execute("UPDATE audit_head SET next_index = ?", (index,))
         self._db.execute("COMMIT")
         return answers
 
-    def _begin(self) -> int:
+    def _begin(self, count: int) -> int:
+        """Begin to write records that take the next `count` indices; return the first of those."""
         try:
             self._db.execute("BEGIN IMMEDIATE")
         except sqlite.OperationalError as locked:
             if "locked" not in str(locked):
                 raise
             raise LogBusy("another program holds the audit file") from locked
-        found = self._db.execute("SELECT next_index, state FROM audit_head").fetchone()
-        index: int = found[0]
-        if found[1] != OPEN_STATE:
-            raise LogFrozen(f"the audit log is {found[1]}")
-        return index
+        ((next_index, state),) = self._db.execute(_TAKE_INDICES, (count,)).fetchall()
+        if state != OPEN_STATE:
+            raise LogFrozen(f"the audit log is {state}")
+        base: int = next_index - count
+        return base
 
     def _write(self, base: int, batch: Sequence[Append]) -> None:
         """Write all of a batch, or raise for the first record that cannot be."""
         db, now_us = self._db, 0
         records, keys, opened, closed = [], [], [], []
-        for index, item in enumerate(batch, start=base):
-            sealed = item.sealed
-            records.append(record_row(index, sealed))
-            if sealed.wrapped_keys is not None:
-                keys.append((index, sealed.day, sealed.wrapped_keys))
-            if sealed.kind is Kind.INTENT:
-                opened.append((sealed.exchange, index, self._instance, sealed.at_us))
-            elif sealed.kind is Kind.OUTCOME or sealed.kind is Kind.INDETERMINATE:
-                closed.append((sealed.exchange,))
-            if item.releases or item.claims or item.counters:
+        for index, (sealed, claims, releases, counters, _) in enumerate(batch, base):
+            record_id, kind, exchange, at_us, leaf_hash, entry, sections, day, wrapped = sealed
+            code = KIND_CODES[kind]
+            records.append((index, record_id, exchange, code, at_us, leaf_hash, entry, sections))
+            if wrapped is not None:
+                keys.append((index, day, wrapped))
+            if kind is _INTENT:
+                opened.append((exchange, index, self._instance, at_us))
+            elif kind in _CLOSING:
+                closed.append((exchange,))
+            if releases or claims or counters:
                 now_us = now_us or system_time_us()
-                self._settle(item, now_us)
+                self._release(releases)
+                self._take(claims, now_us)
+                self._count(counters)
         # The open row is the arbiter: whoever deletes it writes the one terminal record (I4).
-        if closed and db.executemany(
-            "DELETE FROM audit_open WHERE exchange = ?", closed
-        ).rowcount != len(closed):
+        if closed and db.executemany(_DELETE_OPEN, closed).rowcount != len(closed):
             raise AlreadyClosed("the exchange has its terminal record")
         db.executemany(INSERT_RECORD, records)
         if keys:
             db.executemany(INSERT_KEY, keys)
         if opened:
             db.executemany(_INSERT_OPEN, opened)
-        db.execute("UPDATE audit_head SET next_index = ?", (base + len(batch),))
 
     def _write_alone(self, index: int, item: Append) -> Position | AppendRefused:
         self._db.execute("SAVEPOINT alone")
@@ -352,11 +363,6 @@ class SqliteStore:
         if found is not None and found[1] == sealed.leaf_hash:
             return Position(found[0], found[1])
         return RecordRepeated("the record or its open exchange is already in the log")
-
-    def _settle(self, item: Append, now_us: int) -> None:
-        self._release(item.releases)
-        self._take(item.claims, now_us)
-        self._count(item.counters)
 
     def _release(self, keys: Iterable[bytes]) -> None:
         for key in keys:

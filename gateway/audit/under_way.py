@@ -10,7 +10,7 @@ from gateway.clock import monotonic_s
 UNDER_WAY_S: Final = 3_600.0
 """How long it counts: an exchange that is older has lost its end, and another process closed it."""
 
-_CLOSING: Final = (Kind.OUTCOME, Kind.INDETERMINATE)
+_CLOSING: Final = frozenset({Kind.OUTCOME, Kind.INDETERMINATE})
 
 
 class UnderWay:
@@ -34,8 +34,8 @@ class UnderWay:
 
     def answered(self, record: Record, *, stored: bool) -> None:
         """Count an exchange no more that the record ends, or began without being stored."""
-        if record.kind in _CLOSING or (record.kind is Kind.INTENT and not stored):
-            self.end(record.exchange)
+        if record.kind in _CLOSING or (not stored and record.kind is Kind.INTENT):
+            self._since.pop(record.exchange, None)
 
     def forget_lost(self) -> None:
         """Count those no more whose end will not come."""
