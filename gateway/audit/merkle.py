@@ -76,11 +76,19 @@ def split_point(size: int) -> int:
 
 
 def root_of(hashes: Sequence[bytes]) -> bytes:
-    """Return the root of the tree over these leaf or subtree hashes."""
-    frontier = Frontier()
-    for item in hashes:
-        frontier.add(item)
-    return frontier.root()
+    """Return the root of the tree over these leaf or subtree hashes.
+
+    Level by level: what has no neighbour goes up as it is, which is where the tree splits.
+    """
+    row = list(hashes)
+    if not row:
+        return EMPTY_ROOT
+    sha256 = hashlib.sha256
+    while len(row) > 1:
+        pairs, alone = iter(row), row[-1:] if len(row) & 1 else []
+        row = [sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs)]  # noqa: B905 - an odd last one waits
+        row += alone
+    return row[0]
 
 
 class Frontier:
