@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Final, Protocol
 
-from gateway.exchange.front.chunked import Decoder
+from gateway.exchange.front.chunked import ChunkedDecoder, Decoder, LengthDecoder
+from gateway.exchange.front.rules import FrontSettings
 from gateway.exchange.messages import BodyTooLarge, ClientGone
 
 
@@ -120,6 +121,19 @@ class IncomingBody:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def incoming_body(
+    source: Source, expected_bytes: int | None, settings: FrontSettings
+) -> IncomingBody:
+    """Return the body of a request whose head tells its length, or None for chunks."""
+    decoder = ChunkedDecoder() if expected_bytes is None else LengthDecoder(expected_bytes)
+    return IncomingBody(
+        source,
+        decoder,
+        expected_bytes=expected_bytes,
+        buffer_bytes_max=settings.body_buffer_bytes,
+    )
 
 
 async def read_whole(chunks: AsyncIterator[bytes], bytes_max: int) -> bytes:

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, ClassVar, Final
 
 from gateway.errors import ProblemCode
-from gateway.exchange.front.bodies import NO_BODY, IncomingBody
-from gateway.exchange.front.chunked import ChunkedDecoder, FramingFault, LengthDecoder
+from gateway.exchange.front.bodies import NO_BODY, IncomingBody, incoming_body
+from gateway.exchange.front.chunked import FramingFault
 from gateway.exchange.front.connection import (
     BODY,
     CLOSING,
@@ -73,8 +73,8 @@ class FrontProtocol(Connection):
     count_refusal: ClassVar[CountRefusal]
 
     __slots__ = (
-        "_awaits_continue", "_body", "_busy", "_head", "_raw_head", "_responding", "_task",
-        "_window_bytes",
+        "_awaits_continue", "_body", "_busy", "_head", "_head_octets", "_request", "_responding",
+        "_task", "_window_bytes",
     )  # fmt: skip
 
     def __init__(
@@ -92,8 +92,9 @@ class FrontProtocol(Connection):
         self._busy = False
         self._responding = False
         self._task: asyncio.Task[None] | None = None
-        self._raw_head: bytes | None = None
+        self._head_octets: bytes | None = None
         self._head: Head | None = None
+        self._request: Request | None = None
 
     # What the transport and the server call.
 
@@ -106,6 +107,7 @@ class FrontProtocol(Connection):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the body, the writer and the handler, which goes on to the record."""
         super().connection_lost(exc)
+        self._request = None  # it knows us
         if self._body is not None:
             self._body.break_off()
 
@@ -150,6 +152,10 @@ class FrontProtocol(Connection):
 
     def _receive_head(self, data: bytes) -> bytes:
         """Read a head if it is whole, and return what comes after it."""
+        # A caller repeats itself, and a verdict depends on nothing but the octets.
+        if data == self._head_octets:
+            self._begin()
+            return b""
         settings = self.settings
         end = find_head_end(data)
         if end < 0 or end > settings.head_bytes_max:
@@ -161,43 +167,43 @@ class FrontProtocol(Connection):
                 self._enter(HEAD, settings.head_s)
             self._unread = data
             return b""
-        raw = data[:end]
-        # A caller repeats itself, and a verdict depends on nothing but the octets.
-        if raw != self._raw_head:
-            verdict = self._judge(raw)
-            if isinstance(verdict, FrontRefusal):
-                self._refuse(verdict, with_content=not data.startswith(b"HEAD "))
-                return b""
-            self._head = verdict
-            self._raw_head = raw if end <= REPEATED_HEAD_BYTES_MAX else None
-        assert self._head is not None  # noqa: S101 - set with the octets that it was read from
-        self._begin(self._head)
-        return data[end + len(HEAD_END) :]
+        verdict = self._judge(data[:end])
+        if isinstance(verdict, FrontRefusal):
+            self._refuse(verdict, with_content=not data.startswith(b"HEAD "))
+            return b""
+        rest = end + len(HEAD_END)
+        self._head, self._request = verdict, None
+        self._head_octets = data[:rest] if end <= REPEATED_HEAD_BYTES_MAX else None
+        self._begin()
+        return data[rest:]
 
     def _judge(self, raw: bytes) -> Head | FrontRefusal:
         split = split_head(raw, header_count_max=self.settings.header_count_max)
         if isinstance(split, FrontRefusal):
             return split
-        method, target, version, headers = split
-        return check_head(
-            method, target, version, headers, settings=self.settings, secure=self._secure
-        )
+        return check_head(*split, settings=self.settings, secure=self._secure)
 
-    def _begin(self, head: Head) -> None:
-        """Hand an accepted request to the handler."""
-        body: RequestBody = NO_BODY
+    def _begin(self) -> None:
+        """Hand an accepted request to the handler; one without a body is the same every time."""
+        head, request = self._head, self._request
+        assert head is not None  # noqa: S101 - set with the octets that it was read from
         self._body = None
+        if request is None:
+            request = self._read_request(head)
+            self._request = None if request.has_body else request
+        self._busy = True
+        self._responding = False
+        self._awaits_continue = head.expects_continue
+        self._last = self._last or head.close
+        self._await_next()
+        self._task = self._loop.create_task(self._serve(request))
+        self._server_state.tasks.add(self._task)
+
+    def _read_request(self, head: Head) -> Request:
+        body: RequestBody = NO_BODY
         if head.body_bytes != 0:
-            decoder = (
-                ChunkedDecoder() if head.body_bytes is None else LengthDecoder(head.body_bytes)
-            )
-            body = self._body = IncomingBody(
-                self,
-                decoder,
-                expected_bytes=head.body_bytes,
-                buffer_bytes_max=self.settings.body_buffer_bytes,
-            )
-        request = Request(
+            body = self._body = incoming_body(self, head.body_bytes, self.settings)
+        return Request(
             method=head.method,
             target=head.target,
             headers=head.headers,
@@ -210,13 +216,6 @@ class FrontProtocol(Connection):
             body=body,
             presence=self,
         )
-        self._busy = True
-        self._responding = False
-        self._awaits_continue = head.expects_continue
-        self._last = self._last or head.close
-        self._await_next()
-        self._task = self._loop.create_task(self._serve(request))
-        self._server_state.tasks.add(self._task)
 
     def _receive_body(self, body: IncomingBody, data: bytes) -> bytes:
         """Fill the body, and return what comes after it."""
@@ -260,7 +259,10 @@ class FrontProtocol(Connection):
             close = self._closes_after(response)
             self._responding = self._phase is not CLOSING
             if isinstance(response.body, bytes):
-                await self._write_whole(request.method, response, close=close)
+                if self._responding:
+                    self._write_whole(request.method, response, close=close)
+                    if self._writing_paused:
+                        await self._drained()
             elif not await self._stream(request.method, response, response.body, close=close):
                 return
             self._exchange_over(close=close)
@@ -276,17 +278,13 @@ class FrontProtocol(Connection):
         type(self).count_refusal(ProblemCode.INTERNAL_ERROR)
         return internal_error(error, _LOG)
 
-    async def _write_whole(self, method: str, response: Response, *, close: bool) -> None:
-        if not self._responding:
-            return
+    def _write_whole(self, method: str, response: Response, *, close: bool) -> None:
         date = self._wheel.date
         try:
             reply = whole_reply(response, method, date=date, close=close)
         except ResponseMalformed as error:
             reply = whole_reply(self._internal_error(error), method, date=date, close=close)
         self._transport.write(reply)
-        if self._writing_paused:
-            await self._drained()
 
     async def _stream(
         self, method: str, response: Response, body: AsyncIterator[bytes], *, close: bool
