@@ -10,6 +10,7 @@ from connectors.base import Call, CallFailed, Connector, Failure, Reply
 from gateway.clock import uuid_text
 from gateway.errors import ProblemCode
 from gateway.exchange.asked import request_subjects, request_values
+from gateway.exchange.duties.applied import not_applicable
 from gateway.exchange.duties.apply import (
     Applied,
     Shape,
@@ -20,8 +21,9 @@ from gateway.exchange.duties.apply import (
     streamed_duties,
 )
 from gateway.exchange.duties.duty_processes import DutyProcesses, is_off_loop
-from gateway.exchange.duties.streamed import StreamedDuties, Unfit
+from gateway.exchange.duties.streamed import Unfit
 from gateway.exchange.facts import Ending, Exchange, Flow
+from gateway.exchange.handling import HANDLINGS, SHAPES, AnswerHead, Handling, read_head
 from gateway.exchange.held import identifiers_needed
 from gateway.exchange.messages import Headers, Target
 from gateway.exchange.stream import LongAnswer, fed, read_start, with_flow
@@ -38,43 +40,9 @@ IDLE_S: Final = 30.0
 EXCHANGE_S_MAX: Final = 3000.0
 """Seconds that a call may take whose body is not held whole."""
 
-FORWARDED: Final = frozenset(
-    {
-        b"accept",
-        b"accept-language",
-        b"content-language",
-        b"content-type",
-        b"if-match",
-        b"if-modified-since",
-        b"if-none-match",
-        b"if-unmodified-since",
-        b"prefer",
-        b"x-correlation-id",
-    }
-)
-"""End-to-end request fields that a service may see; nothing that names or proves the caller."""
-FORWARDED_UNTOUCHED: Final = frozenset({b"accept-encoding", b"range", b"if-range"})
-"""Fields that go upstream only where no duty has to read the answer."""
 CODED_UNREAD: Final = frozenset({b"content-encoding"})
 """Fields that go upstream only with a body that is not read here."""
-RELEASED: Final = frozenset(
-    {
-        b"content-language",
-        b"content-type",
-        b"data-as-of",
-        b"last-modified",
-        b"retry-after",
-    }
-)
-"""Response fields of a service that a consumer may see."""
-RELEASED_UNTOUCHED: Final = frozenset(
-    {b"accept-ranges", b"content-disposition", b"content-encoding", b"content-range", b"etag"}
-)
-"""Response fields that are true only of a body that no duty has changed. An entity tag may be a
-hash of what is withheld, and a file's name may say whom it is about."""
 
-_FORWARDED_WHOLE: Final = FORWARDED | FORWARDED_UNTOUCHED
-_RELEASED_WHOLE: Final = RELEASED | RELEASED_UNTOUCHED
 _VIA: Final = (b"via", b"1.1 concordat")
 
 _FAILURES: Final = {
@@ -154,7 +122,7 @@ def upstream_call(exchange: Exchange, watch: Watch | None = None) -> Call:
     """Return the call that goes upstream: allow-listed fields, and none of the caller's proofs."""
     body: bytes | Upload | None = None
     request = exchange.request
-    names = FORWARDED if has_body_duties(exchange.decision.duties) else _FORWARDED_WHOLE
+    names = HANDLINGS.of(exchange.decision.duties).forwarded
     if watch is not None:
         names |= CODED_UNREAD
     headers = [pair for pair in request.headers if pair[0] in names]
@@ -178,120 +146,98 @@ def upstream_call(exchange: Exchange, watch: Watch | None = None) -> Call:
 
 
 async def _read(exchange: Exchange, reply: Reply, processes: DutyProcesses) -> Ending:
-    if reply.status >= 300 and reply.status != 304:
-        return _service_error(reply.status)
-    if reply.status == 206 and has_body_duties(exchange.decision.duties):
-        return _withheld(
-            Withheld(
-                reason=ReasonCode.DUTY_NOT_APPLICABLE,
-                detail="The service answered with a part of its data, which cannot be checked.",
-            ),
-            reply.status,
-        )
-    media_type, coded = _described(reply.headers)
-    duties = _streamed_duties(exchange, media_type, coded=coded)
-    if duties is None:
-        body = await reply.read(ANSWER_BYTES_MAX)
-        off_loop = is_off_loop(media_type, len(body)) and not coded
-        if not off_loop or not has_body_duties(exchange.decision.duties):
-            return released(exchange, reply.status, reply.headers, body)
-        applied = await processes.apply(
-            exchange.decision.duties,
-            _shape(exchange),
-            media_type=media_type,
-            body=body,
-            caller=exchange.query.caller.organisation,
-            identifiers_max=identifiers_needed(exchange),
-        )
-        return _applied(exchange, reply.status, reply.headers, applied)
+    status, handling = reply.status, HANDLINGS.of(exchange.decision.duties)
+    if status >= 300 and status != 304:
+        return _service_error(status)
+    if status == 206 and handling.reads:
+        return _withheld(_PARTIAL, status)
+    head = read_head(reply.headers, handling)
+    if handling.may_stream and _streams(handling, head):
+        return await _begin_stream(exchange, reply, head)
+    body = await reply.read(ANSWER_BYTES_MAX)
+    if not handling.reads or head.coded or not is_off_loop(head.media_type, len(body)):
+        return released(exchange, status, head, body)
+    applied = await processes.apply(
+        handling.duties,
+        _shape(exchange),
+        media_type=head.media_type,
+        body=body,
+        caller=exchange.query.caller.organisation,
+        identifiers_max=identifiers_needed(exchange),
+    )
+    return _applied(status, head, applied)
+
+
+def _streams(handling: Handling, head: AnswerHead) -> bool:
+    """Whether duties can be applied to this answer in pieces."""
+    if not handling.reads:
+        return True
+    return not head.coded and may_stream(handling.duties, media_type=head.media_type)
+
+
+async def _begin_stream(exchange: Exchange, reply: Reply, head: AnswerHead) -> Ending:
+    """Read an answer that may be released in pieces, which it is where it is long."""
     start, more = await read_start(reply, seconds=CALL_DEADLINE_S)
     if more is None:
-        return released(exchange, reply.status, reply.headers, start)
+        return released(exchange, reply.status, head, start)
+    duties = streamed_duties(exchange.decision.duties, _shape(exchange))
     try:
         fit = await fed(duties, start)
     except Unfit as unfit:
         return _withheld(unfit.withheld, reply.status)
-    names = _released_names(exchange)
-    headers = _release_headers(reply.headers, names) + exchange_headers(exchange)
+    headers = head.headers + exchange_headers(exchange)
     return LongAnswer(
         status=reply.status, headers=headers, reply=reply, duties=duties, start=fit, more=more
     )
 
 
-def _streamed_duties(exchange: Exchange, media_type: str, *, coded: bool) -> StreamedDuties | None:
-    """Return what applies the duties to an answer in pieces; None where it has to be whole."""
-    duties = exchange.decision.duties
-    if not may_stream(duties, media_type=media_type) or (coded and has_body_duties(duties)):
-        return None
-    return streamed_duties(duties, _shape(exchange))
-
-
-def released(exchange: Exchange, status: int, headers: Headers, body: bytes) -> Ending:
+def released(exchange: Exchange, status: int, head: AnswerHead, body: bytes) -> Ending:
     """Apply the decision's duties to an answer and return what is left of it to release."""
     duties = exchange.decision.duties
     if not body:
         known = request_subjects(exchange)
         return Ending(
             status=status,
-            headers=_release_headers(headers, _released_names(exchange)),
+            headers=head.headers,
             service_status=status,
             subjects=known,
             subjects_counted=len(known),
         )
-    media_type, coded = _described(headers)
-    if coded and has_body_duties(duties):
-        return _withheld(
-            Withheld(
-                reason=ReasonCode.DUTY_NOT_APPLICABLE,
-                detail="The service compressed its answer, which therefore cannot be checked.",
-            ),
-            status,
-        )
-    applied = apply_duties(duties, _shape(exchange), media_type=media_type, body=body)
-    return _applied(exchange, status, headers, applied)
-
-
-def _described(headers: Headers) -> tuple[str, bool]:
-    """Return an answer's media type, and whether it is encoded.
-
-    The type is empty where none or more than one is stated: which of two a consumer would believe
-    is not known, so no duty can be applied.
-    """
-    media_types, coded = [], False
-    for name, value in headers:
-        if name == b"content-type":
-            media_types.append(value)
-        elif name == b"content-encoding":
-            coded = coded or value != b"identity"
-    return media_types[0].decode("latin-1") if len(media_types) == 1 else "", coded
+    if head.coded and has_body_duties(duties):
+        return _withheld(_CODED, status)
+    applied = apply_duties(duties, _shape(exchange), media_type=head.media_type, body=body)
+    return _applied(status, head, applied)
 
 
 def _shape(exchange: Exchange) -> Shape:
     assert exchange.service is not None, "a permitted exchange has one"  # noqa: S101 - programmer's error
-    facts = exchange.service.facts
+    facts, duties = exchange.service.facts, exchange.decision.duties
+    shape = SHAPES.of(facts)
+    if duties.subject_field is None and duties.restricted is None:
+        return shape
     # Only where people are protected does it matter what the request chose its records by.
-    protects = exchange.decision.duties.restricted is not None
-    return Shape(
-        records_at=facts.records_at,
-        count_at=facts.count_at,
+    chosen_by = request_values(exchange) if duties.restricted is not None else ()
+    return replace(
+        shape,
         known_subjects=request_subjects(exchange),
-        filtered_on=(
-            frozenset([name for name, _ in request_values(exchange)]) if protects else _NOTHING
-        ),
+        filtered_on=frozenset([name for name, _ in chosen_by]),
     )
 
 
-_NOTHING: Final[frozenset[str]] = frozenset()
+_PARTIAL: Final = not_applicable(
+    "The service answered with a part of its data, which cannot be checked."
+)
+_CODED: Final = not_applicable(
+    "The service compressed its answer, which therefore cannot be checked."
+)
 
 
-def _applied(
-    exchange: Exchange, status: int, headers: Headers, applied: Applied | Withheld
-) -> Ending:
+def _applied(status: int, head: AnswerHead, applied: Applied | Withheld) -> Ending:
     if isinstance(applied, Withheld):
         return _withheld(applied, status)
     return Ending(
         status=status,
-        headers=_release_headers(headers, _released_names(exchange)),
+        headers=head.headers,
         body=applied.body,
         service_status=status,
         records=applied.records,
@@ -314,14 +260,6 @@ def exchange_headers(exchange: Exchange) -> Headers:
     if exchange.decision.duties.onward_not_permitted:
         headers.append((b"onward-sharing", b"not-permitted"))
     return tuple(headers)
-
-
-def _released_names(exchange: Exchange) -> frozenset[bytes]:
-    return RELEASED if has_body_duties(exchange.decision.duties) else _RELEASED_WHOLE
-
-
-def _release_headers(headers: Headers, names: frozenset[bytes]) -> Headers:
-    return tuple([pair for pair in headers if pair[0] in names])
 
 
 def _call_failed(failed: CallFailed) -> Ending:

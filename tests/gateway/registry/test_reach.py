@@ -12,7 +12,7 @@ from connectors.credentials import ApiKey, Basic, ClientCredentials
 from connectors.http import HttpSettings, RequestIdEcho
 from connectors.secrets import SecretReference
 from connectors.tls import ClientCertificate
-from gateway.exchange.deliver import FORWARDED, FORWARDED_UNTOUCHED
+from gateway.exchange.handling import FORWARDED, FORWARDED_UNTOUCHED
 from gateway.registry.configuration import ConfigurationInvalid, read_directory
 from gateway.registry.reach import (
     CALLS_HEADERS,
