@@ -119,13 +119,10 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.writelines((head, body))
 
-    async def wait(self) -> None:
+    def wait(self) -> asyncio.Future[None]:
         """Wait until the answer's head, more of its body, its end or a fault is there."""
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
 
     async def send_pieces(self, body: AsyncIterable[bytes]) -> None:
         """Send a body that comes in pieces, and wait for the answer's head or a fault.
@@ -152,17 +149,16 @@ class Connection(asyncio.Protocol):
         """Read the whole body (`Reply.read`)."""
         reader = self.reader
         self._pause_above_bytes = bytes_max
-        while True:
+        while not (reader.complete and reader.body_bytes <= bytes_max):
             # A complete answer may declare more than came: HEAD and 304 have no body.
             coming_bytes = 0 if reader.complete else reader.declared_bytes or 0
             if max(reader.body_bytes, coming_bytes) > bytes_max:
                 self.fail(Failure.MALFORMED, f"the body is larger than {bytes_max} bytes")
-            elif reader.complete:
-                return reader.take()
             if self.fault is not None:
                 raise self.fault
             self._resume()
             await self.wait()
+        return reader.take()
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives (`Reply.chunks`)."""
@@ -180,23 +176,24 @@ class Connection(asyncio.Protocol):
 
     def give_back(self) -> None:
         """Hand the connection back for another call, or close it where it is not clean."""
-        if self._transport is None:
+        transport, reader = self._transport, self.reader
+        if transport is None:
             return
-        reader = self.reader
         if (
             reader.complete
             and reader.persistent
             and not reader.surplus
             and self.fault is None
             and not self._unsent
-            and not self._transport.is_closing()
+            and not transport.is_closing()
             # An answer that came before the whole request was taken leaves its rest behind.
-            and not self._transport.get_write_buffer_size()
+            and not transport.get_write_buffer_size()
         ):
             self._busy = False
             self.used = True
             self._pause_above_bytes = UNREAD_BYTES_MAX
-            self._resume()
+            if self._paused:
+                self._resume()
             self.deadline_s = self._loop.time() + self._owner.idle_s
             self._owner.idle(self)
         else:
@@ -261,8 +258,10 @@ class Connection(asyncio.Protocol):
         self.deadline_s = self._ends_s
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        # Whoever waited may have been cancelled.
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def _pause(self) -> None:
         if not self._paused and self._transport is not None:

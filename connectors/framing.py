@@ -125,13 +125,7 @@ class AnswerReader:
 
     def begin(self, *, head_only: bool) -> None:
         """Expect the answer to a new request; `head_only` where that is HEAD (RFC 9112, 6.3)."""
-        self._fields: list[tuple[bytes, bytes]] = []
-        self._coding: bytes | None = None
-        self._named: bytes | None = None
-        self._fault: str | None = None
-        self._interim_answers = 0
         self._received_bytes = self._bytes_left = 0
-        self._version_known = False
         self._head_only = head_only
         self.head_complete = self.complete = self.surplus = self.persistent = False
         self.delimited_by_close = False
@@ -140,6 +134,14 @@ class AnswerReader:
         self.headers: Headers = ()
         self.body_bytes = self.buffered_bytes = 0
         self._chunks.clear()
+
+    def _begin_parsing(self) -> None:
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._coding: bytes | None = None
+        self._named: bytes | None = None
+        self._fault: str | None = None
+        self._interim_answers = 0
+        self._version_known = False
         if self._parser_spent:
             self._parser = httptools.HttpResponseParser(self)
             self._parser_spent = False
@@ -158,9 +160,9 @@ class AnswerReader:
         elif self.head_complete:
             self._received_bytes += len(data)
             self._parse(data)
+            self._check_framing_bytes()
         elif self._received_bytes or self._head_only or not self._feed_known(data):
             self._feed_head(data)
-        if self._coding is not None and not self.complete:
             self._check_framing_bytes()
 
     def finish(self) -> None:
@@ -229,6 +231,7 @@ class AnswerReader:
             # llhttp would skip blank lines here, and take RTSP and ICE for HTTP.
             if data[:1] != b"H":
                 raise BadAnswer("the answer does not begin with a status line")
+            self._begin_parsing()
             self._version_known = data.startswith(b"HTTP/1.1 ")
         room = HEAD_BYTES_MAX - self._received_bytes
         head, rest = (data, b"") if len(data) <= room else (data[:room], data[room:])
@@ -265,6 +268,8 @@ class AnswerReader:
         return BadAnswer(why)
 
     def _check_framing_bytes(self) -> None:
+        if self._coding is None or self.complete:
+            return
         framing_bytes = self._received_bytes - self.body_bytes
         if framing_bytes > FRAMING_BYTES_MAX + FRAMING_BYTES_PER_BODY_BYTE * self.body_bytes:
             raise BadAnswer("chunk extensions or trailers without end")

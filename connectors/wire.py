@@ -100,7 +100,7 @@ class Pool:
         """
         head = self._writer.render(call)
         deadline_s = self._loop.time() + call.deadline_s
-        connection = await self._obtain(deadline_s)
+        connection = self._kept() or await self._open_in_turn(deadline_s)
         try:
             return await self._exchange(connection, head, call, deadline_s)
         except CallFailed:
@@ -148,13 +148,14 @@ class Pool:
             raise connection.fault
         return WireReply(connection)
 
-    async def _obtain(self, deadline_s: float) -> Connection:
+    def _kept(self) -> Connection | None:
+        """Take the connection that was used last, of those that can serve a call."""
         idle = self._idle
         while idle:
             connection = idle.pop()
             if connection.usable:
                 return connection
-        return await self._open_in_turn(deadline_s)
+        return None
 
     async def _open_in_turn(self, deadline_s: float) -> Connection:
         if self._slots_taken < self._limits.connections_max:
@@ -174,7 +175,9 @@ class Pool:
             raise
         if connection is None:
             return await self._open(deadline_s)
-        return connection if connection.usable else await self._obtain(deadline_s)
+        if connection.usable:
+            return connection
+        return self._kept() or await self._open_in_turn(deadline_s)
 
     def _pass_on(self, waiter: _Waiter) -> None:
         # Cancelled in the very turn in which it was served: the next in line gets its place.
