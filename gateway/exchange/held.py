@@ -28,6 +28,7 @@ FORM_CLAIM: Final = b"form:"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_DAY_S: Final = 86_400
 
 
 def relies_on_state(claims: Claims) -> bool:
@@ -158,7 +159,8 @@ def subject_kind(service: Service | None, field: str | None) -> str:
 
 def microseconds(instant: datetime) -> int:
     """Return decision time as records and state keep it."""
-    return (instant - _EPOCH) // _MICROSECOND
+    since = instant - _EPOCH  # a division of time spans costs twice as much
+    return (since.days * _DAY_S + since.seconds) * 1_000_000 + since.microseconds
 
 
 def _instant(at_us: int) -> datetime:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from binascii import b2a_base64
+from binascii import b2a_base64, hexlify
 from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Final, NamedTuple
@@ -58,7 +58,7 @@ def denial(exchange: Exchange, *, instance: str, problem: str, status: int) -> R
 
 def outcome(exchange: Exchange, ending: Ending, position: Position, *, instance: str) -> Record:
     """Return the record that must be durable before the whole answer is out (invariant I2)."""
-    alike = _Alike(
+    alike = (
         instance,
         ending.status,
         ending.reason,
@@ -111,18 +111,10 @@ _AMOUNTS: Final = (
 )
 
 
-class _Alike(NamedTuple):
-    """What outcomes have in common that share a form of their `core`."""
-
-    gateway: str
-    status: int
-    reason: ReasonCode
-    problem: str | None
-    origin: str | None
-    service_status: int | None
-    sent: tuple[str, ...]
-    withheld: tuple[str, ...]
-    leaked: tuple[str, ...]
+_Names = tuple[str, ...]
+_Alike = tuple[str, int, ReasonCode, str | None, str | None, int | None, _Names, _Names, _Names]
+"""What outcomes have in common that share a form: gateway, status, reason, problem, origin, the
+service's status, and the fields that were sent, were withheld and may never leave."""
 
 
 @lru_cache(maxsize=OUTCOME_FORMS_REMEMBERED_MAX)
@@ -193,20 +185,18 @@ def _decided(kind: Kind, exchange: Exchange, instance: str, more: Section) -> Re
     constant, query = _constant(exchange, instance), exchange.query
     decided_us = microseconds(exchange.at)
     body_sha256 = hashlib.sha256(exchange.body).digest() if exchange.body else b""
-    inputs_digest = _inputs_digest(exchange, decided_us, body_sha256)
+    inputs_digest = _inputs_digest(exchange, constant.asked, decided_us, body_sha256)
     net = _network(exchange.request)
     sections: dict[str, Section] = {"net": net}
     if query.parameters or query.fields:
         more = {**more, **_names_asked(exchange)}
     if exchange.authenticated is None:
         # Without a token's digest in it, what was asked could be guessed: so it is sealed.
-        sections["net"] = {**net, "inputs_digest": inputs_digest}
+        sections["net"] = {**net, "inputs_digest": inputs_digest.decode()}
     elif not more:
-        sections["core"] = constant.form.fill(
-            decided_us, inputs_digest.encode(), exchange.trace_id.encode()
-        )
+        sections["core"] = constant.form.fill(decided_us, inputs_digest, exchange.trace_id.encode())
     else:
-        more = {**more, "inputs_digest": inputs_digest}
+        more = {**more, "inputs_digest": inputs_digest.decode()}
     if "core" not in sections:
         when = {"decided_at": decided_us, "trace_id": exchange.trace_id}
         sections["core"] = {**constant.members, **more, **when}
@@ -233,7 +223,7 @@ def _decided(kind: Kind, exchange: Exchange, instance: str, more: Section) -> Re
     )
 
 
-def _inputs_digest(exchange: Exchange, decided_us: int, body_sha256: bytes) -> str:
+def _inputs_digest(exchange: Exchange, asked: bytes, decided_us: int, body_sha256: bytes) -> bytes:
     """Return the SHA-256 of all that the decision was made from.
 
     Those are the decision time in microseconds, the configuration's revision, method and target as
@@ -248,16 +238,15 @@ def _inputs_digest(exchange: Exchange, decided_us: int, body_sha256: bytes) -> s
         held = f"{urgent.started_at} {urgent.subjects_so_far} {urgent.suspended}"
     if query.decision_form is not None:
         held = f"{held} {query.decision_form_used}"
-    inputs = b"%d\n%d\n%b\n%b\n%b%b%b" % (
+    inputs = b"%d\n%b%b\n%b%b%b" % (
         decided_us,
-        exchange.snapshot.revision,
-        query.method.encode(),
+        asked,
         exchange.request.target.raw,
         authenticated.claims.token_hash if authenticated else _NO_SHA256,
         body_sha256 or _NO_SHA256,
         held.encode(),
     )
-    return f"sha256:{hashlib.sha256(inputs).hexdigest()}"
+    return b"sha256:" + hexlify(hashlib.sha256(inputs).digest())
 
 
 _NO_SHA256: Final = bytes(32)
@@ -284,11 +273,13 @@ def _names_asked(exchange: Exchange) -> Section:
 class _Constant(NamedTuple):
     """The part of `core` that all exchanges of one permit have in common; `form` writes the rest.
 
-    The form is for what was asked without parameters, by somebody with a token.
+    The form is for what was asked without parameters, by somebody with a token. `asked` are the
+    lines of their inputs that are the same: the configuration's revision and the method.
     """
 
     members: Section
     form: SectionForm
+    asked: bytes
 
 
 def _constant(exchange: Exchange, instance: str) -> _Constant:
@@ -310,7 +301,8 @@ def _constant(exchange: Exchange, instance: str) -> _Constant:
         members = _known(constant_core(exchange, instance))
         texts = ("inputs_digest", "trace_id")
         form = SectionForm(members, numbers=("decided_at",), texts=texts)
-        found = known[key] = _Constant(members, form)
+        asked = b"%d\n%b\n" % (exchange.snapshot.revision, query.method.encode())
+        found = known[key] = _Constant(members, form, asked)
     return found
 
 

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from connectors.scripted import Script
 from gateway.audit.reading.reader import find_log
 from gateway.exchange.duties.duty_processes import ON_LOOP_BYTES_MAX
 from gateway.exchange.facts import HeldGrant
+from gateway.exchange.held import microseconds
 from gateway.exchange.inquiry import stopped
 from gateway.exchange.messages import Response
 from gateway.exchange.snapshot import StopList
@@ -32,6 +35,7 @@ from tests.world import (
     reasons,
 )
 
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 AT_NIGHT: Final = datetime(2026, 11, 19, 2, 40, tzinfo=UTC)
 WORDS: Final = "Police at address, infant injured, need ED history before removal decision"
 OTHER_WORDS: Final = "A second infant at the same address, need ED history before the decision"
@@ -46,6 +50,12 @@ def contact(child: str = CHILDREN[0]) -> Script:
     """Script the answer with one contact of a child."""
     row = {"contact_id": "HC-1", "nhs_number": child, "clinical_note": "SYN"}
     return json_answer({"records": [row]})
+
+
+@given(at_us=st.integers(-(10**15), 10**17))
+def test_decision_time_is_kept_to_the_microsecond(at_us: int) -> None:
+    """Before 1970, too."""
+    assert microseconds(EPOCH + timedelta(microseconds=at_us)) == at_us
 
 
 async def break_glass(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,13 @@ def test_inputs_that_differ_have_another_digest(tmp_path: Path) -> None:
                 return intent(changed, instance="test").sections["core"]["inputs_digest"]
 
             snapshot = replace(world.snapshot, revision=2)
-            digests = [digest_of(), digest_of(body=b"{}"), digest_of(snapshot=snapshot)]
+            digests = [
+                digest_of(),
+                digest_of(body=b"{}"),
+                digest_of(snapshot=snapshot),
+                digest_of(query=replace(exchange.query, method="PATCH")),
+                digest_of(at=exchange.at + timedelta(microseconds=1)),
+            ]
             assert digest_of() == digests[0]
             assert len(set(digests)) == len(digests)
 
