@@ -22,6 +22,7 @@ from gateway.audit.search.terms import (
     figures_of,
     named_in,
     naming,
+    number_of,
     own_words_of,
     shared_words_of,
     term_of,
@@ -276,8 +277,10 @@ class Batch:
         return terms
 
     def _term(self, name: str, word: str) -> int:
+        if name in UNCOUNTED:
+            return number_of(name, word)
         term = term_of(name, word)
-        if name not in UNCOUNTED and term not in self._remembered.words:
+        if term not in self._remembered.words:
             self._remembered.words.add(term)
             self._words.append((name, word, term))
         return term

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -133,8 +133,7 @@ class Opener:
         """Return what `core` does, and the bytes of those sections in `names` that are readable."""
         sections = self._unpacked(record)
         wanted = [section for section in sections if section.name in names]
-        core = self._core(record, sections)
-        return core, list(self._bodies(record, wanted, wrapped)) if wanted else []
+        return self._core(record, sections), self._bodies(record, wanted, wrapped)
 
     def parsed(self, record: Found, body: bytes) -> dict[str, object] | None:
         """Return a section of a record; None where it is damaged."""
@@ -160,19 +159,22 @@ class Opener:
 
     def _bodies(
         self, record: Found, sections: Sequence[StoredSection], wrapped: Wrapped | None
-    ) -> Iterator[tuple[str, bytes]]:
-        """Yield the names and bytes of those sections that are clear, or whose key there is."""
-        keys = self._section_keys(record, wrapped) if sections else {}
+    ) -> list[tuple[str, bytes]]:
+        """Return the names and bytes of those sections that are clear, or whose key there is."""
+        if not sections:
+            return []
+        keys = self._section_keys(record, wrapped)
         place = section_context(self._origin, record.record_id, "")
+        bodies: list[tuple[str, bytes]] = []
         for name, salt, body in sections:
-            key = keys.get(name)
             if salt is not None:
-                yield name, body
-            elif key is not None:
+                bodies.append((name, body))
+            elif name in keys:
                 try:
-                    yield name, open_body(key, place + name.encode(), body)
+                    bodies.append((name, open_body(keys[name], place + name.encode(), body)))
                 except EntryInvalid:
                     self.damaged.add(record.index)
+        return bodies
 
     def _section_keys(self, record: Found, wrapped: Wrapped | None) -> Mapping[str, bytes]:
         day_key = self._day_key(wrapped.day) if wrapped else None

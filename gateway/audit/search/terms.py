@@ -100,14 +100,19 @@ class Figures(NamedTuple):
     octets: int
 
 
-@lru_cache(maxsize=WORDS_REMEMBERED_MAX)
-def term_of(name: str, value: str) -> int:
+def number_of(name: str, value: str) -> int:
     """Return the number of a word: the first 64 bits of a digest.
 
     Of a million words two share a number with a chance of 3 in 100 million.
     """
     digest = hashlib.sha256(f"{name}\0{value}".encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
+
+
+@lru_cache(maxsize=WORDS_REMEMBERED_MAX)
+def term_of(name: str, value: str) -> int:
+    """Return `number_of` a word that is likely to be asked for again."""
+    return number_of(name, value)
 
 
 def own_words_of(shared: Mapping[str, object], own: Mapping[str, object]) -> list[tuple[str, str]]:

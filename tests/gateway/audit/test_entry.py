@@ -18,6 +18,7 @@ from gateway.audit.entry import (
     commitment_text,
     derive_section_keys,
     format_entry,
+    open_body,
     open_section,
     pack_sections,
     parse_entry,
@@ -61,10 +62,12 @@ def test_the_published_sealed_section_opens() -> None:
     context = section_context(ORIGIN, record_id, "subject")
     assert context.decode() == example["aad"]
     salt, body = open_section(key, context, unhex(example["ciphertext_and_tag"]))
+    assert open_body(key, context, unhex(example["ciphertext_and_tag"])) == body
     assert body.decode() == example["plaintext"]
     assert commit("subject", salt, body).hex() == example["commitment"]
-    with pytest.raises(EntryInvalid):
-        open_section(bytes(32), context, unhex(example["ciphertext_and_tag"]))
+    for opens in (open_section, open_body):
+        with pytest.raises(EntryInvalid):
+            opens(bytes(32), context, unhex(example["ciphertext_and_tag"]))
 
 
 @given(
