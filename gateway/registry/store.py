@@ -34,6 +34,8 @@ from policies.document import canonical_bytes, digest
 
 BOOTSTRAP_SECRET: Final = "bootstrap"  # noqa: S105 - its name, not the secret
 _SECRET_BYTES: Final = 32
+# Made once: every worker reads the stop-list several times a second.
+_STOPS: Final = select(Stop.kind, Stop.key)
 
 
 class StopKind(StrEnum):
@@ -246,7 +248,7 @@ class Registry:
     def stops(self) -> frozenset[tuple[str, str]]:
         """Return everything that is stopped now, as (kind, key) pairs."""
         with _failures(), reading(self._engine) as connection:
-            rows = connection.execute(select(Stop.kind, Stop.key))
+            rows = connection.execute(_STOPS)
             return frozenset((row.kind, row.key) for row in rows)
 
     def stopped(self) -> tuple[Stopped, ...]:
