@@ -24,7 +24,7 @@ from gateway.telemetry import TraceContext, parse_traceparent
 from policies.compile import Policy
 from policies.decide import decide
 from policies.decision import PUBLIC, BreakGlassRequest, Caller, Decision, Query, ReasonCode
-from policies.hot import hot_value
+from policies.hot import hot_value, maker
 from policies.select import refuse, select
 
 _PUBLIC_CALLER: Final = Caller(organisation=PUBLIC)
@@ -49,13 +49,17 @@ class Inquiry:
     error: ErrorAnswer | None
 
 
+_new_opened, _new_inquiry = maker(Opened), maker(Inquiry)
+_new_exchange, _new_query = maker(Exchange), maker(Query)
+
+
 def open_exchange(request: Request, clock: DecisionClock) -> Opened:
     """Give an exchange its id and times; it continues the caller's trace, if one came."""
     trace = None
     for name, value in request.headers:
         if name == b"traceparent":
             trace = parse_traceparent(value)
-    return Opened(
+    return _new_opened(
         id=new_uuid7(),
         at=clock.now(),
         started_us=system_time_us(),
@@ -105,7 +109,7 @@ async def inquire(
                 query, claims, policy, service, now=now, stops=stops, log=log
             )
         decision = known.decide(policy, query)
-    exchange = Exchange(
+    exchange = _new_exchange(
         id=opened.id,
         at=opened.at,
         started_us=opened.started_us,
@@ -123,7 +127,7 @@ async def inquire(
         # Whom a file is about is not known, so that no grant for some people can cover it.
         unread=body.media_type in decision.duties.body_media_types and decision.break_glass is None,
     )
-    return Inquiry(exchange=exchange, error=_error(exchange, body))
+    return _new_inquiry(exchange=exchange, error=_error(exchange, body))
 
 
 async def turned_away(
@@ -190,7 +194,7 @@ def _query(at: datetime, request: Request, known: KnownCaller | None, rows: Rows
     target = request.target
     parameters, fields = fields_apart(target.parameters)
     if known is None:
-        return Query(
+        return _new_query(
             at=at,
             caller=_PUBLIC_CALLER,
             method=request.method,
@@ -201,7 +205,7 @@ def _query(at: datetime, request: Request, known: KnownCaller | None, rows: Rows
         )
     claims = known.authenticated.claims
     urgent = claims.break_glass
-    return Query(
+    return _new_query(
         at=at,
         caller=known.caller,
         method=request.method,
