@@ -323,8 +323,10 @@ def _withheld(withheld: Withheld, service_status: int) -> Ending:
 
 def _without_fields(target: Target) -> bytes:
     """Drop the gateway's own ``_fields`` from the target; every other byte stays as it came."""
-    path, mark, query = target.raw.partition(b"?")
-    if not mark or all(name != "_fields" for name, _ in target.parameters):
+    if not target.parameters:
+        return target.raw
+    path, _, query = target.raw.partition(b"?")
+    if all(name != "_fields" for name, _ in target.parameters):
         return target.raw
     pairs = query.split(b"&")
     kept = [

@@ -6,7 +6,7 @@ from typing import Final
 
 from gateway.errors import ProblemCode
 from gateway.exchange.answers import ErrorAnswer
-from gateway.exchange.duties.media import Format, essence_of, read_media
+from gateway.exchange.duties.media import JSON, essence_of, read_media
 from gateway.exchange.messages import BodyTooLarge, Request
 from gateway.exchange.rows import Rows, RowsUnreadable, read_rows
 from policies.hot import hot_value
@@ -37,7 +37,7 @@ _NOT_READ: Final = ErrorAnswer(
 
 def is_read(request: Request) -> bool:
     """Whether the decision needs what the body says; a body in any other media type is not read."""
-    return read_media(_content_type(request)).format is Format.JSON
+    return read_media(_content_type(request)).format is JSON
 
 
 def _content_type(request: Request) -> str:

@@ -7,7 +7,7 @@ from gateway.exchange.duties.csv_duties import apply_to_csv
 from gateway.exchange.duties.csv_stream import CsvStream
 from gateway.exchange.duties.fhir_duties import apply_to_fhir
 from gateway.exchange.duties.json_duties import apply_to_json
-from gateway.exchange.duties.media import Format, read_media
+from gateway.exchange.duties.media import CSV, JSON, OTHER, PARQUET, read_media
 from gateway.exchange.duties.parquet_duties import apply_to_parquet
 from gateway.exchange.duties.small_numbers import small_numbers_withheld
 from gateway.exchange.duties.streamed import NoDuties, StreamedDuties
@@ -51,7 +51,7 @@ def may_stream(duties: Duties, *, media_type: str) -> bool:
         or duties.records_max is not None
         or duties.subject_field is not None
     )
-    return not whole and read_media(media_type).format is Format.CSV
+    return not whole and read_media(media_type).format is CSV
 
 
 def streamed_duties(duties: Duties, shape: Shape) -> StreamedDuties:
@@ -71,14 +71,14 @@ def apply_duties(
     if not body or not has_body_duties(duties):
         return Applied(body=body, subjects=known, subjects_counted=len(known))
     media = read_media(media_type)
-    if duties.small_number_guard and (media.format is Format.OTHER or not shape.count_at):
+    if duties.small_number_guard and (media.format is OTHER or not shape.count_at):
         return small_numbers_withheld()
     if media.fhir and duties.allowed is not None and not duties.aggregate:
         return apply_to_fhir(duties, shape, body)
-    if media.format is Format.JSON:
+    if media.format is JSON:
         return apply_to_json(duties, shape, body, fhir=media.fhir)
-    if media.format is Format.CSV:
+    if media.format is CSV:
         return apply_to_csv(duties, shape, body)
-    if media.format is Format.PARQUET:
+    if media.format is PARQUET:
         return apply_to_parquet(duties, shape, body)
     return not_applicable("The service answered in a media type to which no duty can be applied.")

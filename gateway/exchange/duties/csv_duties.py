@@ -20,7 +20,7 @@ from gateway.exchange.duties.csv_table import (
     read_table,
     write_rows,
 )
-from gateway.exchange.duties.row_rules import Fate, RowRules, people, row_rules
+from gateway.exchange.duties.row_rules import DROP, KEEP, REDACT, RowRules, people, row_rules
 from gateway.exchange.duties.small_numbers import (
     count_columns,
     is_safe_count,
@@ -97,11 +97,11 @@ def judge_rows(names: Sequence[str], rows: Iterable[list[str]], rules: RowRules)
     redact = [at for at, name in enumerate(names) if name in rules.redact]
     for row in rows:
         values = [None if at is None else cell_value(row[at]) for at in places]
-        fate = rules.fate(values) if rules.judges else Fate.KEEP
-        if fate is Fate.DROP:
+        fate = rules.fate(values) if rules.judges else KEEP
+        if fate is DROP:
             continue
         person = None if rules.subject is None else values[rules.subject]
-        if fate is Fate.REDACT:
+        if fate is REDACT:
             for at in redact:
                 row[at] = ""
             judged.redacted.append(person)

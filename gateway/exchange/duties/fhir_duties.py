@@ -25,7 +25,7 @@ from gateway.exchange.duties.fhir_resource import (
 )
 from gateway.exchange.duties.json_document import JsonUnreadable, read_json
 from gateway.exchange.duties.record_layouts import read_members
-from gateway.exchange.duties.row_rules import Fate, RowRules, people, row_rules
+from gateway.exchange.duties.row_rules import DROP, KEEP, REDACT, RowRules, people, row_rules
 from gateway.exchange.duties.small_numbers import counts_are_safe, small_numbers_withheld
 from policies.decision import Duties
 
@@ -98,15 +98,15 @@ class _Run:
         """Return what may leave of one resource; None, and one more dropped: nothing of it."""
         rules = self._rules
         values = [text_at(kind, members, path) for path in rules.columns]
-        fate = rules.fate(values) if rules.judges else Fate.KEEP
-        if fate is Fate.DROP or kind not in self.served:
+        fate = rules.fate(values) if rules.judges else KEEP
+        if fate is DROP or kind not in self.served:
             self.dropped += 1
             return None
         if kind not in REQUIRED:
             raise FhirUnreadable("a type of resource that is not understood")
         permitted = self._allowed
         person = None if rules.subject is None else values[rules.subject]
-        if fate is Fate.REDACT:
+        if fate is REDACT:
             permitted = _without(permitted, rules.redact)
             self._redacted.append(person)
         if rules.counts:

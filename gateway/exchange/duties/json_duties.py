@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -21,7 +21,7 @@ from gateway.exchange.duties.fhir_aggregate import COUNTS_AT, entries_in, is_agg
 from gateway.exchange.duties.json_document import JsonUnreadable, read_json
 from gateway.exchange.duties.record_layouts import Layout, Row, layout_of
 from gateway.exchange.duties.returned_names import NameReader, name_reader
-from gateway.exchange.duties.row_rules import Fate, RowRules, people, row_rules
+from gateway.exchange.duties.row_rules import DROP, KEEP, REDACT, RowRules, people, row_rules
 from gateway.exchange.duties.small_numbers import (
     counts_are_safe,
     counts_in,
@@ -88,8 +88,7 @@ def _filter(duties: Duties, shape: Shape, body: bytes) -> Applied | Withheld:
     reading = _reading(duties, shape)
     rules, layout = reading.rules, reading.layout
     read, records, around = _read(reading, shape.records_at, body)
-    judged = _judge(read, reading) if reading.looks else _Judged(read, [], [])
-    rows = judged.rows
+    rows, persons, redacted = _judge(read, reading) if reading.looks else (read, (), ())
     layout.finish(rows)
     exceeded = volume_exceeded(duties, len(rows))
     if exceeded is not None:
@@ -104,14 +103,14 @@ def _filter(duties: Duties, shape: Shape, body: bytes) -> Applied | Withheld:
     if records is not None:
         names = reading.names_in(records)
         fields_withheld, leaked = withheld_names(duties, names, rules.columns)
-    subjects, subjects_counted = people(judged.persons, shape.known_subjects)
+    subjects, subjects_counted = people(persons, shape.known_subjects)
     return Applied(
         body=body,
         records=len(rows),
         records_dropped=len(read) - len(rows),
         subjects=subjects,
         subjects_counted=subjects_counted,
-        redacted_subjects=people(judged.redacted, _NOBODY)[1] if judged.redacted else 0,
+        redacted_subjects=people(redacted, _NOBODY)[1] if redacted else 0,
         fields_sent=layout.names_in(rows),
         fields_withheld=fields_withheld,
         leaked=leaked,
@@ -180,15 +179,11 @@ def _read(
     return [reading.layout.read(record) for record in records], records, around
 
 
-class _Judged(NamedTuple):
-    """The rows that may leave, in their order, whom they are about, and who was redacted."""
-
-    rows: list[Row]
-    persons: list[str | None]
-    redacted: list[str | None]
+_People = Sequence[str | None]
 
 
-def _judge(read: list[Row], reading: _Reading) -> _Judged:
+def _judge(read: list[Row], reading: _Reading) -> tuple[list[Row], _People, _People]:
+    """Return the rows that may leave, in their order, whom they are about, and who was redacted."""
     rules, layout = reading.rules, reading.layout
     rows: list[Row] = []
     persons: list[str | None] = []
@@ -196,17 +191,17 @@ def _judge(read: list[Row], reading: _Reading) -> _Judged:
     judges, subject, counts = reading.judges, rules.subject, rules.counts
     for row in read:
         values = layout.values(row)
-        fate = rules.fate(values) if judges else Fate.KEEP
-        if fate is Fate.DROP:
+        fate = rules.fate(values) if judges else KEEP
+        if fate is DROP:
             continue
         person = None if subject is None else values[subject]
-        if fate is Fate.REDACT:
+        if fate is REDACT:
             layout.redact(row, rules.redact)
             redacted.append(person)
         if counts:
             persons.append(person)
         rows.append(row)
-    return _Judged(rows, persons, redacted)
+    return rows, persons, redacted
 
 
 def _has_structures(encoded: bytes, rows: int) -> bool:

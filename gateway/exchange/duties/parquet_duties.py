@@ -18,7 +18,7 @@ from gateway.exchange.duties.parquet_table import (
     texts_of,
     values_of,
 )
-from gateway.exchange.duties.row_rules import Fate, RowRules, people, row_rules
+from gateway.exchange.duties.row_rules import DROP, KEEP, REDACT, Fate, RowRules, people, row_rules
 from gateway.exchange.duties.small_numbers import (
     count_columns,
     is_safe_count,
@@ -100,8 +100,8 @@ def _judge(table: ParquetTable, rules: RowRules, kept: list[str], counts: list[s
         if not safe:
             break
         fates, people_of_rows = _fates(batch, rules, checked)
-        leaving = [fate is not Fate.DROP for fate in fates]
-        hidden = [fate is Fate.REDACT for fate in fates]
+        leaving = [fate is not DROP for fate in fates]
+        hidden = [fate is REDACT for fate in fates]
         writing.add(batch, leaving, hidden, rules.redact)
         rows += sum(leaving)
         dropped += len(leaving) - sum(leaving)
@@ -115,7 +115,7 @@ def _fates(batch: Any, rules: RowRules, checked: list[str]) -> tuple[list[Fate],
     """Return what becomes of each row, and the identifier of its person."""
     unknown: list[str | None] = [None] * batch.num_rows
     columns = [texts_of(batch[name]) if name in checked else unknown for name in rules.columns]
-    fates = [Fate.KEEP] * batch.num_rows
+    fates = [KEEP] * batch.num_rows
     if rules.judges:
         fates = [rules.fate(values) for values in zip(*columns, strict=True)]
         if not columns:
