@@ -12,6 +12,7 @@ from pysqlite3 import dbapi2 as sqlite
 
 from gateway.audit.disk.beside import BESIDE, change_beside
 from gateway.audit.disk.doubt import prepare_doubt, set_doubt
+from gateway.audit.disk.inserts import Insertion
 from gateway.audit.disk.locks import FileLock
 from gateway.audit.entry import KIND_CODES, Kind
 from gateway.audit.grants import GRANT_TABLES, find_grant, use_grant
@@ -48,8 +49,8 @@ BACK_PORTS: Final = {(3, 50): 7, (3, 44): 6}
 WITHDRAWN_VERSIONS: Final = frozenset({(3, 52, 0)})
 
 # Without an adapter of its own, every `bytes` value is asked in vain for two protocols, each ending
-# in an exception inside the module: a third of the time of an insert. `bytes` returns what it gets.
-sqlite.register_adapter(bytes, bytes)
+# in an exception inside the module: a third of an insert's time. This returns what it gets.
+sqlite.register_adapter(bytes, bytes.__bytes__)
 
 BUSY_TIMEOUT_S: Final = 1.0
 CACHE_KIB: Final = 16_384
@@ -99,7 +100,9 @@ INSERT_RECORD: Final = "INSERT INTO audit_record VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 INSERT_KEY: Final = "INSERT INTO audit_key VALUES (?, ?, ?)"
 _TAKE_INDICES: Final = """
 UPDATE audit_head SET next_index = next_index + ? RETURNING next_index, state"""
-_INSERT_OPEN: Final = "INSERT INTO audit_open VALUES (?, ?, ?, ?)"
+_RECORDS: Final = Insertion(INSERT_RECORD)
+_KEYS: Final = Insertion(INSERT_KEY)
+_OPENED: Final = Insertion("INSERT INTO audit_open VALUES (?, ?, ?, ?)")
 _DELETE_OPEN: Final = "DELETE FROM audit_open WHERE exchange = ?"
 _TAKE_CLAIM: Final = """
 INSERT INTO audit_claim VALUES (?1, ?2)
@@ -304,21 +307,20 @@ class SqliteStore:
         ((next_index, state),) = self._db.execute(_TAKE_INDICES, (count,)).fetchall()
         if state != OPEN_STATE:
             raise LogFrozen(f"the audit log is {state}")
-        base: int = next_index - count
-        return base
+        return int(next_index) - count
 
     def _write(self, base: int, batch: Sequence[Append]) -> None:
         """Write all of a batch, or raise for the first record that cannot be."""
-        db, now_us = self._db, 0
-        records, keys, opened, closed = [], [], [], []
+        db, now_us, closed = self._db, 0, list[tuple[bytes | None]]()
+        records, keys, opened = list[object](), list[object](), list[object]()
         for index, (sealed, claims, releases, counters, _) in enumerate(batch, base):
             record_id, kind, exchange, at_us, leaf_hash, entry, sections, day, wrapped = sealed
             code = KIND_CODES[kind]
-            records.append((index, record_id, exchange, code, at_us, leaf_hash, entry, sections))
+            records += (index, record_id, exchange, code, at_us, leaf_hash, entry, sections)
             if wrapped is not None:
-                keys.append((index, day, wrapped))
+                keys += (index, day, wrapped)
             if kind is _INTENT:
-                opened.append((exchange, index, self._instance, at_us))
+                opened += (exchange, index, self._instance, at_us)
             elif kind in _CLOSING:
                 closed.append((exchange,))
             if releases or claims or counters:
@@ -329,11 +331,9 @@ class SqliteStore:
         # The open row is the arbiter: whoever deletes it writes the one terminal record (I4).
         if closed and db.executemany(_DELETE_OPEN, closed).rowcount != len(closed):
             raise AlreadyClosed("the exchange has its terminal record")
-        db.executemany(INSERT_RECORD, records)
-        if keys:
-            db.executemany(INSERT_KEY, keys)
-        if opened:
-            db.executemany(_INSERT_OPEN, opened)
+        _RECORDS.run(db, records)
+        _KEYS.run(db, keys)
+        _OPENED.run(db, opened)
 
     def _write_alone(self, index: int, item: Append) -> Position | AppendRefused:
         self._db.execute("SAVEPOINT alone")
