@@ -117,6 +117,15 @@ def decide(policy: Policy, query: Query, law: Law) -> Decision:
     return _deny(case, matched[0][0] if matched else None)
 
 
+def turns_on_body(policy: Policy, query: Query) -> bool:
+    """Whether what a body says could change the answer to a query.
+
+    Only the checks of a rule look into bodies; where none is open to the caller, none is made.
+    """
+    matched = policy.matching(query.method, query.path)
+    return bool(candidates(matched, query, named=is_party(policy, query)))
+
+
 def applicable(rule: CompiledRule, query: Query) -> tuple[Callable[[Case], None], ...]:
     """Return the checks, in their order, that a query admitted to `rule` could fail at all.
 

@@ -164,18 +164,19 @@ class World:
         self, rows: Sequence[Mapping[str, str]] = (ROW,), *, query: str = "", **claims: Any
     ) -> Request:
         """Make the request of a nightly match, with a fresh token and proof."""
+        body = json.dumps({"batch": list(rows)}).encode()
+        return self.post(MATCH_PATH, body, query=query, **claims)
+
+    def post(self, path: str, body: bytes, *, query: str = "", **claims: Any) -> Request:
+        """Make a POST of JSON with a fresh token, which says what `claims` say, and its proof."""
         token = self.token(**claims)
-        proof = make_proof(self.caller_key, "POST", BASE_URL + MATCH_PATH, token, at=self.clock.at)
-        return make_request(
-            "POST",
-            MATCH_PATH + query,
-            headers={
-                "authorization": f"DPoP {token.decode()}",
-                "dpop": proof.decode(),
-                "content-type": "application/json",
-            },
-            body=json.dumps({"batch": list(rows)}).encode(),
-        )
+        proof = make_proof(self.caller_key, "POST", BASE_URL + path, token, at=self.clock.at)
+        headers = {
+            "authorization": f"DPoP {token.decode()}",
+            "dpop": proof.decode(),
+            "content-type": "application/json",
+        }
+        return make_request("POST", path + query, headers=headers, body=body)
 
     def get(self, path: str, **claims: Any) -> Request:
         """Make a GET with a fresh token, which says what `claims` say, and a fresh proof."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -15,14 +16,13 @@ from gateway.exchange.held import look_up, suspends
 from gateway.exchange.messages import Request
 from gateway.exchange.request_body import NO_BODY, Body, read_body
 from gateway.exchange.routes import Route
-from gateway.exchange.rows import Rows
 from gateway.exchange.snapshot import Service, Snapshot, StopList
 from gateway.identity.authenticate import CHALLENGE_MISSING, Authenticator
 from gateway.identity.caller import Authenticated, BreakGlassClaim, Unauthenticated
 from gateway.problems import code_of
 from gateway.telemetry import TraceContext, parse_traceparent
 from policies.compile import Policy
-from policies.decide import decide
+from policies.decide import decide, turns_on_body
 from policies.decision import PUBLIC, BreakGlassRequest, Caller, Decision, Query, ReasonCode
 from policies.hot import hot_value, maker
 from policies.select import refuse, select
@@ -94,8 +94,11 @@ async def inquire(
     if known is None and isinstance(chosen, ReasonCode):
         return _credentials_missing(served=route is not None)
 
-    body = await read_body(request) if request.has_body else NO_BODY
-    query = _query(opened.at, request, known, body.rows)
+    query, body = _query(opened.at, request, known), NO_BODY
+    if request.has_body:
+        asked = isinstance(chosen, Policy) and turns_on_body(chosen, query)
+        body = await read_body(request, asked=asked)
+        query = replace(query, rows=body.rows)
     policy, grant = None, None
     if isinstance(chosen, ReasonCode):
         decision = refuse(chosen)
@@ -190,7 +193,7 @@ async def _identify(
 _KNOWN: Final = KnownCallers()
 
 
-def _query(at: datetime, request: Request, known: KnownCaller | None, rows: Rows | None) -> Query:
+def _query(at: datetime, request: Request, known: KnownCaller | None) -> Query:
     target = request.target
     parameters, fields = fields_apart(target.parameters)
     if known is None:
@@ -201,7 +204,6 @@ def _query(at: datetime, request: Request, known: KnownCaller | None, rows: Rows
             path=target.segments,
             parameters=parameters,
             fields=fields,
-            rows=rows,
         )
     claims = known.authenticated.claims
     urgent = claims.break_glass
@@ -212,7 +214,6 @@ def _query(at: datetime, request: Request, known: KnownCaller | None, rows: Rows
         path=target.segments,
         parameters=parameters,
         fields=fields,
-        rows=rows,
         purpose=claims.purpose,
         context=claims.context,
         on_behalf_of=claims.on_behalf_of,

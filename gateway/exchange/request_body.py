@@ -47,8 +47,11 @@ def _content_type(request: Request) -> str:
     return ""
 
 
-async def read_body(request: Request) -> Body:
-    """Read it; raises `ClientGone` where it breaks off."""
+async def read_body(request: Request, *, asked: bool) -> Body:
+    """Take a body in, and read it where the decision has `asked` for what it says.
+
+    Raises `ClientGone` where it breaks off.
+    """
     if not is_read(request):
         # What the gateway cannot read, it cannot check against the rule's fields.
         return Body(unreadable=_NOT_READ, media_type=essence_of(_content_type(request)))
@@ -57,8 +60,10 @@ async def read_body(request: Request) -> Body:
     except BodyTooLarge:
         detail = f"The body is longer than {REQUEST_BODY_BYTES_MAX} bytes. Send fewer rows."
         return Body(unreadable=ErrorAnswer(code=ProblemCode.BODY_TOO_LARGE, detail=detail))
+    if not asked:
+        return Body(content=content)
     rows = read_rows(content)
     if isinstance(rows, RowsUnreadable):
-        unreadable = ErrorAnswer(code=ProblemCode.MALFORMED_BODY, detail=rows.detail)
+        unreadable = ErrorAnswer(code=rows.code, detail=rows.detail)
         return Body(content=content, unreadable=unreadable)
     return Body(content=content, rows=rows)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from policies.case import Case
-from policies.decide import BREAK_GLASS_AVAILABLE, CHECKS, applicable, decide
+from policies.decide import BREAK_GLASS_AVAILABLE, CHECKS, applicable, decide, turns_on_body
 from policies.decision import (
     PUBLIC,
     BreakGlassRequest,
@@ -108,6 +108,18 @@ def test_any_query_gets_a_decision_and_always_the_same(
     else:
         assert decision.reason in failed
         assert decision.duties.allowed is None
+
+
+@SHARED
+@given(QUERIES, st.sampled_from(IDS))
+def test_what_a_body_cannot_change_is_decided_without_it(
+    pack: Any, query: Query, agreement_id: str
+) -> None:
+    """The answer is the same to the last check, so that nobody need read the body for it."""
+    policy, bare = pack.policies[agreement_id], replace(query, rows=None)
+    assert turns_on_body(policy, query) is turns_on_body(policy, bare)
+    if not turns_on_body(policy, bare):
+        assert decide(policy, query, pack.law) == decide(policy, bare, pack.law)
 
 
 @SHARED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from tests.tokens import make_proof
 from tests.world import (
     BASE_URL,
     CSV_PATH,
+    MATCH_PATH,
     NIGHT,
     WholeBody,
     World,
@@ -89,6 +91,35 @@ def test_a_body_that_cannot_be_checked_is_refused(
             assert isinstance(asked, Inquiry)
             assert asked.error is not None
             assert asked.error.code == code
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize(
+    ("path", "claims", "reason"),
+    [
+        ("/nowhere", {}, ReasonCode.ENDPOINT_NOT_PERMITTED),
+        ("/nowhere", {"details": {"agreement": None}}, ReasonCode.AGREEMENT_AMBIGUOUS),
+        (MATCH_PATH, {"details": {"agreement": "DSA-0"}}, ReasonCode.AGREEMENT_NOT_FOUND),
+        (MATCH_PATH, {"client_id": "another"}, ReasonCode.PARTY_NOT_ON_AGREEMENT),
+    ],
+)
+def test_a_call_that_no_body_can_mend_is_refused_without_reading_it(
+    tmp_path: Path, path: str, claims: dict[str, Any], reason: ReasonCode
+) -> None:
+    """No rule is open to the caller, so that nothing looks at the rows: they are not made."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            read = await ask(world)
+            got = world.post(path, b'{"batch": [{"uprn": "1"}]}', **claims)
+            asked = await inquire_about(world, got)
+
+            assert isinstance(asked, Inquiry)
+            assert asked.exchange.decision.reason is reason
+            assert asked.exchange.query.rows is None
+            assert asked.exchange.body  # its digest is on record
+            assert read.exchange.query.rows is not None
 
     asyncio.run(play())
 

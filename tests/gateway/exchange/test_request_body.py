@@ -42,7 +42,16 @@ def test_a_body_that_is_not_read_is_not_asked_for() -> None:
             raise AssertionError
 
     request = make_request("POST", "/a", headers={"content-type": "Text/CSV; x=y"}, body=b"a")
-    body = asyncio.run(read_body(replace(request, body=Untouchable())))  # type: ignore[arg-type]  # not even its type is looked at
+    body = asyncio.run(read_body(replace(request, body=Untouchable()), asked=True))  # type: ignore[arg-type]  # not even its type is looked at
     assert body.media_type == "text/csv"
     assert body.unreadable is not None
     assert body.unreadable.code == "unsupported-media-type"
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_body_that_no_decision_asks_for_is_taken_in_unread(asked: bool) -> None:
+    """Its octets are there for the record; nobody pays for what they say."""
+    request = make_request("POST", "/a", headers={"content-type": "application/json"}, body=b"{")
+    body = asyncio.run(read_body(request, asked=asked))
+    assert body.content == b"{"
+    assert (body.unreadable is not None) is asked
