@@ -30,6 +30,7 @@ from gateway.data_plane import (
     Composition,
     DataPlane,
     ended_by_fault,
+    front_settings,
     log_home,
     log_origin,
     not_adopted,
@@ -40,7 +41,6 @@ from gateway.data_plane import (
 )
 from gateway.database import open_engine
 from gateway.exchange.front.asgi import FrontApp
-from gateway.exchange.front.rules import FrontSettings
 from gateway.exchange.snapshot import Snapshot
 from gateway.files import keep_private
 from gateway.forwarding import forwarding, forwarding_metrics
@@ -193,7 +193,7 @@ def create_app(composition: Composition | None = None) -> FastAPI:
             async with open_data_plane(chosen, control.snapshot, instance=instance) as data:
                 front = FrontApp(
                     data.handle,
-                    FrontSettings(),
+                    front_settings(chosen.settings),
                     lambda code: data.counters.add(FRONT_REFUSALS[code]),
                 )
                 control.app.mount("/", front)

@@ -25,6 +25,8 @@ from gateway.audit.reading.reader import find_shards, shard_name
 from gateway.audit.store import LogUnavailable
 from gateway.clock import DecisionClock, SystemClock, system_time_us
 from gateway.database import open_engine
+from gateway.exchange.front.rules import FrontSettings
+from gateway.exchange.front.via import pseudonym_of
 from gateway.exchange.limits import RateLimiter
 from gateway.exchange.messages import Request, Response
 from gateway.exchange.pipeline import Ports
@@ -229,6 +231,11 @@ async def open_data_plane(
         await plane.adopt(snapshot)
         async with _housekeeping(ports, plane, settings.run_directory):
             yield plane
+
+
+def front_settings(settings: Settings) -> FrontSettings:
+    """Return what the data listener's front has to know of this gateway."""
+    return FrontSettings(pseudonym=pseudonym_of(settings.public_base_url))
 
 
 def open_audit_log(settings: Settings, *, instance: str) -> AuditLog:

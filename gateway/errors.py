@@ -31,6 +31,7 @@ class ProblemCode(StrEnum):
     EXPECTATION_FAILED = "expectation-failed"
     NOT_IMPLEMENTED = "not-implemented"
     HTTP_VERSION = "http-version"
+    LOOP_DETECTED = "loop-detected"
     PERMISSION_MISSING = "permission-missing"
     STOPPED = "stopped"
     SERVICE_UNREACHABLE = "service-unreachable"

@@ -15,6 +15,7 @@ from connectors.discovery import kinds
 from connectors.http import HttpSettings
 from connectors.origin import BaseUrlInvalid, Origin
 from gateway.clock import monotonic_s, system_time_us
+from gateway.exchange.front.via import pseudonym_of, via_of
 from gateway.exchange.routes import Route, RouteConflict, RouteTable
 from gateway.exchange.snapshot import Service, Snapshot, StopList
 from gateway.identity.caller import IssuerProfile
@@ -148,6 +149,7 @@ def compile_snapshot(
         law=rules.law,
         forms=rules.forms,
         vocabulary=rules.vocabulary,
+        via=via_of(pseudonym_of(public_base_url)),
     )
 
 

@@ -24,6 +24,7 @@ from gateway.clock import new_uuid7
 from gateway.data_plane import (
     Composition,
     DataPlane,
+    front_settings,
     not_adopted,
     open_data_plane,
     running,
@@ -99,7 +100,7 @@ async def _work(
     async with open_data_plane(composition, snapshot, instance=instance) as plane:
         gc.set_threshold(*GC_THRESHOLDS)
         _spare_the_collector()
-        server = _data_server(plane)
+        server = _data_server(plane, front_settings(composition.settings))
         on_signals(lambda: setattr(server, "should_exit", True), signals=(signal.SIGTERM,))
         serving = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))
         await server.listening.wait()
@@ -118,14 +119,14 @@ async def _end_on_failure(plane: DataPlane, server: QuietServer) -> None:
     server.should_exit = True
 
 
-def _data_server(plane: DataPlane) -> QuietServer:
+def _data_server(plane: DataPlane, settings: FrontSettings) -> QuietServer:
     def count_refusal(code: str) -> None:
         plane.counters.add(FRONT_REFUSALS[code])
 
     return QuietServer(
         uvicorn.Config(
             _nothing,
-            http=make_protocol(plane.handle, FrontSettings(), count_refusal),
+            http=make_protocol(plane.handle, settings, count_refusal),
             ws="none",
             lifespan="off",
             log_config=None,

@@ -43,7 +43,6 @@ EXCHANGE_S_MAX: Final = 3000.0
 CODED_UNREAD: Final = frozenset({b"content-encoding"})
 """Fields that go upstream only with a body that is not read here."""
 
-_VIA: Final = (b"via", b"1.1 concordat")
 
 _FAILURES: Final = {
     Failure.UNREACHABLE: ("service-unreachable", "The service could not be reached."),
@@ -127,7 +126,7 @@ def upstream_call(exchange: Exchange, watch: Watch | None = None) -> Call:
         names |= CODED_UNREAD
     headers = [pair for pair in request.headers if pair[0] in names]
     headers += (
-        _VIA,
+        (b"via", exchange.snapshot.via),
         (b"traceparent", exchange.traceparent),
         (b"x-request-id", uuid_text(exchange.id).encode()),
     )

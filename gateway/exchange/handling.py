@@ -22,6 +22,7 @@ FORWARDED: Final = frozenset(
         b"if-none-match",
         b"if-unmodified-since",
         b"prefer",
+        b"via",
         b"x-correlation-id",
     }
 )

@@ -41,7 +41,7 @@ class Snapshot:
 
     `audiences` are the resource URIs of all services: what a token must name on a path that none
     of them serves. `forms` are the recorded decisions to share, by the reference of their request;
-    `vocabulary` is the version of the code lists.
+    `vocabulary` is the version of the code lists, `via` what calls say of this gateway in `Via`.
     """
 
     revision: int
@@ -55,6 +55,7 @@ class Snapshot:
     law: Law
     forms: Mapping[str, DecisionForm]
     vocabulary: str
+    via: bytes
 
 
 STOP_LIST_AGE_S_MAX: Final = 5.0

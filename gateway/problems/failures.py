@@ -150,6 +150,14 @@ _TEXTS: Final[Mapping[ProblemCode, tuple[int, Origin, str, str, str]]] = {
         "The gateway speaks HTTP/1.1.",
         "Use HTTP/1.1.",
     ),
+    ProblemCode.LOOP_DETECTED: (
+        508,
+        Origin.GATEWAY,
+        "The request goes round in a circle",
+        "The Via field says that the request has passed this gateway before, or too many others: "
+        "the address of a service leads back to a gateway on the way to it.",
+        "Tell the gateway's operator, who corrects the base URL of the service.",
+    ),
     ProblemCode.PERMISSION_MISSING: (
         403,
         Origin.CLIENT,

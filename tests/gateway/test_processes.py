@@ -48,10 +48,10 @@ CALLS_MAX = 20
 
 @asynccontextmanager
 async def open_gateway(
-    directory: Path, *, workers: int = 1
+    directory: Path, *, workers: int = 1, in_a_circle: bool = False
 ) -> AsyncIterator[tuple[Running, SigningKey]]:
-    """Open an issuer, a service and a real gateway."""
-    key = make_key()
+    """Open an issuer, a service and a real gateway, or one that is its own service."""
+    key, port = make_key(), free_port()
     async with AsyncExitStack() as stack:
         issuer = await stack.enter_async_context(IssuerServer(key))
         service = await stack.enter_async_context(open_scripted([json_answer(RECORD)] * CALLS_MAX))
@@ -61,12 +61,12 @@ async def open_gateway(
         }
         write_configuration(
             directory / "configuration",
-            service_url=service.base_url,
+            service_url=f"http://127.0.0.1:{port}" if in_a_circle else service.base_url,
             metadata_url=issuer.issuer + METADATA_PATH,
         )
         # The gateway blocks while it starts and stops; the service must go on answering.
         running = running_gateway(
-            directory / "home", directory / "configuration", port=free_port(), workers=workers
+            directory / "home", directory / "configuration", port=port, workers=workers
         )
         opened = await asyncio.to_thread(running.__enter__)
         stack.push_async_callback(asyncio.to_thread, running.__exit__, None, None, None)
@@ -100,6 +100,21 @@ def test_two_workers_share_listener_and_log(tmp_path: Path) -> None:
         assert report.size == 1 + 2 * 6
         assert report.signed_size == 0  # no key was given to this check
         assert report.checkpoints >= 1
+
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
+
+
+def test_a_gateway_whose_service_is_itself_notices(tmp_path: Path) -> None:
+    """The call comes back once, and its exchange is the only one (N-12)."""
+
+    async def play() -> None:
+        async with open_gateway(tmp_path, in_a_circle=True) as (running, key):
+            answer = await call(running, key)
+            assert json.loads(answer.body)["type"] == "/problems/service-error"
+            async with open_client() as client:
+                metrics = await client.request("GET", running.control_url + "/metrics")
+            assert b'front_refusals_total{problem="loop-detected"} 1.0' in metrics.body
+            assert b'concordat_exchanges_total{decision="permit"} 1.0' in metrics.body
 
     asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
 

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from gateway.errors import ProblemCode
 from gateway.exchange.front.heads import HEAD_BYTES_MAX, HEADER_COUNT_MAX, TOKEN
 from gateway.exchange.front.target import read_target
+from gateway.exchange.front.via import GATEWAYS_MAX, gateways_passed, via_of
 from gateway.exchange.messages import FrontRefusal, Headers, Target
 
 METHODS: Final[Mapping[bytes, str]] = {
@@ -35,6 +36,7 @@ class FrontSettings:
     """The limits of the data listener; times in seconds, sizes in octets.
 
     `hosts` are the names it answers for, in lower case, with a port or for any port; None is any.
+    `pseudonym` is this gateway's name in `Via`: a request that has it there has come in a circle.
     `body_window_bytes_min` octets of a body must arrive in every `body_window_s`, and as many be
     read of an answer in every `write_window_s`. A body that the handler did not read is drained
     up to `drain_bytes_max`, else the connection is closed. When the listener ends, a head that is
@@ -42,6 +44,7 @@ class FrontSettings:
     """
 
     hosts: frozenset[str] | None = None
+    pseudonym: bytes | None = None
     head_bytes_max: int = HEAD_BYTES_MAX
     header_count_max: int = HEADER_COUNT_MAX
     head_s: float = 10.0
@@ -86,6 +89,8 @@ FIELDS: Final[Mapping[bytes, FieldRule]] = {
     b"transfer-encoding": _FRAMING,
     b"connection": FieldRule(kept=False, single=False),
     b"expect": FieldRule(kept=False, fault=ProblemCode.EXPECTATION_FAILED),
+    # Kept of it are the gateways passed; a consumer's own proxies are nobody's business.
+    b"via": FieldRule(kept=False, single=False),
     # Read by the gateway, never sent upstream.
     b"authorization": _SINGLE,
     b"dpop": _SINGLE,
@@ -174,6 +179,7 @@ def check_head(
     4. One valid host, ours if hosts are listed (RFC 9112, section 3.2), and the same one in a
        target in absolute form.
     5. The method is served, the expectation known, the target canonical.
+    6. It has not been here before (RFC 9110, section 7.6.3), nor passed too many gateways (N-12).
     """
     if version != b"HTTP/1.1":
         return FrontRefusal(code=ProblemCode.HTTP_VERSION, detail="Only HTTP/1.1 is spoken here.")
@@ -205,10 +211,13 @@ def check_head(
     connection = fields.get(b"connection", b"").lower()
     if connection not in (b"", b"keep-alive", b"close"):
         kept = _without_nominated(kept, connection)
+    passed = gateways_passed(fields[b"via"]) if b"via" in fields else ()
+    if passed and (settings.pseudonym in passed or len(passed) > GATEWAYS_MAX):
+        return _LOOP
     return Head(
         method=METHODS[method],
         target=target,
-        headers=tuple(kept),
+        headers=(*kept, (b"via", via_of(*passed))) if passed else tuple(kept),
         host=host,
         body_bytes=body_bytes,
         expects_continue=expectation is not None and body_bytes != 0,
@@ -325,6 +334,12 @@ def _origin_form(
             code=ProblemCode.INVALID_HOST, detail="The target and the Host field name two places."
         )
     return match["origin"]
+
+
+_LOOP: Final = FrontRefusal(
+    code=ProblemCode.LOOP_DETECTED,
+    detail="The request has come through this gateway before: a service's address leads back here.",
+)
 
 
 def _method_refusal(method: bytes) -> FrontRefusal:

@@ -95,6 +95,22 @@ def test_what_goes_upstream_is_allow_listed(tmp_path: Path) -> None:
     asyncio.run(play())
 
 
+def test_a_gateway_adds_itself_to_those_that_a_call_has_passed(tmp_path: Path) -> None:
+    """So that one which a circle of addresses leads to again knows the call (N-12)."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            exchange = (await ask(world)).exchange
+            before = (b"via", b"1.1 concordat-other.example")
+            request = replace(exchange.request, headers=(*exchange.request.headers, before))
+            call = upstream_call(replace(exchange, request=request))
+
+            said = [value for name, value in call.headers if name == b"via"]
+            assert said == [b"1.1 concordat-other.example", b"1.1 concordat-gateway.example"]
+
+    asyncio.run(play())
+
+
 @pytest.mark.parametrize("status", [301, 401, 403, 500, 503])
 def test_a_status_that_is_not_the_caller_s_business_is_a_bad_gateway(
     tmp_path: Path, status: int

@@ -349,3 +349,24 @@ def test_any_octets_give_a_head_or_a_refusal(method: bytes, target: bytes, field
     verdict = _check([_HOST, *fields], method=method, target=target)
     if isinstance(verdict, Head):
         assert {name for name, _ in verdict.headers} <= set(FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("vias", "kept"),
+    [
+        ([b"1.1 concordat-a.example"], None),
+        ([b"1.0 fred, 1.1 Concordat-A.example (x)"], None),
+        ([b"1.1 concordat-b.example", b"1.1 proxy, 1.1 concordat-a.example"], None),
+        ([b", ".join([b"1.1 concordat-b.example"] * 9)], None),
+        ([b"1.1 concordat-b.example", b"1.1 proxy.example"], b"1.1 concordat-b.example"),
+        ([b"1.1 a.example"], b""),
+    ],
+)
+def test_n_12_a_request_that_has_been_here_is_a_loop(vias: list[bytes], kept: bytes | None) -> None:
+    """Ourselves in `Via` is 508; another gateway there is none, and is told to the next one."""
+    settings = FrontSettings(pseudonym=b"concordat-a.example")
+    fields = [_HOST, *[(b"via", via) for via in vias], (b"connection", b"via")]
+    verdict = _check(fields, settings=settings)
+    assert _code(verdict) is (ProblemCode.LOOP_DETECTED if kept is None else None)
+    if kept is not None:
+        assert _accepted(verdict).headers == (((b"via", kept),) if kept else ())
