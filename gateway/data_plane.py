@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -51,6 +52,8 @@ RETIRE_GRACE_S: Final = 2.0
 """Time for what was decided before a change to call its service: until its intent is durable."""
 RETIRE_WATCH_S: Final = 0.1
 """How often a connector that is no longer used is looked at: whether its last call has ended."""
+LOOPBACK_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
+"""What a caller on the same host may call a listener that nobody else can reach."""
 HOUSEKEEPING_S: Final = 1.0
 """How often a worker publishes its figures and closes counts of refused traffic that are due."""
 
@@ -235,7 +238,21 @@ async def open_data_plane(
 
 def front_settings(settings: Settings) -> FrontSettings:
     """Return what the data listener's front has to know of this gateway."""
-    return FrontSettings(pseudonym=pseudonym_of(settings.public_base_url))
+    return FrontSettings(hosts=_hosts(settings), pseudonym=pseudonym_of(settings.public_base_url))
+
+
+def _hosts(settings: Settings) -> frozenset[str]:
+    """Return the names that the data listener answers for (RFC 9110, section 7.4).
+
+    The public one is good for any port, since a proxy may have its own; and a listener with an
+    address of its own is called by that. Whoever is on this host may say so in any way.
+    """
+    name = (urlsplit(settings.public_base_url).hostname or "").rstrip(".")
+    listed = (settings.data_hosts or "").lower().split(",")
+    address = ip_address(settings.data_listen.rpartition(":")[0].strip("[]"))
+    own = () if address.is_unspecified else LOOPBACK_HOSTS if address.is_loopback else (address,)
+    hosts = {f"[{one}]" if str(one).count(":") > 1 else str(one) for one in (name, *own)}
+    return frozenset(hosts | {one.strip() for one in listed if one.strip()})
 
 
 def open_audit_log(settings: Settings, *, instance: str) -> AuditLog:

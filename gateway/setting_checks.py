@@ -46,6 +46,15 @@ def check_base_url(value: str) -> str:
     return value
 
 
+def check_hosts(value: str | None) -> str | None:
+    """Accept hosts as the `Host` field names them, with or without a port, between commas."""
+    for host in value.split(",") if value is not None else ():
+        url = f"http://{host.strip()}"
+        if _BASE_URL.fullmatch(url) is None or re.search(r"\.(:|$)", url) or not _is_address(url):
+            raise ValueError("write hosts as gateway.internal, 10.0.0.1:8080 or [::1]:8080")
+    return value
+
+
 def _is_address(url: str) -> bool:
     """Tell whether a URL of the right form has numbers that an address and a port can have."""
     try:

@@ -25,6 +25,7 @@ from gateway.setting_checks import (
     check_base_url,
     check_duration,
     check_file_reference,
+    check_hosts,
     check_listener,
     check_organisation,
     check_reference,
@@ -94,6 +95,11 @@ class Settings(BaseSettings):
     data_listen: Listener = Field(
         default="127.0.0.1:8080",
         description="Address and port of the data listener, which consumers call.",
+    )
+    data_hosts: Annotated[str | None, AfterValidator(check_hosts)] = Field(
+        default=None,
+        description="Further hosts that the data listener answers for, with or without a port and "
+        "separated by commas: what a proxy puts into the Host field in place of the public one.",
     )
     control_listen: Listener = Field(
         default="127.0.0.1:8081",

@@ -144,7 +144,7 @@ def test_a_flood_slows_itself(tmp_path: Path) -> None:
                     assert per_minute <= grown[Kind.TRAFFIC_REFUSED] <= 2 * per_minute + 1
 
             before = recorded(home)
-            malformed = b"GET /a/../b HTTP/1.1\r\nHost: a\r\n\r\n"
+            malformed = b"GET /a/../b HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
             async with flooding(port, "127.0.0.99", malformed) as flood:
                 assert await good_calls(port, good) == [200] * GOOD_CALLS
                 assert set(flood.statuses) == {400}

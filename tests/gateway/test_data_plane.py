@@ -13,8 +13,15 @@ import pytest
 from connectors.discovery import UnknownKind
 from connectors.scripted import open_scripted
 from gateway.app import open_control_plane
-from gateway.data_plane import Composition, log_origin, open_data_plane, running
+from gateway.data_plane import (
+    Composition,
+    front_settings,
+    log_origin,
+    open_data_plane,
+    running,
+)
 from gateway.registry.configuration import Configuration
+from gateway.settings import load_settings
 from gateway.targets import read_states
 from tests.homes import apply, apply_pack, make_settings
 from tests.steady import open_steady
@@ -239,3 +246,26 @@ def test_no_work_beside_a_worker_ends_unnoticed(capsys: pytest.CaptureFixture[st
     (line,) = capsys.readouterr().err.splitlines()
     told = json.loads(line)
     assert (told["event"], told["role"], told["failure"]) == ("task.ended", "fails", "ValueError")
+
+
+@pytest.mark.parametrize(
+    ("public", "listens", "more", "hosts"),
+    [
+        ("https://Gw.example.", "0.0.0.0:8080", None, {"gw.example"}),
+        ("https://gw:8443", "[::]:80", "A.local, 10.0.0.1:9", {"gw", "a.local", "10.0.0.1:9"}),
+        ("https://gw.example", "[2001:db8::1]:80", None, {"gw.example", "[2001:db8::1]"}),
+        ("http://127.0.0.1:8080", "127.0.0.2:0", None, {"localhost", "127.0.0.1", "[::1]"}),
+    ],
+)  # fmt: skip
+def test_the_front_answers_for_the_hosts_that_callers_know(
+    tmp_path: Path, public: str, listens: str, more: str | None, hosts: set[str]
+) -> None:
+    """The public name, those of the settings, and what the listener is called where it is."""
+    settings = load_settings(
+        tmp_path,
+        organisation="ods:R9Z",
+        public_base_url=public,
+        data_listen=listens,
+        data_hosts=more,
+    )
+    assert front_settings(settings).hosts == frozenset(hosts)

@@ -104,6 +104,23 @@ def test_two_workers_share_listener_and_log(tmp_path: Path) -> None:
     asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
 
 
+def test_a_request_for_another_host_is_misdirected(tmp_path: Path) -> None:
+    """A name that nobody gave this gateway is refused before anything else is asked (HO-04)."""
+
+    async def play() -> None:
+        async with open_gateway(tmp_path) as (running, key):
+            port = running.base_url.rpartition(":")[2]
+            told = []
+            for host in ("other.example", f"localhost:{port}", "127.0.0.1"):
+                headers = {"authorization": f"Bearer {running.token(key)}", "host": host}
+                async with open_client() as client:
+                    answer = await client.request("GET", running.base_url + ITEM, headers)
+                told.append((answer.status, json.loads(answer.body).get("type")))
+            assert told == [(421, "/problems/misdirected"), (200, None), (200, None)]
+
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
+
+
 def test_a_gateway_whose_service_is_itself_notices(tmp_path: Path) -> None:
     """The call comes back once, and its exchange is the only one (N-12)."""
 

@@ -10,6 +10,7 @@ from gateway.setting_checks import (
     check_base_url,
     check_duration,
     check_file_reference,
+    check_hosts,
     check_listener,
     check_organisation,
     check_reference,
@@ -27,6 +28,7 @@ ENV = "env:CONCORDAT_SECRET_SIEM"
     [
         (check_listener, ("127.0.0.1:0", "[::1]:65535"), ("localhost:1", "127.0.0.1", "1.2.3.4:x")),
         (check_base_url, ("https://a.example", "http://a:1"), ("https://a/", "ftp://a", "https://")),
+        (check_hosts, ("a", "a.b:1, [::1]:2,C_d"), ("", "a,", "http://a", "a:0", "a.:1")),
         (check_organisation, ("ods:X9Z", "gss:E06999001"), ("X9Z", "http:x")),
         (check_siem_url, ("syslog+tls://a", "syslog+tls://[::1]:6514"), ("syslog://a", SYSLOG_0)),
         (check_siem_otlp_url, ("https://a/v1/logs", OTLP), ("http://a/v1/logs",)),
@@ -103,5 +105,5 @@ def test_what_follows_a_base_url_is_told_apart() -> None:
 
 def test_what_need_not_be_set_may_be_left_out() -> None:
     """None stays none."""
-    checks = (check_siem_url, check_siem_otlp_url, check_reference, check_file_reference)
-    assert [check(None) for check in checks] == [None] * 4
+    checks = (check_hosts, check_siem_url, check_siem_otlp_url, check_reference)
+    assert [check(None) for check in (*checks, check_file_reference)] == [None] * 5
