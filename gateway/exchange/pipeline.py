@@ -76,13 +76,13 @@ async def exchange(request: Request, now: Snapshot, ports: Ports) -> Response:
     opened = open_exchange(request, ports.clock)
     stops = ports.stop_list()
     if monotonic_s() - stops.read_at_s > STOP_LIST_AGE_S_MAX:
-        return answer(_STALE, opened.id)
+        return _at_once(_STALE, opened, request, now)
 
     # Authenticate, match and decide (steps 2 to 4): nothing is called, nothing is written.
     try:
         asked = await inquire(opened, request, now, stops, ports.authenticator, log=ports.log)
     except LogUnavailable:
-        return answer(_NOT_RECORDED, opened.id)
+        return _at_once(_NOT_RECORDED, opened, request, now)
     if isinstance(asked, Unauthenticated):
         return await turn_away(asked, opened, request, now, ports)
     subject = asked.exchange
@@ -160,8 +160,6 @@ async def turn_away(
     """Answer a caller whose credentials do not hold; trace and pace are bounded (decision 5)."""
     ports.refused.note(refused, source=request.source, exchange_id=opened.id)
     ports.telemetry.unauthenticated(refused.reason)
-    route = now.routes.match(request.target.segments)
-    error_format = now.services[route.service].facts.error_format if route else "problem"
     challenge = ((b"www-authenticate", refused.challenge.encode()),) if refused.challenge else ()
     error = ErrorAnswer(
         code=refused.problem,
@@ -170,8 +168,13 @@ async def turn_away(
         reason=refused.reason,
         headers=challenge,
     )
-    response = answer(error, opened.id, error_format=error_format)
-    return _paced(response, ports.refused.pace, None, request)
+    return _paced(_at_once(error, opened, request, now), ports.refused.pace, None, request)
+
+
+def _at_once(error: ErrorAnswer, opened: Opened, request: Request, now: Snapshot) -> Response:
+    """Answer a request about which nothing was decided."""
+    error_format = now.error_format(request.target.segments)
+    return answer(error, opened.id, error_format=error_format)
 
 
 def _stopped(subject: Exchange, ports: Ports) -> ErrorAnswer | None:
@@ -263,7 +266,7 @@ _PROOF_REPLAYED: Final = ErrorAnswer(
 async def _refuse(subject: Exchange, error: ErrorAnswer, ports: Ports) -> Response:
     """Refuse a caller, slowly where it collects refusals fast (decision 5)."""
     error = await _record_refusal(subject, error, ports)
-    error_format = subject.service.facts.error_format if subject.service else "problem"
+    error_format = subject.snapshot.error_format(subject.request.target.segments)
     response = answer(error, subject.id, error_format=error_format)
     if error.recorded is not None:
         signer = ports.log.receipts

@@ -78,7 +78,8 @@ async def _receive(request: Request, now: Snapshot, ports: Ports) -> Request | R
             code=ProblemCode.REQUEST_TIMEOUT,
             detail=f"The body did not arrive within {BODY_S_MAX:.0f} seconds.",
         )
-        return replace(answer(late, opened.id), close=True)
+        error_format = now.error_format(request.target.segments)
+        return replace(answer(late, opened.id, error_format=error_format), close=True)
     return replace(request, body=ReceivedBody(content=content))
 
 

@@ -34,11 +34,15 @@ class RouteConflict(Exception):
 
 @dataclass(slots=True)
 class _Node:
-    """One segment of the tree; a literal is preferred to a parameter."""
+    """One segment of the tree; a literal is preferred to a parameter.
+
+    `services` are those that have a path here or below.
+    """
 
     literals: dict[str, _Node] = field(default_factory=dict)
     parameter: _Node | None = None
     route: Route | None = None
+    services: set[str] = field(default_factory=set)
 
 
 class RouteTable:
@@ -68,6 +72,16 @@ class RouteTable:
         """Return the route of a canonical path, or None where no service serves it."""
         return self._exact.get(segments) or _find(self._root, segments, 0)
 
+    def near(self, segments: tuple[str, ...]) -> frozenset[str]:
+        """Return the services beneath the longest beginning of a path that any of them has."""
+        node = self._root
+        for segment in segments:
+            below = node.literals.get(segment) or (node.parameter if segment else None)
+            if below is None:
+                break
+            node = below
+        return frozenset(node.services)  # the root has none: every path begins there
+
     def __iter__(self) -> Iterator[Route]:
         """Yield every route, in the order of their templates."""
         return iter(self._routes)
@@ -85,6 +99,7 @@ def _insert(root: _Node, segments: tuple[str, ...], route: Route) -> None:
             node = node.parameter
         else:
             node = node.literals.setdefault(segment, _Node())
+        node.services.add(route.service)
     node.route = route
 
 

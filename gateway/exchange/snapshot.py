@@ -57,6 +57,18 @@ class Snapshot:
     vocabulary: str
     via: bytes
 
+    def error_format(self, path: tuple[str, ...]) -> str:
+        """Return the format of refusals for a path, given by its segments.
+
+        It is that of its service. Where none serves it, it is that of the services beneath the
+        longest beginning of the path, if they have one in common: a FHIR client that asks for a
+        resource that is not shared understands the answer (design.md, section 4).
+        """
+        route = self.routes.match(path)
+        names = (route.service,) if route else self.routes.near(path)
+        formats = {self.services[name].facts.error_format for name in names}
+        return formats.pop() if len(formats) == 1 else "problem"
+
 
 STOP_LIST_AGE_S_MAX: Final = 5.0
 """A stop-list older than this stops everything: fail closed, never fail stale."""

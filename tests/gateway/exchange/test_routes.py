@@ -65,3 +65,26 @@ def test_a_table_survives_the_way_to_a_worker(routes: list[Route]) -> None:
 
     for path in ("/spl/v1/people", "/children/1/known", "/none"):
         assert copy.match(segments(path)) == table.match(segments(path))
+
+
+@pytest.mark.parametrize(
+    ("path", "services"),
+    [
+        ("/spl/v1/people", {"spl"}),
+        ("/spl/v2", {"spl"}),
+        ("/children/9992000015/other/1", {"safeguarding"}),
+        ("/children", {"safeguarding", "police"}),
+        ("/children/markers/x", {"police"}),
+        ("/children//known", {"safeguarding", "police"}),
+        ("/nowhere/spl", set()),
+        ("/", set()),
+    ],
+)
+def test_a_path_that_nobody_serves_is_near_those_that_begin_like_it(
+    path: str, services: set[str]
+) -> None:
+    """The longest beginning that any path of a service has tells whose it would be."""
+    markers = Route(template="/children/markers", service="police")
+    table = RouteTable([PEOPLE, CONTACTS, KNOWN, markers])
+
+    assert table.near(segments(path)) == frozenset(services)

@@ -25,3 +25,21 @@ def test_a_snapshot_survives_the_way_to_a_worker(tmp_path: Path) -> None:
             )
 
     asyncio.run(play())
+
+
+def test_refusals_have_the_format_of_the_services_near(tmp_path: Path) -> None:
+    """Where those do not agree, and where there are none, it is the common one."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            formats = {
+                path: world.snapshot.error_format(tuple(path.split("/")[1:]))
+                for path in ("/fhir/R4/MeasureReport", "/fhir", "/open/v1/x", "/nowhere", "/")
+            }
+
+            assert [path for path, one in formats.items() if one != "problem"] == [
+                "/fhir/R4/MeasureReport",
+                "/fhir",
+            ]
+
+    asyncio.run(play())
