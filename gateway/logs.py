@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import suppress
 from enum import StrEnum
 from typing import Final
 
@@ -50,6 +51,9 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]+")
 def event(name: Event, **facts: int | str) -> None:
     """Write one line: its time, its level, the event and the facts.
 
+    A stream that takes nothing, such as a closed terminal, is not worth an exchange: the line is
+    lost, and the process goes on.
+
     Raises:
         ValueError: a fact's name is not in `FACTS`.
     """
@@ -67,7 +71,8 @@ def event(name: Event, **facts: int | str) -> None:
         ],
     )
     write = logger.warning if name in _TROUBLES else logger.info
-    write(name.value, **told)
+    with suppress(OSError):
+        write(name.value, **told)
 
 
 _TROUBLES: Final = frozenset(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import multiprocessing
+import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -75,7 +76,7 @@ def run_gateway(
     ready: Connection | None = None,
     listeners: tuple[socket.socket, socket.socket] | None = None,
 ) -> None:
-    """Run a gateway until SIGTERM or SIGINT.
+    """Run a gateway until SIGTERM or SIGINT; SIGHUP ends nothing, from here on.
 
     `clock` and `allow_loopback_http` are for the demo and tests (see `Composition`); `ready` is
     sent the addresses of both listeners and the workers' process ids once all of them listen.
@@ -97,6 +98,10 @@ def run_gateway(
         clock=clock or SystemClock(),
         allow_loopback_http=allow_loopback_http,
     )
+    # A closed terminal and `systemctl reload` send it. There is nothing to do: a new configuration
+    # is taken up within `WATCH_S` anyway. What is ignored here is so in every process started from
+    # here too, from its first moment on.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     keep_private()
     check_alone(settings.run_directory)
     with present(settings.run_directory, Role.CONTROL):

@@ -81,6 +81,8 @@ def run_worker(
     """Serve the data listener until SIGTERM; the body of a worker process."""
     # A terminal's Ctrl-C reaches every process of the group; the control process decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # So does a closed terminal's hang-up, which nobody decides about.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     keep_private()
     try:
         with (

@@ -122,6 +122,24 @@ def test_a_worker_that_is_told_to_end_finishes_what_it_has_begun(tmp_path: Path)
     asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
 
 
+def test_a_hangup_ends_nothing(tmp_path: Path) -> None:
+    """SIGHUP to every process, as a closed terminal sends it: all goes on, new calls and old."""
+
+    async def play() -> None:
+        async with open_gateway(tmp_path, workers=2) as stage:
+            slow, before = await stage.begin_call(), stage.workers()
+            for pid in stage.running.pids:
+                os.kill(pid, signal.SIGHUP)
+            others = [asyncio.create_task(stage.call()) for _ in range(8)]
+            await soon(lambda: len(stage.journal.served) == 9)
+            stage.gate.opened.set()
+            assert [(await call).status for call in (slow, *others)] == [200] * 9
+            assert stage.workers() == before
+            assert (await stage.control("/readyz")).status == 200
+
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
+
+
 def test_one_worker_alone_is_replaced_without_a_refused_connection(tmp_path: Path) -> None:
     """The listening socket is the supervisor's: who calls between two workers waits a moment.
 

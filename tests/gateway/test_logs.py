@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from datetime import datetime
 
 import pytest
@@ -40,3 +42,15 @@ def test_a_fact_is_one_short_line(capsys: pytest.CaptureFixture[str]) -> None:
     failure = json.loads(line)["failure"]
     assert failure.startswith('x {"event"')
     assert len(failure) == FACT_CHARS_MAX
+
+
+def test_a_terminal_that_was_closed_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line is lost; the process, which carries out exchanges, goes on."""
+    terminal, stream = os.openpty()
+    os.close(terminal)
+    with open(stream, "w", buffering=1, closefd=False) as closed:
+        with pytest.raises(OSError, match="Input/output error"):
+            closed.write("\n")
+        monkeypatch.setattr(sys, "stderr", closed)
+        event(Event.WORKER_DIED, pid=12, exit_code=-9)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream)  # what it still holds goes nowhere
