@@ -62,12 +62,14 @@ HOUSEKEEPING_S: Final = 1.0
 class Composition:
     """What a process is built from; it can be handed to another process.
 
-    `clock` is the decision time, which only the demo and tests replace; `allow_loopback_http`
-    lets issuers and services without TLS be used on loopback, for the demo and tests alone.
+    `clock` is the decision time, which only the demo and tests replace, as they do `new_rates`,
+    which makes a worker's rates; `allow_loopback_http` lets issuers and services without TLS be
+    used on loopback, for the demo and tests alone.
     """
 
     settings: Settings
     clock: DecisionClock = field(default_factory=SystemClock)
+    new_rates: Callable[[], RateLimiter] = RateLimiter
     allow_loopback_http: bool = False
 
 
@@ -219,7 +221,7 @@ async def open_data_plane(
             clock=composition.clock,
             connectors=connectors,
             stop_list=lambda: stops.current,
-            rates=RateLimiter(),
+            rates=composition.new_rates(),
             refused=refused,
             telemetry=telemetry,
             instance=instance,

@@ -12,7 +12,7 @@ import errno
 import multiprocessing
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -27,6 +27,7 @@ from gateway.app import ControlPlane, open_control_plane
 from gateway.audit.rounds import pause
 from gateway.clock import DecisionClock, SystemClock, monotonic_s, monotonic_us
 from gateway.data_plane import Composition
+from gateway.exchange.limits import RateLimiter
 from gateway.files import keep_private
 from gateway.logs import Event, event
 from gateway.presence import Role, check_alone, present
@@ -72,14 +73,16 @@ def run_gateway(
     settings: Settings,
     *,
     clock: DecisionClock | None = None,
+    new_rates: Callable[[], RateLimiter] = RateLimiter,
     allow_loopback_http: bool = False,
     ready: Connection | None = None,
     listeners: tuple[socket.socket, socket.socket] | None = None,
 ) -> None:
     """Run a gateway until SIGTERM or SIGINT; SIGHUP ends nothing, from here on.
 
-    `clock` and `allow_loopback_http` are for the demo and tests (see `Composition`); `ready` is
-    sent the addresses of both listeners and the workers' process ids once all of them listen.
+    `clock`, `new_rates` and `allow_loopback_http` are for the demo and tests (see `Composition`);
+    `ready` is sent the addresses of both listeners and the workers' process ids once all of them
+    listen.
     `listeners`, for data and for control, are used where whoever starts the gateway has opened
     them already; else they are opened as the settings say.
 
@@ -96,6 +99,7 @@ def run_gateway(
     composition = Composition(
         settings=settings,
         clock=clock or SystemClock(),
+        new_rates=new_rates,
         allow_loopback_http=allow_loopback_http,
     )
     # A closed terminal and `systemctl reload` send it. There is nothing to do: a new configuration

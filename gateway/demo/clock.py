@@ -11,7 +11,7 @@ from typing import Final
 
 from gateway.clock import monotonic_us
 
-_FACE: Final = struct.Struct("<Bqq")  # running?, decision time, monotonic time it was set at
+_FACE: Final = struct.Struct("<Bqqq")  # running?, decision time, monotonic time when set, turn
 _CHECK: Final = struct.Struct("<I")
 _CLOCK_BYTES: Final = _FACE.size + _CHECK.size
 _READS_MAX: Final = 1000
@@ -21,9 +21,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class DemoClock:
     """A decision clock that stands still at an instant, or runs forward from one.
 
-    The file holds whether it runs, the decision time, and the monotonic time at which it was set
-    (system-wide, so every process reads the same time), then a CRC-32 of them: a read that meets a
-    half-finished write fails its check and is made again. Only the path is pickled.
+    The file holds whether it runs, the decision time, the monotonic time at which it was set
+    (system-wide, so every process reads the same time) and how often it was, then a CRC-32 of them:
+    a read that meets a half-finished write fails its check and is made again. One process sets it.
+    Only the path is pickled.
     """
 
     __slots__ = ("_map", "_path")
@@ -37,7 +38,7 @@ class DemoClock:
     @classmethod
     def create(cls, path: Path, at: datetime) -> DemoClock:
         """Make the file of a clock that stands still at `at`."""
-        path.write_bytes(_face(running=False, at=at))
+        path.write_bytes(_face(running=False, at=at, turn=0))
         return cls(path)
 
     def now(self) -> datetime:
@@ -46,29 +47,41 @@ class DemoClock:
         Raises:
             ValueError: the file is not that of a clock.
         """
+        running, decision_us, set_at_us, _ = self._read()
+        elapsed_us = monotonic_us() - set_at_us if running else 0
+        return _EPOCH + timedelta(microseconds=decision_us + elapsed_us)
+
+    @property
+    def turn(self) -> int:
+        """How often the clock was set: what two calls of a pack never share.
+
+        Raises:
+            ValueError: the file is not that of a clock.
+        """
+        return self._read()[3]
+
+    def freeze(self, at: datetime) -> None:
+        """Stand still at `at` until told otherwise."""
+        self._map[:_CLOCK_BYTES] = _face(running=False, at=at, turn=self.turn + 1)
+
+    def run_from(self, at: datetime) -> None:
+        """Run forward, second by second, from `at`."""
+        self._map[:_CLOCK_BYTES] = _face(running=True, at=at, turn=self.turn + 1)
+
+    def _read(self) -> tuple[bool, int, int, int]:
         for _ in range(_READS_MAX):
             face = self._map[:_CLOCK_BYTES]
             (check,) = _CHECK.unpack_from(face, _FACE.size)
             if zlib.crc32(face[: _FACE.size]) == check:
-                running, decision_us, set_at_us = _FACE.unpack_from(face)
-                elapsed_us = monotonic_us() - set_at_us if running else 0
-                return _EPOCH + timedelta(microseconds=decision_us + elapsed_us)
+                return _FACE.unpack_from(face)
         raise ValueError(f"{self._path} does not hold a clock")
-
-    def freeze(self, at: datetime) -> None:
-        """Stand still at `at` until told otherwise."""
-        self._map[:_CLOCK_BYTES] = _face(running=False, at=at)
-
-    def run_from(self, at: datetime) -> None:
-        """Run forward, second by second, from `at`."""
-        self._map[:_CLOCK_BYTES] = _face(running=True, at=at)
 
     def __reduce__(self) -> tuple[type[DemoClock], tuple[Path]]:
         """Pickle the path alone; the process that unpickles maps the file itself."""
         return DemoClock, (self._path,)
 
 
-def _face(*, running: bool, at: datetime) -> bytes:
+def _face(*, running: bool, at: datetime, turn: int) -> bytes:
     decision_us = (at - _EPOCH) // timedelta(microseconds=1)
-    face = _FACE.pack(running, decision_us, monotonic_us())
+    face = _FACE.pack(running, decision_us, monotonic_us(), turn)
     return face + _CHECK.pack(zlib.crc32(face))

@@ -28,11 +28,13 @@ class Rule:
     """What the demo needs to know of an agreement's rule."""
 
     agreement: str
+    id: str
     connector: str
     methods: tuple[str, ...]
     path: str
     obligations: frozenset[str]
     body_fields: tuple[str, ...]
+    counted_by_day: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +62,15 @@ class Pack:
 
     def rule_of(self, call: ScenarioCall) -> Rule | None:
         """Return the rule of the call's agreement for its path and method, if there is one."""
+        return next(self.rules_of(call), None)
+
+    def rules_of(self, call: ScenarioCall) -> Iterator[Rule]:
+        """Yield each rule for the call's path and method; of any agreement if it names none."""
+        method = "GET" if call.method == "HEAD" else call.method  # policies.compile: GET governs it
         for rule in self.rules:
             agreed = call.token.agreement in (None, rule.agreement)
-            if agreed and call.method in rule.methods and _matches(rule.path, call.path):
-                return rule
-        return None
+            if agreed and method in rule.methods and _matches(rule.path, call.path):
+                yield rule
 
     def operation_of(self, call: ScenarioCall) -> DepartmentOperation | None:
         """Return the department's operation that would answer the call, if there is one."""
@@ -163,11 +169,13 @@ def _rules(configuration: Configuration) -> Iterator[Rule]:
         for rule in agreement["access"]["rules"]:
             yield Rule(
                 agreement=agreement_id,
+                id=rule["id"],
                 connector=rule["connector"],
                 methods=tuple(rule["methods"]),
                 path=rule["path"],
                 obligations=frozenset(rule.get("obligations", ())),
                 body_fields=tuple(rule.get("body_fields_allowed", ())),
+                counted_by_day=any(name.endswith("_per_day") for name in rule.get("limits", {})),
             )
 
 

@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -21,6 +22,7 @@ from gateway.demo.issuers import IssuerAddresses, serve_issuers
 from gateway.demo.listener import LOOPBACK, listen, stop_with_parent
 from gateway.demo.packs import Pack
 from gateway.demo.play import Stage
+from gateway.demo.rates import DemoRates
 from gateway.demo.state import (
     FOLDER,
     DemoState,
@@ -127,9 +129,16 @@ def open_world(
 def serve_gateway(
     settings: Settings, clock: DemoClock, listeners: Listeners | None, ready: Connection
 ) -> None:
-    """Process body: run the gateway, with the demo's clock, and send its addresses."""
+    """Process body: run the gateway, with the demo's clock and rates, and send its addresses."""
     stop_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
-    run_gateway(settings, clock=clock, allow_loopback_http=True, ready=ready, listeners=listeners)
+    run_gateway(
+        settings,
+        clock=clock,
+        new_rates=partial(DemoRates, clock),
+        allow_loopback_http=True,
+        ready=ready,
+        listeners=listeners,
+    )
 
 
 def _listen(preferred: int) -> socket.socket:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -39,6 +40,8 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 ONCE_CLAIM: Final = b"once:"
 _PROOF_CLAIM: Final = b"dpop:"
+COUNTED: Final = ("calls", "subjects")
+"""What is counted by the day: calls (`requests_per_day`) and people (`subjects_per_day`)."""
 _DAY_ZONE: Final = ZoneInfo("Europe/London")
 """Daily limits turn at midnight in London, as agreements mean it."""
 
@@ -221,13 +224,21 @@ def _grant_used(exchange: Exchange, ending: Ending, log: AuditLog) -> tuple[Chan
 
 
 def _day_key(counted: str, exchange: Exchange) -> bytes:
-    """Name a counter of one day, agreement, rule and organisation."""
     agreement = exchange.decision.agreement
-    named = (
+    return day_key(
         counted,
-        exchange.at.astimezone(_DAY_ZONE).date().isoformat(),
-        agreement.id if agreement else "",
-        exchange.decision.rule or "",
-        exchange.query.caller.organisation,
+        exchange.at,
+        agreement=agreement.id if agreement else "",
+        rule=exchange.decision.rule or "",
+        organisation=exchange.query.caller.organisation,
     )
+
+
+def day_key(counted: str, at: datetime, *, agreement: str, rule: str, organisation: str) -> bytes:
+    """Name a counter of one day, agreement, rule and organisation; `counted` is one of `COUNTED`.
+
+    `at` is decision time.
+    """
+    day = at.astimezone(_DAY_ZONE).date().isoformat()
+    named = (counted, day, agreement, rule, organisation)
     return hashlib.sha256("\n".join(named).encode()).digest()

@@ -76,6 +76,8 @@ STATE_CALLS = [
     _decided_call("unused", "OK", used=False),
     _decided_call("unused again", "OK", used=False),
     _decided_call("used again", "CASE_REFERENCE_NOT_APPROVED", used=True),
+    # More than the rule's rate allows in a minute, and its volume in a day.
+    *(_decided_call("one of many", "OK", used=False) for _ in range(21)),
 ]
 
 
@@ -111,7 +113,10 @@ def test_every_call_comes_out_as_expected(tmp_path: Path, renamed: bool, workers
 
 
 def test_calls_start_from_the_state_that_they_declare(tmp_path: Path) -> None:
-    """Grants that are new, spent or used up, and forms used or not, in whatever order they come."""
+    """Grants that are new, spent or used up, and forms used or not, in whatever order they come.
+
+    Rates and daily volumes are unused before each call, also where many are made at one instant.
+    """
     defaults = {"acr": "AAL2", "sender_constrained": True, "method": "GET"}
     sheet = tmp_path / "state.yaml"
     sheet.write_text(json.dumps({"defaults": defaults, "calls": STATE_CALLS}))

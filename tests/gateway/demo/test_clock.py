@@ -36,6 +36,19 @@ def test_runs_forward_from_an_instant(tmp_path: Path) -> None:
     assert NOON <= first <= second < NOON + timedelta(minutes=1)
 
 
+def test_every_setting_is_a_turn_of_its_own(tmp_path: Path) -> None:
+    """Two settings to the same instant are told apart, and reading changes nothing."""
+    clock = DemoClock.create(tmp_path / "clock", NOON)
+    turns = [clock.turn]
+    for _ in range(3):
+        clock.freeze(NOON)
+        clock.now()
+        turns.append(clock.turn)
+    clock.run_from(NOON)
+    assert turns == [0, 1, 2, 3]
+    assert clock.turn == 4
+
+
 def test_another_process_reads_the_same_time(tmp_path: Path) -> None:
     """A clock sent to a spawned process shows what this process set."""
     clock = DemoClock.create(tmp_path / "clock", NOON)

@@ -9,16 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from gateway.audit.entry import Kind
+from gateway.audit.entry import Kind, Record
 from gateway.audit.keys.log_keys import LogKeys
 from gateway.audit.log import AuditLog
 from gateway.audit.reading.reader import find_log
 from gateway.audit.search.query import Filters, find
-from gateway.audit.store import Grant
+from gateway.audit.store import CounterChange, CounterExceeded, Grant
+from gateway.clock import new_uuid7, system_time_us
 from gateway.data_plane import open_audit_log
 from gateway.demo.declared import declare
 from gateway.demo.packs import Pack
 from gateway.demo.scenario import ScenarioCall
+from gateway.exchange.conclude import COUNTED, day_key
 from gateway.exchange.held import form_key, holder_of, microseconds, words_of
 from gateway.settings import Settings, load_settings
 
@@ -127,13 +129,62 @@ def test_a_decision_is_used_or_not_as_declared(
     assert len(changes.items) == len(found)
 
 
-def test_most_calls_declare_nothing(pack: Pack, settings: Settings) -> None:
-    """The log is not even opened for them."""
-    plain = next(
-        call
-        for call in pack.sheet.calls
-        if not call.token.break_glass and "decision_ref" not in call.token.context
+def test_nothing_was_counted_of_the_day(
+    pack: Pack, decided: ScenarioCall, settings: Settings
+) -> None:
+    """What earlier calls of the pack used up of a daily volume is there again."""
+    rule = pack.rule_of(decided)
+    assert rule is not None
+    keys = [
+        day_key(
+            counted,
+            decided.at,
+            agreement=rule.agreement,
+            rule=rule.id,
+            organisation=decided.token.organisation,
+        )
+        for counted in COUNTED
+    ]
+
+    async def use_up() -> None:
+        log = open_audit_log(settings, instance="test")
+        await log.start()
+        try:
+            record = Record(
+                record_id=new_uuid7(), kind=Kind.CHANGE, exchange=None, at_us=system_time_us(),
+                sections={"core": {"verb": "test"}},
+            )  # fmt: skip
+            await log.append(record, counters=[CounterChange(key, 1, 1) for key in keys])
+        finally:
+            await log.stop()
+
+    asyncio.run(use_up())
+    with pytest.raises(CounterExceeded):
+        asyncio.run(use_up())
+    declare(decided, pack, settings)
+    asyncio.run(use_up())
+
+
+def test_a_call_that_names_no_agreement_declares_for_each_that_serves_it(
+    pack: Pack, decided: ScenarioCall, settings: Settings
+) -> None:
+    """Which of them it falls under is the gateway's to say."""
+    rule = pack.rule_of(decided)
+    assert rule is not None
+    two = replace(pack, rules=(replace(rule, agreement="DSA-2026-0098"), *pack.rules))
+    declare(replace(decided, token=replace(decided.token, agreement=None)), two, settings)
+
+    changes = find(
+        find_log(settings.audit_directory),
+        Filters(kind=Kind.CHANGE),
+        keys=LogKeys(settings.keys_directory),
     )
-    declare(plain, pack, settings)
+    assert len(changes.items) == 2
+
+
+def test_other_calls_declare_nothing(pack: Pack, settings: Settings) -> None:
+    """The log is not even opened for them."""
+    public = next(call for call in pack.sheet.calls if call.token.public)
+    declare(public, pack, settings)
 
     assert not settings.audit_directory.exists()
