@@ -22,6 +22,7 @@ from gateway.documents import load_document
 
 CALLS_FOLDER: Final = "calls"
 """Where a pack keeps its calls, one YAML file per scenario."""
+_SUFFIXES: Final = (".yaml", ".yml")
 
 _Kind = TypeVar("_Kind", str, int, bool)
 
@@ -33,9 +34,10 @@ def read_calls(pack: Path, files: Sequence[Path] = ()) -> CallSheet:
         PackInvalid: there are none, or one cannot be read.
         gateway.documents.DocumentInvalid: a file is not the YAML we take.
     """
-    paths = tuple(files) or tuple(sorted((pack / CALLS_FOLDER).glob("*.yaml")))
+    found = sorted((pack / CALLS_FOLDER).glob("*"))
+    paths = tuple(files) or tuple(path for path in found if path.suffix in _SUFFIXES)
     if not paths:
-        raise PackInvalid(f"{pack / CALLS_FOLDER} holds no calls (*.yaml)")
+        raise PackInvalid(f"{pack / CALLS_FOLDER} holds no calls ({', '.join(_SUFFIXES)})")
     sheets = [_read_sheet(path) for path in paths]
     return CallSheet(
         calls=tuple(call for sheet in sheets for call in sheet.calls),

@@ -39,6 +39,20 @@ def test_a_difference_is_exit_1(run: Run, tmp_path: Path) -> None:
     assert "reason: expected RATE_LIMITED, got ENDPOINT_NOT_PERMITTED" in result.stdout
 
 
+def test_what_is_live_only_is_no_difference(run: Run, tmp_path: Path) -> None:
+    """Calls of which nothing can be told offline are told so, and fail nothing."""
+    sheet = tmp_path / "calls.yaml"
+    call = {
+        "id": "stranger", "org": "ods:QZ9", "client": "app", "issuer": "https://idp.rogue.example",
+        "at": "2026-11-20T12:00:00Z", "method": "GET", "path": "/fhir/R4/MeasureReport",
+        "expect": {"decision": "deny", "status": 401, "reason": "ISSUER_UNTRUSTED"},
+    }  # fmt: skip
+    sheet.write_text(json.dumps({"calls": [call]}))
+    result = run("policy", "test", "--calls", sheet)
+    assert "0 failed · 1 live only" in result.stdout
+    assert result.exit_code == 0
+
+
 def test_a_pack_that_cannot_be_read_is_exit_2(run: Run, tmp_path: Path) -> None:
     """What cannot be told is not a failed check."""
     with pytest.raises(Stop) as stopped:

@@ -90,6 +90,15 @@ def test_a_pack_without_calls_is_no_pack(tmp_path: Path) -> None:
         read_calls(tmp_path)
 
 
+def test_files_of_either_suffix_are_read(tmp_path: Path) -> None:
+    """No calls are skipped for how their file's name ends."""
+    (tmp_path / "calls").mkdir()
+    (tmp_path / "calls" / "b.yml").write_text(SHEET.format(more=", title: second"))
+    (tmp_path / "calls" / "a.yaml").write_text(SHEET.format(more=", title: first"))
+    (tmp_path / "calls" / "README.md").write_text("# Calls")
+    assert [call.title for call in read_calls(tmp_path).calls] == ["first", "second"]
+
+
 def test_reads_the_built_in_calls_in_order() -> None:
     """The built-in pack has its calls and authoring attempts, in the order of its files."""
     sheet = read_calls(BUILT_IN)

@@ -71,10 +71,13 @@ def test_a_call_that_cannot_be_judged_at_all_does_not_pass(pack: Pack) -> None:
 
 
 def test_nothing_judged_is_no_success(pack: Pack) -> None:
-    """A pack of which nothing can be tried does not pass."""
+    """A pack of which nothing can be tried does not pass; what is live only differs in nothing."""
     refusal = pack.sheet.authoring_refusals[0]
     waiting = AttemptResult(refusal=refusal, standing=Standing.NOT_YET, missing="a feature")
     assert not Results(results=(), authoring=(waiting,)).passed
     both = Results(results=(judge(_call(pack), AS_EXPECTED),), authoring=(waiting,))
     assert both.passed
+    names = frozenset(fact.name for fact in fields(Observed))
+    unseen = judge(_call(pack), Observed(rule="R1"), live_only=names)
+    assert Results(results=(unseen,)).passed
     assert (both.count(Standing.PASSED), both.count(Standing.NOT_YET)) == (1, 1)
