@@ -26,6 +26,7 @@ class ProblemCode(StrEnum):
     METHOD_NOT_ALLOWED = "method-not-allowed"
     NOT_FOUND = "not-found"
     DUPLICATE_REQUEST = "duplicate-request"
+    PRECONDITION_NOT_ALLOWED = "precondition-not-allowed"
     REQUEST_TIMEOUT = "request-timeout"
     CLIENT_GONE = "client-gone"
     EXPECTATION_FAILED = "expectation-failed"

@@ -20,6 +20,7 @@ from gateway.audit.reading.reader import find_log
 from gateway.audit.search.query import show
 from gateway.audit.sqlite import open_database
 from gateway.clock import monotonic_s
+from gateway.exchange.facts import Exchange
 from gateway.exchange.front.bodies import NoBody
 from gateway.exchange.front.target import read_target
 from gateway.exchange.inquiry import Inquiry, inquire, open_exchange
@@ -34,6 +35,7 @@ from gateway.refresh import compile_snapshot
 from gateway.registry.configuration import read_directory
 from gateway.registry.documents import Overlay
 from gateway.telemetry import Counters, Telemetry
+from policies.decision import Duties
 from tests.issuing import METADATA_PATH, IssuerServer
 from tests.tokens import SigningKey, make_key, make_proof, make_token
 
@@ -317,6 +319,11 @@ async def ask(world: World, **request: Any) -> Inquiry:
     )
     assert isinstance(asked, Inquiry)
     return asked
+
+
+def without_duties(exchange: Exchange) -> Exchange:
+    """Return the exchange with a decision that puts no duty on the body."""
+    return replace(exchange, decision=replace(exchange.decision, duties=Duties()))
 
 
 def reasons(answers: Sequence[Response]) -> list[str]:

@@ -10,6 +10,7 @@ from connectors.base import Call, CallFailed, Connector, Failure, Reply
 from gateway.clock import uuid_text
 from gateway.errors import ProblemCode
 from gateway.exchange.asked import request_subjects, request_values
+from gateway.exchange.conclude import SAFE_METHODS
 from gateway.exchange.duties.applied import not_applicable
 from gateway.exchange.duties.apply import (
     Applied,
@@ -43,6 +44,7 @@ EXCHANGE_S_MAX: Final = 3000.0
 CODED_UNREAD: Final = frozenset({b"content-encoding"})
 """Fields that go upstream only with a body that is not read here."""
 
+_TAGGED: Final = frozenset({b"if-match", b"if-none-match"})
 
 _FAILURES: Final = {
     Failure.UNREACHABLE: ("service-unreachable", "The service could not be reached."),
@@ -69,6 +71,8 @@ async def deliver(
     presence = exchange.request.presence
     if presence.left():
         return replace(_CLIENT_GONE, sent=False)
+    if guesses_tag(exchange):
+        return _TAG_UNKNOWN
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - a coroutine runs in one
     presence.when_left(task.cancel)
@@ -118,10 +122,14 @@ async def _call(
 
 
 def upstream_call(exchange: Exchange, watch: Watch | None = None) -> Call:
-    """Return the call that goes upstream: allow-listed fields, and none of the caller's proofs."""
+    """Return the call that goes upstream: allow-listed fields, and none of the caller's proofs.
+
+    `guesses_tag` says which may not.
+    """
     body: bytes | Upload | None = None
     request = exchange.request
-    names = HANDLINGS.of(exchange.decision.duties).forwarded
+    handling = HANDLINGS.of(exchange.decision.duties)
+    names = handling.forwarded if request.method in SAFE_METHODS else handling.forwarded_changing
     if watch is not None:
         names |= CODED_UNREAD
     headers = [pair for pair in request.headers if pair[0] in names]
@@ -144,12 +152,23 @@ def upstream_call(exchange: Exchange, watch: Watch | None = None) -> Call:
     )
 
 
+def guesses_tag(exchange: Exchange) -> bool:
+    """Tell whether a request that changes something turns on an entity tag nobody may know.
+
+    It goes neither with its condition, which would tell (`CONDITIONS`), nor without it.
+    """
+    request = exchange.request
+    if request.method in SAFE_METHODS or not has_body_duties(exchange.decision.duties):
+        return False
+    return any(name in _TAGGED and value != b"*" for name, value in request.headers)
+
+
 async def _read(exchange: Exchange, reply: Reply, processes: DutyProcesses) -> Ending:
     status, handling = reply.status, HANDLINGS.of(exchange.decision.duties)
     if status >= 300 and status != 304:
         return _service_error(status)
-    if status == 206 and handling.reads:
-        return _withheld(_PARTIAL, status)
+    if status in _UNASKED and handling.reads:
+        return _withheld(_UNASKED[status], status)
     head = read_head(reply.headers, handling)
     if handling.may_stream and _streams(handling, head):
         return await _begin_stream(exchange, reply, head)
@@ -223,9 +242,11 @@ def _shape(exchange: Exchange) -> Shape:
     )
 
 
-_PARTIAL: Final = not_applicable(
-    "The service answered with a part of its data, which cannot be checked."
-)
+_UNASKED: Final = {
+    206: not_applicable("The service answered with a part of its data, which cannot be checked."),
+    304: not_applicable("The service answered that nothing has changed, which it was not asked."),
+}
+"""Answers to what no service is asked where duties apply."""
 _CODED: Final = not_applicable(
     "The service compressed its answer, which therefore cannot be checked."
 )
@@ -280,6 +301,15 @@ _CLIENT_GONE: Final = Ending(
     detail="The caller closed the connection; the call to the service was given up.",
     origin="client",
     flow=Flow(cut=ProblemCode.CLIENT_GONE),
+)
+
+
+_TAG_UNKNOWN: Final = Ending(
+    status=PROBLEMS[ProblemCode.PRECONDITION_NOT_ALLOWED].status,
+    problem=ProblemCode.PRECONDITION_NOT_ALLOWED,
+    detail="The condition names an entity tag, which none of this gateway's answers has shown you.",
+    origin="client",
+    sent=False,
 )
 
 

@@ -17,17 +17,24 @@ FORWARDED: Final = frozenset(
         b"accept-language",
         b"content-language",
         b"content-type",
-        b"if-match",
-        b"if-modified-since",
-        b"if-none-match",
-        b"if-unmodified-since",
         b"prefer",
         b"via",
         b"x-correlation-id",
     }
 )
 """End-to-end request fields that a service may see; nothing that names or proves the caller."""
-FORWARDED_UNTOUCHED: Final = frozenset({b"accept-encoding", b"range", b"if-range"})
+CONDITIONS: Final = frozenset(
+    {b"if-match", b"if-modified-since", b"if-none-match", b"if-unmodified-since"}
+)
+"""Fields by which a caller asks about what a service has (RFC 9110, section 13.1).
+
+Where duties apply, what it has is not what the caller may know: an entity tag may be a hash of
+what is withheld, which whoever guesses right would learn, and that nothing changed would be told
+also of records that are out of scope or protected. So a request that only reads goes without them,
+and its answer is a whole one. A request that changes something must not lose its condition, lest
+it overwrite what the caller has not seen: `*` and dates, which are no guess, go with it.
+"""
+FORWARDED_UNTOUCHED: Final = CONDITIONS | {b"accept-encoding", b"range", b"if-range"}
 """Fields that go upstream only where no duty has to read the answer."""
 RELEASED: Final = frozenset(
     {
@@ -53,15 +60,16 @@ class Handling:
     """What `duties` ask of a call and of its answer.
 
     `reads` tells whether an answer has to be read before it is released, and `may_stream` whether
-    there is a media type in which that can be done in pieces. `forwarded` are the request's
-    fields that go upstream, `released` the answer's that may leave, and `told` those and what else
-    has to be known of it.
+    there is a media type in which that can be done in pieces. `forwarded` are the fields that go
+    upstream of a request that only reads, `forwarded_changing` those of any other. `released` are
+    the answer's that may leave, and `told` those and what else has to be known of it.
     """
 
     duties: Duties
     reads: bool
     may_stream: bool
     forwarded: frozenset[bytes]
+    forwarded_changing: frozenset[bytes]
     released: frozenset[bytes]
     told: frozenset[bytes]
 
@@ -69,11 +77,13 @@ class Handling:
 def _handle(duties: Duties) -> Handling:
     reads = has_body_duties(duties)
     released = RELEASED if reads else RELEASED | RELEASED_UNTOUCHED
+    forwarded = FORWARDED if reads else FORWARDED | FORWARDED_UNTOUCHED
     return Handling(
         duties=duties,
         reads=reads,
         may_stream=may_stream(duties, media_type="text/csv"),
-        forwarded=FORWARDED if reads else FORWARDED | FORWARDED_UNTOUCHED,
+        forwarded=forwarded,
+        forwarded_changing=forwarded | CONDITIONS,
         released=released,
         told=released | {_CODING},
     )

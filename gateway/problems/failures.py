@@ -114,6 +114,15 @@ _TEXTS: Final[Mapping[ProblemCode, tuple[int, Origin, str, str, str]]] = {
         "A request with the same one-time key was accepted already; it was not repeated.",
         "Look the first exchange up, or use a new key for a new request.",
     ),
+    ProblemCode.PRECONDITION_NOT_ALLOWED: (
+        412,
+        Origin.CLIENT,
+        "The condition cannot be passed on",
+        "If-Match or If-None-Match names an entity tag. Where an agreement withholds a part of the "
+        "data, tags of the whole are not shown, and a guessed one would tell what is withheld. The "
+        "service was not called.",
+        "Use If-Unmodified-Since with the Last-Modified of the answer, or `*`.",
+    ),
     ProblemCode.REQUEST_TIMEOUT: (
         408,
         Origin.CLIENT,

@@ -158,7 +158,7 @@ def test_ranges_and_encodings_are_not_asked_for_where_duties_apply(tmp_path: Pat
     asyncio.run(play())
 
 
-@pytest.mark.parametrize("status", ["200 OK", "204 No Content", "304 Not Modified"])
+@pytest.mark.parametrize("status", ["200 OK", "204 No Content"])
 def test_fields_that_describe_the_whole_stay_where_duties_apply(
     tmp_path: Path, status: str
 ) -> None:
@@ -172,6 +172,34 @@ def test_fields_that_describe_the_whole_stay_where_duties_apply(
     assert response.status == int(status[:3])
     assert b"MARKER" not in repr(response.headers).encode()
     assert field_of(response, "data-as-of") == "2026-11-20"
+
+
+def test_that_nothing_changed_is_not_passed_on_where_duties_apply(tmp_path: Path) -> None:
+    """No service was asked for it, and it would tell of records that may not be seen."""
+    response, record = answered(tmp_path, [b'HTTP/1.1 304 Not Modified\r\netag: "M"\r\n\r\n'])
+
+    assert response.status == 502
+    assert record["reason"] == "DUTY_NOT_APPLICABLE"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_what_is_withheld_cannot_be_guessed_by_its_entity_tag(tmp_path: Path, method: str) -> None:
+    """A tag may be a hash of the whole answer: no service is asked to compare one."""
+    conditions = {
+        "if-none-match": '"guess"',
+        "if-match": '"guess"',
+        "if-modified-since": "Fri, 20 Nov 2026 20:00:00 GMT",
+        "if-unmodified-since": "Fri, 20 Nov 2026 20:00:00 GMT",
+    }
+
+    async def play() -> None:
+        async with open_world(tmp_path, [text_answer(CSV, "text/csv")]) as world:
+            response = await world.send(make_request(method, CSV_PATH, headers=conditions))
+
+            assert response.status == 200
+            assert b"\r\nif-" not in world.service.requests[0].lower()
+
+    asyncio.run(play())
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,7 @@ from gateway.exchange.handling import HANDLINGS, AnswerHead, read_head
 from gateway.exchange.messages import Headers
 from gateway.exchange.records import outcome
 from policies.decision import Duties, ReasonCode
-from tests.world import World, ask, json_answer, open_world
-
-
-def without_duties(exchange: Exchange) -> Exchange:
-    """Return the exchange with a decision that puts no duty on the body."""
-    return replace(exchange, decision=replace(exchange.decision, duties=Duties()))
+from tests.world import World, ask, json_answer, open_world, without_duties
 
 
 def head_for(exchange: Exchange, fields: Headers) -> AnswerHead:
