@@ -24,7 +24,7 @@ from gateway.telemetry import TraceContext, parse_traceparent
 from policies.compile import Policy
 from policies.decide import decide, turns_on_body
 from policies.decision import PUBLIC, BreakGlassRequest, Caller, Decision, Query, ReasonCode
-from policies.hot import hot_value, maker
+from policies.hot import hot_value
 from policies.select import refuse, select
 
 _PUBLIC_CALLER: Final = Caller(organisation=PUBLIC)
@@ -49,17 +49,13 @@ class Inquiry:
     error: ErrorAnswer | None
 
 
-_new_opened, _new_inquiry = maker(Opened), maker(Inquiry)
-_new_exchange, _new_query = maker(Exchange), maker(Query)
-
-
 def open_exchange(request: Request, clock: DecisionClock) -> Opened:
     """Give an exchange its id and times; it continues the caller's trace, if one came."""
     trace = None
     for name, value in request.headers:
         if name == b"traceparent":
             trace = parse_traceparent(value)
-    return _new_opened(
+    return Opened(
         id=new_uuid7(),
         at=clock.now(),
         started_us=system_time_us(),
@@ -112,7 +108,7 @@ async def inquire(
                 query, claims, policy, service, now=now, stops=stops, log=log
             )
         decision = known.decide(policy, query)
-    exchange = _new_exchange(
+    exchange = Exchange(
         id=opened.id,
         at=opened.at,
         started_us=opened.started_us,
@@ -130,7 +126,7 @@ async def inquire(
         # Whom a file is about is not known, so that no grant for some people can cover it.
         unread=body.media_type in decision.duties.body_media_types and decision.break_glass is None,
     )
-    return _new_inquiry(exchange=exchange, error=_error(exchange, body))
+    return Inquiry(exchange=exchange, error=_error(exchange, body))
 
 
 async def turned_away(
@@ -197,7 +193,7 @@ def _query(at: datetime, request: Request, known: KnownCaller | None) -> Query:
     target = request.target
     parameters, fields = fields_apart(target.parameters)
     if known is None:
-        return _new_query(
+        return Query(
             at=at,
             caller=_PUBLIC_CALLER,
             method=request.method,
@@ -207,7 +203,7 @@ def _query(at: datetime, request: Request, known: KnownCaller | None) -> Query:
         )
     claims = known.authenticated.claims
     urgent = claims.break_glass
-    return _new_query(
+    return Query(
         at=at,
         caller=known.caller,
         method=request.method,
