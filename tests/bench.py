@@ -1,9 +1,11 @@
 """`make bench`: CPU microseconds per exchange of the gateway, beside nginx's bare proxy.
 
 One run starts nginx (as the service, as the issuer's key server, and as a bare proxy) and the
-gateway, all on loopback, and alternates short loads over both. CPU time of the gateway's worker
-or of the proxy's worker is read from /proc; rates of a shared machine are noise, ratios are not.
-Needs nginx and wrk. Loads are bounded: rounds x seconds each.
+gateway, all on loopback, and alternates short loads over both. CPU time of processes is read from
+/proc; rates of a shared machine are noise, ratios are not. An exchange is what the worker does,
+both records and their commits included. What the control process does meanwhile, which is mostly to
+keep the search index up with the log, is a row of its own, and the last row is everything. Needs
+nginx and wrk. Loads are bounded: rounds x seconds each.
 """
 
 from __future__ import annotations
@@ -11,18 +13,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import re
 import shutil
 import socket
 import statistics
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from tests.running import FIELDS, ISSUER, ITEM, free_port, running_gateway, write_configuration
 from tests.tokens import SigningKey, key_set, make_key
@@ -32,6 +36,20 @@ CONNECTIONS: Final = 32
 LOAD_CORE: Final = "1"
 SERVER_CORE: Final = 0
 TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
+SETTLE_S: Final = 1.5
+"""Time after a load for the index to come up with the log; it looks once a second."""
+NGINX: Final = "nginx plain"
+WORKER: Final = "concordat exchange"
+CONTROL: Final = "  index and control"
+WHOLE: Final = "concordat, everything"
+
+
+class _Target(NamedTuple):
+    """An address to load, and the processes whose CPU time is counted, by the rows shown."""
+
+    url: str
+    headers: tuple[str, ...]
+    pids: dict[str, list[int]]
 
 
 def main() -> int:
@@ -75,24 +93,28 @@ def _measure(
     gateway = stack.enter_context(
         running_gateway(directory / "home", configuration, port=free_port(), core=SERVER_CORE)
     )
-    targets = {
-        "nginx plain": (f"http://127.0.0.1:{ports['proxy']}{ITEM}", (), nginx),
-        "concordat exchange": (
+    control = [pid for pid in gateway.pids if pid not in gateway.workers]
+    targets = [
+        _Target(f"http://127.0.0.1:{ports['proxy']}{ITEM}", (), {NGINX: nginx}),
+        _Target(
             gateway.base_url + ITEM,
             (f"Authorization: Bearer {gateway.token(key)}",),
-            gateway.pids,
+            {WORKER: gateway.workers, CONTROL: control, WHOLE: gateway.pids},
         ),
+    ]
+    runs: dict[str, list[dict[str, float]]] = {
+        name: [] for target in targets for name in target.pids
     }
-    runs: dict[str, list[dict[str, float]]] = {name: [] for name in targets}
-    for url, headers, _ in targets.values():
-        _load(url, headers, 1)  # warm caches and connections
+    for target in targets:
+        _load(target.url, target.headers, 1)  # warm caches and connections
     for _ in range(rounds):
-        for name, (url, headers, pids) in targets.items():
-            before = _cpu_s(pids)
-            run = _load(url, headers, seconds)
-            time.sleep(0.2)
-            run["cpu_us"] = (_cpu_s(pids) - before) / max(1, run["requests"]) * 1_000_000
-            runs[name].append(run)
+        for target in targets:
+            before = {name: _cpu_s(pids) for name, pids in target.pids.items()}
+            run = _load(target.url, target.headers, seconds)
+            time.sleep(SETTLE_S)
+            for name, pids in target.pids.items():
+                cpu_us = (_cpu_s(pids) - before[name]) / max(1, run["requests"]) * 1_000_000
+                runs[name].append({**run, "cpu_us": cpu_us})
     return {
         name: {
             "cpu_us": statistics.median(run["cpu_us"] for run in several),
@@ -208,7 +230,10 @@ def _await_port(port: int) -> None:
 
 
 def _print_table(figures: dict[str, dict[str, float]]) -> None:
-    plain = figures["nginx plain"]["cpu_us"]
+    plain = figures[NGINX]["cpu_us"]
+    optimised = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+    build = "with" if optimised else "without"
+    print(f"CPython {platform.python_version()}, built {build} profile-guided optimisation")
     print(f"{'':22} {'CPU us/request':>16} {'ratio':>6} {'per s':>8} {'p50 ms':>7} {'p99 ms':>7}")
     for name, it in figures.items():
         spread = f"{it['cpu_us']:.0f} ({it['cpu_us_min']:.0f}-{it['cpu_us_max']:.0f})"
