@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from gateway.audit.entry import Kind, Record
-from gateway.audit.store import Change, Claim, CounterChange
+from gateway.audit.store import Change, Claim, CounterChange, PeopleChange
 from gateway.clock import new_uuid7, system_time_us
 
 OVERDUE_MAX: Final = 1_024
@@ -68,7 +68,8 @@ class Overdue:
         """Return what is left to settle for the next record of an exchange.
 
         Each counter is changed once, by the difference: on the way it may neither pass its maximum
-        nor stop at nought. A claim that was released may be somebody else's by now.
+        nor stop at nought. So people are given back before others are counted. A claim that was
+        released may be somebody else's by now.
         """
         stored = self._stored.pop(exchange, None)
         if stored is None:
@@ -80,13 +81,20 @@ class Overdue:
                 continue
             known = counters.get(change.key)
             counters[change.key] = change._replace(add=known.add + change.add) if known else change
+        changes += [change for change in counters.values() if change.add]
         return Settlement(
             releases=[key for key in wanted.releases if key not in stored.releases],
-            counters=[*changes, *(change for change in counters.values() if change.add)],
+            counters=sorted(changes, key=_takes),
         )
+
+
+def _takes(change: Change) -> bool:
+    return not (isinstance(change, CounterChange | PeopleChange) and change.add < 0)
 
 
 def _undone(counters: Iterable[Change]) -> list[Change]:
     return [
-        change._replace(add=-change.add) for change in counters if isinstance(change, CounterChange)
+        change._replace(add=-change.add)
+        for change in counters
+        if isinstance(change, CounterChange | PeopleChange)
     ]

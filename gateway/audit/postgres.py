@@ -34,6 +34,7 @@ from gateway.audit.store import (
     LogFrozen,
     LogUnavailable,
     Overtaken,
+    PeopleChange,
     Position,
     RecordRepeated,
 )
@@ -370,6 +371,9 @@ def _changes(item: Append) -> list[_Step]:
             steps.append((verb, change.holder, change.words, change.seen_us, change.started_us))
             steps += [("p", change.holder, tag, None, None) for tag in change.subjects]
             steps.append(("h", change.holder, None, change.subjects_max, None))
+        elif isinstance(change, PeopleChange):
+            verb, until_us = "d" if change.add > 0 else "f", change.until_us
+            steps += [(verb, change.key, tag, until_us, change.maximum) for tag in change.people]
         elif isinstance(change, CounterChange):
             steps.append(("n", change.key, None, change.add, change.maximum))
         else:

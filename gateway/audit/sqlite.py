@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pysqlite3 import dbapi2 as sqlite
 
+from gateway.audit.day_people import DAY_PEOPLE_TABLES, count_people
 from gateway.audit.disk.beside import BESIDE, change_beside
 from gateway.audit.disk.doubt import prepare_doubt, set_doubt
 from gateway.audit.disk.inserts import Insertion
@@ -34,6 +35,7 @@ from gateway.audit.store import (
     LogFrozen,
     LogFull,
     LogUnavailable,
+    PeopleChange,
     Position,
     RecordRepeated,
 )
@@ -170,7 +172,7 @@ def provision(directory: Path, origin: str, first: Sealed, empty_root: bytes) ->
             db = open_database(path)
             try:
                 _create(db, origin, first, empty_root)
-                for statement in (*GRANT_TABLES, *HOLD_TABLES):
+                for statement in (*GRANT_TABLES, *DAY_PEOPLE_TABLES, *HOLD_TABLES):
                     db.execute(statement)
                 found = db.execute("SELECT origin FROM audit_head").fetchone()[0]
             finally:
@@ -365,8 +367,7 @@ class SqliteStore:
         return RecordRepeated("the record or its open exchange is already in the log")
 
     def _release(self, keys: Iterable[bytes]) -> None:
-        for key in keys:
-            self._db.execute("DELETE FROM audit_claim WHERE key = ?", (key,))
+        self._db.executemany("DELETE FROM audit_claim WHERE key = ?", [(key,) for key in keys])
 
     def _take(self, claims: Iterable[Claim], now_us: int) -> None:
         for key, expires_at_us in claims:
@@ -377,13 +378,12 @@ class SqliteStore:
         for change in changes:
             if isinstance(change, GrantUse):
                 use_grant(self._db, change)
-                continue
-            if isinstance(change, BESIDE):
+            elif isinstance(change, BESIDE):
                 change_beside(self._db, change)
-                continue
-            key, add, maximum = change
-            if not self._db.execute(_CHANGE_COUNTER, (key, add, maximum)).rowcount:
-                raise CounterExceeded(key)
+            else:
+                net = count_people(self._db, change) if isinstance(change, PeopleChange) else change
+                if not self._db.execute(_CHANGE_COUNTER, net).rowcount:
+                    raise CounterExceeded(net.key)
 
 
 def record_row(index: int, sealed: Sealed) -> tuple[object, ...]:

@@ -124,6 +124,21 @@ class CounterChange(NamedTuple):
     maximum: int
 
 
+class PeopleChange(NamedTuple):
+    """Counts `people` (tags) for a counter of different people, or gives them back (`add` -1).
+
+    Somebody counts once, however many exchanges count them, until all of those have given them
+    back. Refused (CounterExceeded) if the counter would pass its `maximum`. After `until_us`
+    (system time) the tags are forgotten; the period that they are for is part of `key`.
+    """
+
+    key: bytes
+    people: Sequence[bytes]
+    add: int
+    maximum: int
+    until_us: int
+
+
 class Grant(NamedTuple):
     """The latest urgent grant of a holder: when it began, and the tags of the people it covers.
 
@@ -189,7 +204,7 @@ class HoldReleased(NamedTuple):
 
 Beside = KeyChange | HoldsUnchanged | HoldAdded | HoldReleased
 """A change of keys or holds, which lie beside the records; no exchange has one."""
-Change = CounterChange | GrantUse | Beside
+Change = CounterChange | PeopleChange | GrantUse | Beside
 """What a record changes beside itself, in the transaction that stores it."""
 
 

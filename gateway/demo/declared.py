@@ -18,7 +18,8 @@ from gateway.clock import new_uuid7, system_time_us
 from gateway.data_plane import open_audit_log
 from gateway.demo.packs import Pack, Rule
 from gateway.demo.scenario import ScenarioCall
-from gateway.exchange.conclude import COUNTED, FORM_CLAIM_US, day_key
+from gateway.exchange.conclude import FORM_CLAIM_US
+from gateway.exchange.day_counts import COUNTED, day_key
 from gateway.exchange.held import form_key, holder_of, microseconds, words_of
 from gateway.settings import Settings
 from policies.compile import DECISION_REFERENCE

@@ -5,16 +5,13 @@ from __future__ import annotations
 import hashlib
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from gateway.audit.entry import EntryInvalid
 from gateway.audit.log import AuditLog
 from gateway.audit.store import (
     Change,
     Claim,
-    CounterChange,
     CounterExceeded,
     GrantExhausted,
     LogBusy,
@@ -23,6 +20,7 @@ from gateway.audit.store import (
 )
 from gateway.exchange import records
 from gateway.exchange.asked import request_subjects
+from gateway.exchange.day_counts import PEOPLE_TOLD_APART_MAX, reserved_today, settled_today
 from gateway.exchange.facts import Ending, Exchange
 from gateway.exchange.held import form_key, grant_use
 from gateway.exchange.receipts import wants_receipt
@@ -40,10 +38,6 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 ONCE_CLAIM: Final = b"once:"
 _PROOF_CLAIM: Final = b"dpop:"
-COUNTED: Final = ("calls", "subjects")
-"""What is counted by the day: calls (`requests_per_day`) and people (`subjects_per_day`)."""
-_DAY_ZONE: Final = ZoneInfo("Europe/London")
-"""Daily limits turn at midnight in London, as agreements mean it."""
 
 
 def claims_of(exchange: Exchange) -> tuple[Claim, ...]:
@@ -100,7 +94,7 @@ async def conclude(
         return await _settle(exchange, ending, intent, log, instance=instance)
     except LogBusy:
         withheld = _withheld(ending)
-        settled = (*_settled_today(exchange, withheld), *_grant_used(exchange, withheld, log))
+        settled = (*settled_today(exchange, withheld, log), *_grant_used(exchange, withheld, log))
         with suppress(EntryInvalid):  # it is closed as indeterminate in the end
             record = records.outcome(exchange, withheld, intent, instance=instance)
             log.leave(record, counters=settled, releases=_released_by(exchange, withheld))
@@ -114,7 +108,7 @@ async def _settle(
 ) -> Ending:
     try:
         record = records.outcome(exchange, ending, intent, instance=instance)
-        settled = (*_settled_today(exchange, ending), *_grant_used(exchange, ending, log))
+        settled = (*settled_today(exchange, ending, log), *_grant_used(exchange, ending, log))
         released = _released_by(exchange, ending)
         position = await log.append(record, counters=settled, releases=released)
     except CounterExceeded:
@@ -127,7 +121,7 @@ async def _settle(
     else:
         return replace(ending, recorded=position) if wants_receipt(exchange) else ending
     record = records.outcome(exchange, instead, intent, instance=instance)
-    position = await log.append(record, counters=_settled_today(exchange, instead))
+    position = await log.append(record, counters=settled_today(exchange, instead, log))
     return replace(instead, recorded=position)
 
 
@@ -177,42 +171,27 @@ _TOO_MANY_URGENT: Final = replace(
 
 
 def reserved_by(exchange: Exchange, log: AuditLog) -> tuple[Change, ...]:
-    """Return what is counted before the call: the call, and the people whom it is sure to reach.
+    """Return what is counted before the call: what is by the day, and who an urgent grant covers.
 
     If the process dies in between, they stay counted: what cannot be known counts as done.
     """
     if not exchange.decision.permitted:
         return ()
-    duties, changes = exchange.decision.duties, tuple[Change, ...]()
-    if duties.requests_per_day is not None:
-        key = _day_key("calls", exchange)
-        changes = (CounterChange(key=key, add=1, maximum=duties.requests_per_day),)
-    if duties.subjects_per_day is not None:
-        key, add = _day_key("subjects", exchange), _people_reserved(exchange)
-        changes += (CounterChange(key=key, add=add, maximum=duties.subjects_per_day),)
+    changes = reserved_today(exchange, log)
     if exchange.grant is not None:
         changes += grant_use(exchange, request_subjects(exchange), log)
     return changes
 
 
-def _people_reserved(exchange: Exchange) -> int:
-    """Return how many people a call counts for before its answer is known: at least one."""
-    return max(1, len(request_subjects(exchange)))
+def identifiers_needed(exchange: Exchange) -> int:
+    """Return how many of an answer's people have to be known one by one.
 
-
-def _settled_today(exchange: Exchange, ending: Ending) -> tuple[CounterChange, ...]:
-    """Settle the day's counts: what the exchange used, less what was reserved for it."""
-    duties, changes = exchange.decision.duties, tuple[CounterChange, ...]()
-    if duties.requests_per_day is not None and not ending.sent:
-        key = _day_key("calls", exchange)
-        changes = (CounterChange(key=key, add=-1, maximum=duties.requests_per_day),)
-    if duties.subjects_per_day is None:
-        return changes
-    add = ending.subjects_counted - _people_reserved(exchange)
-    if add == 0:
-        return changes
-    key = _day_key("subjects", exchange)
-    return (*changes, CounterChange(key=key, add=add, maximum=duties.subjects_per_day))
+    Those a grant can cover: with one more it is exceeded, whoever the others are. And those whom
+    a day's count of different people tells apart.
+    """
+    urgent, duties = exchange.decision.break_glass, exchange.decision.duties
+    covered = 0 if exchange.grant is None or urgent is None else urgent.max_subjects + 1
+    return covered if duties.subjects_per_day is None else max(covered, PEOPLE_TOLD_APART_MAX)
 
 
 def _grant_used(exchange: Exchange, ending: Ending, log: AuditLog) -> tuple[Change, ...]:
@@ -221,24 +200,3 @@ def _grant_used(exchange: Exchange, ending: Ending, log: AuditLog) -> tuple[Chan
         return ()
     unnamed = ending.subjects_counted - len(ending.subjects)
     return grant_use(exchange, ending.subjects, log, unnamed=unnamed)
-
-
-def _day_key(counted: str, exchange: Exchange) -> bytes:
-    agreement = exchange.decision.agreement
-    return day_key(
-        counted,
-        exchange.at,
-        agreement=agreement.id if agreement else "",
-        rule=exchange.decision.rule or "",
-        organisation=exchange.query.caller.organisation,
-    )
-
-
-def day_key(counted: str, at: datetime, *, agreement: str, rule: str, organisation: str) -> bytes:
-    """Name a counter of one day, agreement, rule and organisation; `counted` is one of `COUNTED`.
-
-    `at` is decision time.
-    """
-    day = at.astimezone(_DAY_ZONE).date().isoformat()
-    named = (counted, day, agreement, rule, organisation)
-    return hashlib.sha256("\n".join(named).encode()).digest()

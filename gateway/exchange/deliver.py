@@ -10,7 +10,7 @@ from connectors.base import Call, CallFailed, Connector, Failure, Reply
 from gateway.clock import uuid_text
 from gateway.errors import ProblemCode
 from gateway.exchange.asked import request_subjects, request_values
-from gateway.exchange.conclude import SAFE_METHODS
+from gateway.exchange.conclude import SAFE_METHODS, identifiers_needed
 from gateway.exchange.duties.applied import not_applicable
 from gateway.exchange.duties.apply import (
     Applied,
@@ -25,7 +25,6 @@ from gateway.exchange.duties.duty_processes import DutyProcesses, is_off_loop
 from gateway.exchange.duties.streamed import Unfit
 from gateway.exchange.facts import Ending, Exchange, Flow
 from gateway.exchange.handling import HANDLINGS, SHAPES, AnswerHead, Handling, read_head
-from gateway.exchange.held import identifiers_needed
 from gateway.exchange.messages import Headers, Target
 from gateway.exchange.stream import LongAnswer, fed, read_start, with_flow
 from gateway.exchange.watch import Cut, Upload, Watch

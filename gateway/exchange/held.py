@@ -137,15 +137,6 @@ def grant_use(
     )
 
 
-def identifiers_needed(exchange: Exchange) -> int:
-    """Return how many of an answer's people have to be known one by one: those a grant can cover.
-
-    With one more the grant is exceeded, whoever the others are.
-    """
-    urgent = exchange.decision.break_glass
-    return 0 if exchange.grant is None or urgent is None else urgent.max_subjects + 1
-
-
 def subject_tag(log: AuditLog, kind: str, identifier: str) -> bytes:
     """Return the tag of a person whom an urgent grant covers."""
     return log.tagger.tag("subject", kind, identifier)

@@ -16,7 +16,7 @@ from gateway.audit.sqlite import Connection, open_for_reading
 HOLD_TABLE: Final = "audit_hold"
 STATE_TABLES: Final = (
     HOLD_TABLE, "audit_claim", "audit_counter", "audit_grant", "audit_grant_words",
-    "audit_grant_subject",
+    "audit_grant_subject", "audit_day_person",
 )  # fmt: skip
 """The tables that are carried, the ones that matter longest first."""
 

@@ -21,6 +21,7 @@ from gateway.audit.postgresql.presence import BEAT_S, SILENCE_S_MAX
 from gateway.audit.postgresql.schema import (
     begin_making,
     create_shard,
+    gateways,
     is_provisioned,
     rights_for,
 )
@@ -40,10 +41,6 @@ _COLUMNS: Final = """
 SELECT attname FROM pg_attribute
 WHERE attrelid = CAST(? AS regclass) AND attnum > 0 AND NOT attisdropped ORDER BY attnum"""
 _MAY_CREATE: Final = "SELECT has_database_privilege(current_database(), 'CREATE')"
-_GATEWAYS: Final = """
-SELECT DISTINCT grantee FROM information_schema.role_table_grants
-WHERE table_schema = ? AND table_name = 'audit_record' AND privilege_type = 'INSERT'
-AND grantee NOT IN (current_user, 'PUBLIC')"""
 
 
 class PostgresDriver:
@@ -115,7 +112,7 @@ class PostgresDriver:
             if begin_making(session, place) is not None:
                 raise LogUnavailable("the next shard has been begun meanwhile")
             create_shard(session, place, origin, EMPTY_ROOT, opening)
-            for (role,) in session.execute(_GATEWAYS, (self._place.schema,)).fetchall():
+            for role in gateways(session, self._place):
                 session.execute(rights_for(place, role))
             session.execute("COMMIT")
             if session.in_doubt:

@@ -1,4 +1,4 @@
-"""Closing the exchanges of processes that died, and forgetting claims (invariant I8)."""
+"""Closing the exchanges of processes that died, and forgetting what has expired (invariant I8)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 
 from pysqlite3 import dbapi2 as sqlite
 
+from gateway.audit.day_people import find_ended, forget
 from gateway.audit.entry import Kind, Record
 from gateway.audit.log import AuditLog
 from gateway.audit.rounds import Report, keep_at
@@ -20,12 +21,13 @@ INTERVAL_S: Final = 2.0
 EXCHANGE_AGE_MAX_S: Final = 3_300
 ORPHANS_PER_SWEEP_MAX: Final = 1_000
 CLAIMS_PER_SWEEP_MAX: Final = 5_000
+PEOPLE_PER_SWEEP_MAX: Final = 5_000
 
 _FORGET_CLAIM: Final = "DELETE FROM audit_claim WHERE key = ? AND expires <= ?"
 
 
 class Sweeper:
-    """Closes what dead processes left open, and forgets claims that have expired."""
+    """Closes what dead processes left open, forgets expired claims and the people of past days."""
 
     def __init__(self, log: AuditLog) -> None:
         """Sweep the log that `log` appends to."""
@@ -62,6 +64,7 @@ class Sweeper:
             except AlreadyClosed:  # its worker was quicker: the open row is the arbiter
                 continue
         await asyncio.to_thread(self._forget_claims)
+        await asyncio.to_thread(self._forget_people)
         return closed
 
     def close(self) -> None:
@@ -97,6 +100,14 @@ class Sweeper:
             return
         with self._upkeep.writing() as db:
             db.executemany(_FORGET_CLAIM, expired)
+
+    def _forget_people(self) -> None:
+        """Delete some tags of people who were counted for a day that is over."""
+        ended = find_ended(self._db, system_time_us(), PEOPLE_PER_SWEEP_MAX)
+        if not ended:
+            return
+        with self._upkeep.writing() as db:
+            forget(db, ended)
 
 
 def _indeterminate(exchange: bytes, intent_index: int, reason: str) -> Record:

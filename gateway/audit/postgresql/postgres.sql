@@ -69,7 +69,7 @@ CREATE OR REPLACE FUNCTION audit_settle(
 LANGUAGE plpgsql AS $$
 DECLARE
     now_us bigint := extract(epoch FROM clock_timestamp()) * 1000000;
-    op record; began bigint; begins boolean;
+    op record; began bigint; begins boolean; counted bigint;
 BEGIN
     FOR op IN SELECT * FROM unnest(p_of, p_verbs, p_keys, p_others, p_a, p_b)
               AS o(of_record, verb, key, other, a, b) WHERE p_only IS NULL OR o.of_record = p_only
@@ -87,6 +87,22 @@ BEGIN
             DO UPDATE SET value = greatest(audit_counter.value + op.a, 0)
             WHERE audit_counter.value + op.a <= op.b OR op.a <= 0;
             IF NOT FOUND THEN refusal := 'counter'; END IF;
+        WHEN 'd' THEN
+            -- Somebody counts once for a counter, however many exchanges count them.
+            INSERT INTO audit_day_person VALUES (op.key, op.other, 1, op.a) ON CONFLICT (key, person)
+            DO UPDATE SET uses = audit_day_person.uses + 1 RETURNING uses INTO counted;
+            IF counted = 1 THEN
+                INSERT INTO audit_counter SELECT op.key, 1 WHERE op.b >= 1 ON CONFLICT (key)
+                DO UPDATE SET value = audit_counter.value + 1 WHERE audit_counter.value < op.b;
+                IF NOT FOUND THEN refusal := 'counter'; END IF;
+            END IF;
+        WHEN 'f' THEN
+            UPDATE audit_day_person SET uses = uses - 1
+            WHERE key = op.key AND person = op.other RETURNING uses INTO counted;
+            IF FOUND AND counted = 0 THEN
+                DELETE FROM audit_day_person WHERE key = op.key AND person = op.other;
+                UPDATE audit_counter SET value = greatest(value - 1, 0) WHERE key = op.key;
+            END IF;
         WHEN 'b', 'g' THEN
             -- Whoever was faster since the decision looked has begun the grant: it is gone on with.
             SELECT started INTO began FROM audit_grant WHERE holder = op.key;

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from gateway.audit.day_people import DAY_PEOPLE_TABLES
 from gateway.audit.entry import KIND_CODES, Kind
 from gateway.audit.grants import GRANT_TABLES
 from gateway.audit.holds import HOLD_TABLES
@@ -22,7 +23,7 @@ PARTITION_RECORDS: Final = 4_194_304
 PROVISION_MS_MAX: Final = 60_000
 """How long a process waits while another makes the schema."""
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """Counts the changes of what is below; a log of an older version is brought up to date."""
 
 # One process makes a schema while the others wait: the number is ours alone.
@@ -34,6 +35,10 @@ _PLACEHOLDER: Final = re.compile(r"@(\w+)@")
 _IS_THERE: Final = """
 SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = ? AND c.relname = 'audit_schema'"""
+_GATEWAYS: Final = """
+SELECT DISTINCT grantee FROM information_schema.role_table_grants
+WHERE table_schema = ? AND table_name = 'audit_record' AND privilege_type = 'INSERT'
+AND grantee NOT IN (current_user, 'PUBLIC')"""
 _ROLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}")
 
 _RIGHTS: Final = (
@@ -50,7 +55,7 @@ _RIGHTS: Final = (
         "{schema}.audit_open, {schema}.audit_claim, {schema}.audit_counter, {schema}.audit_recent,"
         " {schema}.audit_instance, {schema}.audit_barrier, {schema}.audit_grant,"
         " {schema}.audit_grant_words, {schema}.audit_grant_subject, {schema}.audit_hold,"
-        " {schema}.audit_hold_version",
+        " {schema}.audit_hold_version, {schema}.audit_day_person",
     ),
     ("EXECUTE", "ALL FUNCTIONS IN SCHEMA {schema}"),
 )
@@ -90,6 +95,8 @@ def provision(
                 )  # fmt: skip
             elif version < SCHEMA_VERSION:  # else another process has done it meanwhile
                 _define(session, partition_records)
+                for role in gateways(session, place):
+                    session.execute(rights_for(place, role))
                 session.execute("UPDATE audit_schema SET version = ?", (SCHEMA_VERSION,))
             session.execute("COMMIT")
         found = session.execute("SELECT origin FROM audit_head").fetchone()[0]
@@ -147,6 +154,11 @@ def is_provisioned(place: PostgresLog) -> bool:
         raise LogUnavailable(f"the audit log cannot be opened: {failure}") from failure
 
 
+def gateways(session: PostgresSession, place: PostgresLog) -> list[str]:
+    """Return the roles that have a gateway's rights on a shard, but for the session's own."""
+    return [role for (role,) in session.execute(_GATEWAYS, (place.schema,)).fetchall()]
+
+
 def rights_for(place: PostgresLog, role: str) -> str:
     """Return the SQL that gives a role what a gateway needs, and no more; ValueError for its name.
 
@@ -174,7 +186,7 @@ def _version(session: PostgresSession, place: PostgresLog) -> int | None:
 
 def _define(session: PostgresSession, partition_records: int) -> None:
     """Make the tables, functions and guards that are not there yet, or not as they are now."""
-    for statement in (*GRANT_TABLES, *HOLD_TABLES):
+    for statement in (*GRANT_TABLES, *DAY_PEOPLE_TABLES, *HOLD_TABLES):
         session.execute(postgres_ddl(statement))
     schema = quoted(session.execute("SELECT current_schema()").fetchone()[0])
     known = {kind.name.lower(): str(KIND_CODES[kind]) for kind in Kind}

@@ -12,7 +12,7 @@ from gateway.audit.entry import KIND_CODES, Kind
 from gateway.audit.log import AuditLog
 from gateway.audit.overdue import Overdue, Settlement, given_back, not_attempted
 from gateway.audit.place import PostgresLog
-from gateway.audit.store import Change, Claim, CounterChange, GrantUse
+from gateway.audit.store import Change, Claim, CounterChange, GrantUse, PeopleChange
 from gateway.clock import new_uuid7, system_time_us
 from tests.gateway.audit.cutting import told_too_late, wired
 from tests.gateway.audit.records import intent, outcome, selected, using
@@ -45,9 +45,21 @@ def test_an_outcome_in_anothers_place_settles_the_difference() -> None:
     overdue.note(exchange, Settlement([b"once"], stored))
     assert overdue
     left = overdue.remaining(exchange, Settlement([b"once", b"form"], wanted))
-    assert left == Settlement([b"form"], [USE, CounterChange(b"people", -3, 9)])
+    assert left == Settlement([b"form"], [CounterChange(b"people", -3, 9), USE])
     assert not overdue
     assert overdue.remaining(exchange, Settlement([b"once"], wanted)).counters == wanted
+
+
+def test_people_are_given_back_before_others_are_counted() -> None:
+    """At a full day's number nobody is refused for somebody who is given back."""
+    exchange, overdue = new_uuid7(), Overdue()
+    stored = PeopleChange(b"day", [b"told"], 1, 9, LATER_US)
+    wanted = PeopleChange(b"day", [b"other"], 1, 9, LATER_US)
+    asked = PeopleChange(b"day", [b"asked"], -1, 9, LATER_US)
+    assert given_back([], [stored]) == Settlement([], [stored._replace(add=-1)])
+    overdue.note(exchange, Settlement([], [stored]))
+    left = overdue.remaining(exchange, Settlement([], [wanted, asked]))
+    assert left == Settlement([], [asked, stored._replace(add=-1), wanted])
 
 
 def test_what_nothing_replaces_is_forgotten_in_the_end() -> None:

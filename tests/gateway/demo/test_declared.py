@@ -20,7 +20,7 @@ from gateway.data_plane import open_audit_log
 from gateway.demo.declared import declare
 from gateway.demo.packs import Pack
 from gateway.demo.scenario import ScenarioCall
-from gateway.exchange.conclude import COUNTED, day_key
+from gateway.exchange.day_counts import COUNTED, day_key
 from gateway.exchange.held import form_key, holder_of, microseconds, words_of
 from gateway.settings import Settings, load_settings
 

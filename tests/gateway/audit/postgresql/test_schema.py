@@ -23,7 +23,7 @@ from gateway.audit.privacy.erase import Order, erase
 from gateway.audit.publishing.integrate import Integrator
 from gateway.audit.reading.reader import find_shards, shard_name, verify_log
 from gateway.audit.seal import Sealer
-from gateway.audit.store import Claim, CounterChange, LogUnavailable
+from gateway.audit.store import Change, Claim, CounterChange, LogUnavailable, PeopleChange
 from gateway.clock import new_uuid7
 from tests.gateway.audit.records import (
     ORIGIN,
@@ -107,6 +107,26 @@ def test_an_older_schema_is_brought_up_to_date(tmp_path: Path, place: PostgresLo
     assert verify_log(place, keys=keys_in(tmp_path)).ok
 
 
+def test_who_had_a_gateways_rights_has_them_on_what_is_new(
+    tmp_path: Path, place: PostgresLog
+) -> None:
+    """An owner who brings a log up to date need not remember whom the rights were given to."""
+    provisioned(tmp_path)
+    owner = open_session(place)
+    owner.execute(f"DROP ROLE IF EXISTS {ROLE}")
+    owner.execute(f"CREATE ROLE {ROLE}")
+    owner.raw.execute(rights_for(place, ROLE))
+    owner.execute("DROP TABLE audit_day_person")
+    owner.execute("UPDATE audit_schema SET version = 2")
+    using(tmp_path, _append_one)
+    for right in ("SELECT", "INSERT", "UPDATE", "DELETE"):
+        allowed = "SELECT has_table_privilege(?, 'audit_day_person', ?)"
+        assert owner.execute(allowed, (ROLE, right)).fetchone() == (True,), right
+    owner.execute(f"DROP OWNED BY {ROLE}")
+    owner.execute(f"DROP ROLE {ROLE}")
+    owner.close()
+
+
 async def _append_one(log: AuditLog) -> None:
     await log.append(intent())
 
@@ -146,7 +166,10 @@ def test_a_role_needs_few_rights(tmp_path: Path, place: PostgresLog) -> None:
     async def use() -> None:
         log = open_log(home, origin=ORIGIN, instance="few", keys=keys_in(tmp_path))
         await log.start()
-        claims, counters = [Claim(b"old", 1)], [CounterChange(b"day", 1, 5)]
+        claims = [Claim(b"old", 1)]
+        people = PeopleChange(b"day", [b"person"], 1, 5, until_us=1)
+        given_back = people._replace(add=-1)
+        counters: list[Change] = [CounterChange(b"day", 1, 5), people, given_back]
         await log.append(intent(), claims=claims, counters=counters)
         sweeper = Sweeper(log)
         await sweeper.sweep()
