@@ -23,11 +23,15 @@ TARGET: Final = b"/a%2fb/..;/c?x=%20&y=%00"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """The verdict that the call is answered; none of `fields_absent` may be passed on."""
+    """The verdict that the call is answered; none of `fields_absent` may be passed on.
+
+    `delimited_by_close` is what the reply has to say of its end.
+    """
 
     status: int = 200
     body: bytes = b"abc"
     fields_absent: frozenset[bytes] = frozenset()
+    delimited_by_close: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +111,7 @@ def _connections_and_time() -> tuple[Case, ...]:
 def _framing() -> tuple[Case, ...]:
     length, chunks = b"content-length: 3\r\n", b"3\r\nabc\r\n0\r\n\r\n"
     coded = b"transfer-encoding: chunked\r\n"
+    unended = Answered(delimited_by_close=True)
     return (
         _bad("U-03-length-and-coding", _OK + length + coded + b"\r\n" + chunks),
         _bad("U-03-coding-and-length", _OK + coded + length + b"\r\n" + chunks),
@@ -129,8 +134,9 @@ def _framing() -> tuple[Case, ...]:
         _bad("U-04-short-head", _OK + b"content-len", Act.CLOSE),
         _bad("U-04-truncated-chunk", _CHUNKED + b"9\r\nabc", Act.CLOSE),
         _bad("U-04-no-last-chunk", _CHUNKED + b"3\r\nabc\r\n", Act.CLOSE),
-        _good("U-05-delimited-by-close", Answered(), _OK + b"\r\nabc", Act.CLOSE),
-        _good("U-05-http-1.0", Answered(), b"HTTP/1.0 200 OK\r\n\r\nabc", Act.CLOSE),
+        _good("U-05-delimited-by-close", unended, _OK + b"\r\nabc", Act.CLOSE),
+        _good("U-05-http-1.0", unended, b"HTTP/1.0 200 OK\r\n\r\nabc", Act.CLOSE),
+        Case(id="U-05-reset", script=(_OK + b"\r\nabc", Act.RESET), verdict=Failure.UNREACHABLE),
     )
 
 

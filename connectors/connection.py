@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine
 from typing import Any, Final, Protocol, cast
 
@@ -321,6 +322,8 @@ class Connection(asyncio.Protocol):
                 self.fail(Failure.UNREACHABLE, "the connection broke")
             elif not self.reader.started:
                 self.fail(Failure.UNREACHABLE, "the service closed the connection unanswered")
+            elif self.reader.delimited_by_close and not _ended_in_order(self._transport):
+                self.fail(Failure.MALFORMED, "the TLS connection ended without a close_notify")
             else:
                 self._finish()
         self._transport = None
@@ -333,6 +336,23 @@ class Connection(asyncio.Protocol):
             self.fail(Failure.MALFORMED, str(error))
         else:
             self._wake()
+
+
+def _ended_in_order(transport: asyncio.Transport | None) -> bool:
+    """Tell whether the service ended TLS by a `close_notify`, where it speaks TLS.
+
+    Without one anybody on the way may have cut what came before (RFC 9112, section 9.8). The event
+    loops report both alike, but only after one does a read find the end.
+    """
+    tls = None if transport is None else transport.get_extra_info("ssl_object")
+    if tls is None:
+        return True
+    try:
+        return not tls.read(1)
+    except ssl.SSLZeroReturnError:
+        return True
+    except ssl.SSLError:
+        return False
 
 
 class WireReply:

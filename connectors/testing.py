@@ -74,6 +74,7 @@ class _Seen:
     status: int
     body: bytes
     fields: frozenset[bytes]
+    delimited_by_close: bool
 
 
 def _call(case: Case) -> Call:
@@ -124,7 +125,12 @@ async def _verdict(
             raise Breach(f"a call that {reached} says otherwise ({failed.detail})") from None
         return failed.failure
     fields = frozenset(name for name, _ in reply.headers)
-    return _Seen(status=reply.status, body=body, fields=fields)
+    return _Seen(
+        status=reply.status,
+        body=body,
+        fields=fields,
+        delimited_by_close=reply.delimited_by_close,
+    )
 
 
 def _compare(case: Case, seen: Failure | _Seen) -> None:
@@ -135,6 +141,8 @@ def _compare(case: Case, seen: Failure | _Seen) -> None:
         return
     if (seen.status, seen.body) != (wanted.status, wanted.body):
         raise Breach(f"{case}: another answer than the service's: {seen.status}")
+    if seen.delimited_by_close != wanted.delimited_by_close:
+        raise Breach(f"{case}: delimited_by_close is {seen.delimited_by_close}")
     passed_on = seen.fields & wanted.fields_absent
     if passed_on:
         raise Breach(f"{case}: passed on {sorted(passed_on)}")

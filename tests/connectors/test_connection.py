@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+from collections.abc import Callable
 
 import pytest
+import uvloop
 
 from connectors.base import Call, CallFailed, Failure
 from connectors.connection import UNREAD_BYTES_MAX
 from connectors.http import HttpConnector, HttpSettings, open_http
 from connectors.scripted import Act, Script, ScriptedService, open_scripted
+from tests.certificates import Certificate
 
 GET = Call(method="GET", target=b"/", deadline_s=5)
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -140,6 +145,50 @@ def test_a_body_of_unknown_length_is_flagged() -> None:
             return flags
 
     assert asyncio.run(run()) == [False, True]
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize(
+    ("told", "outcome"),
+    [
+        pytest.param(True, "ab", id="U-05-tls-close-notify"),
+        pytest.param(False, Failure.MALFORMED, id="U-05-tls-cut"),
+    ],
+)
+def test_tls_that_ends_without_its_end_is_cut(
+    make_certificate: Callable[..., Certificate],
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+    told: bool,
+    outcome: str,
+) -> None:
+    """Anybody on the way can close a connection, and only the service say that it was its end."""
+    certificate = make_certificate()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nab")
+        await writer.drain()
+        if not told:
+            with socket.socket(fileno=os.dup(writer.get_extra_info("socket").fileno())) as raw:
+                raw.shutdown(socket.SHUT_WR)
+            await reader.read()
+        writer.close()
+
+    async def run() -> str:
+        context = certificate.server_context()
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+        port = server.sockets[0].getsockname()[1]
+        settings = HttpSettings(
+            base_url=f"https://localhost:{port}", allow_loopback=True, ca_file=str(certificate.path)
+        )
+        async with server, open_http(settings) as connector:
+            try:
+                return (await body_of(connector)).decode()
+            except CallFailed as failed:
+                return failed.failure
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert runner.run(run()) == outcome
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from connectors.base import Call, CallFailed, Connector, Failure, Health, Reply
 from connectors.http import HttpSettings, open_http
-from connectors.testing import CATALOGUE, Breach, Case, check, conformance_cases
+from connectors.testing import (
+    CATALOGUE,
+    Answered,
+    Breach,
+    Case,
+    check,
+    conformance_cases,
+)
 
 
 def open_at(base_url: str) -> AbstractAsyncContextManager[Connector]:
@@ -75,3 +83,12 @@ def test_a_connector_that_reaches_what_it_must_not_is_found_out() -> None:
 
     with pytest.raises(Breach, match="could not reach the service says otherwise"):
         asyncio.run(check(case, open_deaf))
+
+
+def test_a_connector_that_hides_how_an_answer_ended_is_found_out() -> None:
+    """Whoever takes an end for proved that is not tells nobody that the answer may be cut."""
+    (case,) = (case for case in conformance_cases() if case.id == "U-05-http-1.0")
+    proved = replace(case, verdict=Answered())
+
+    with pytest.raises(Breach, match="delimited_by_close is True"):
+        asyncio.run(check(proved, open_at))
