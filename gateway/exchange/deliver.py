@@ -27,6 +27,7 @@ from gateway.exchange.facts import Ending, Exchange, Flow
 from gateway.exchange.handling import HANDLINGS, SHAPES, AnswerHead, Handling, read_head
 from gateway.exchange.messages import Headers, Target
 from gateway.exchange.stream import LongAnswer, fed, read_start, with_flow
+from gateway.exchange.unended import to_its_end, unproved
 from gateway.exchange.watch import Cut, Upload, Watch
 from gateway.problems import PROBLEMS, code_of
 from policies.decision import PUBLIC, ReasonCode
@@ -49,7 +50,10 @@ _FAILURES: Final = {
     Failure.UNREACHABLE: ("service-unreachable", "The service could not be reached."),
     Failure.TIMED_OUT: ("service-timeout", "The service did not answer in time."),
     Failure.REFUSED: ("service-unreachable", "The service does not accept the gateway's call."),
-    Failure.MALFORMED: ("service-malformed", "The service's answer broke the rules of HTTP."),
+    Failure.MALFORMED: (
+        "service-malformed",
+        "The service's answer broke the rules of HTTP or is cut short.",
+    ),
     Failure.OVERLOADED: ("service-overloaded", "Too many calls to the service are under way."),
 }
 _PASSED_ON: Final = frozenset({404, 405, 406, 409, 410, 412, 415, 422, 428, 429})
@@ -96,6 +100,8 @@ async def _call(
         reply = await connector.call(upstream_call(exchange, watch))
         try:
             ending = await _read(exchange, reply, processes)
+            if reply.delimited_by_close:
+                ending = unproved(ending, reply, HANDLINGS.of(exchange.decision.duties))
         except BaseException:
             await reply.release()
             raise
@@ -169,6 +175,8 @@ async def _read(exchange: Exchange, reply: Reply, processes: DutyProcesses) -> E
     if status in _UNASKED and handling.reads:
         return _withheld(_UNASKED[status], status)
     head = read_head(reply.headers, handling)
+    if reply.delimited_by_close:
+        reply = to_its_end(reply, head, handling)
     if handling.may_stream and _streams(handling, head):
         return await _begin_stream(exchange, reply, head)
     body = await reply.read(ANSWER_BYTES_MAX)

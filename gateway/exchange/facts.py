@@ -103,7 +103,9 @@ class Ending:
     are the identifiers of the people in the answer, and `subjects_counted` the number of people,
     those that cannot be told apart included. Where `named` has what the record says of them, no
     more `subjects` are there than the exchange's grant asks for. `flow` is for bodies that were
-    not held whole. `recorded` is where the outcome lies, for those who want a receipt of it.
+    not held whole. `end_unproved` tells that only the end of its connection ended the service's
+    answer, so that it may have been cut. `recorded` is where the outcome lies, for those who want a
+    receipt of it.
     """
 
     status: int
@@ -126,4 +128,5 @@ class Ending:
     fields_withheld: tuple[str, ...] = field(default=())
     leaked: tuple[str, ...] = field(default=())
     flow: Flow | None = None
+    end_unproved: bool = False
     recorded: Position | None = None

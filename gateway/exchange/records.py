@@ -68,6 +68,7 @@ def outcome(exchange: Exchange, ending: Ending, position: Position, *, instance:
         ending.fields_sent,
         ending.fields_withheld,
         ending.leaked,
+        ending.end_unproved,
     )
     core: Section = _outcome_form(alike).fill(
         len(ending.body),
@@ -112,15 +113,18 @@ _AMOUNTS: Final = (
 
 
 _Names = tuple[str, ...]
-_Alike = tuple[str, int, ReasonCode, str | None, str | None, int | None, _Names, _Names, _Names]
+_Alike = tuple[
+    str, int, ReasonCode, str | None, str | None, int | None, _Names, _Names, _Names, bool
+]
 """What outcomes have in common that share a form: gateway, status, reason, problem, origin, the
-service's status, and the fields that were sent, were withheld and may never leave."""
+service's status, the fields that were sent, were withheld and may never leave, and whether the end
+of the service's answer is unproved."""
 
 
 @lru_cache(maxsize=OUTCOME_FORMS_REMEMBERED_MAX)
 def _outcome_form(alike: _Alike) -> SectionForm:
     """Return `core` of all outcomes that are alike but for their amounts and their intent."""
-    gateway, status, reason, problem, origin, service_status, sent, withheld, leaked = alike
+    gateway, status, reason, problem, origin, service_status, sent, withheld, leaked, end = alike
     # Somebody must look at a source that serves what it should not.
     alert = bool(leaked) or reason is ReasonCode.SMALL_NUMBERS_WITHHELD
     constant = {
@@ -134,6 +138,7 @@ def _outcome_form(alike: _Alike) -> SectionForm:
         "fields_withheld": list(withheld[:FIELDS_RECORDED_MAX]),
         "fields_never": list(leaked[:FIELDS_RECORDED_MAX]),
         "alert": alert or None,
+        "end_unproved": end or None,
     }
     return SectionForm(
         _known(constant),

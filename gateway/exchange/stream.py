@@ -224,6 +224,7 @@ class LongBody:
                 fields_withheld=applied.fields_withheld,
                 leaked=applied.leaked,
                 flow=watch.flow(cut=cut),
+                end_unproved=self._long.end_unproved,
             )
         )
 

@@ -207,7 +207,8 @@ _TEXTS: Final[Mapping[ProblemCode, tuple[int, Origin, str, str, str]]] = {
         502,
         Origin.SERVICE,
         "The service's answer cannot be read",
-        "The service's answer was cut short, broke its framing or exceeded a limit.",
+        "The service's answer was cut short, broke its framing or exceeded a limit. A table whose "
+        "length the service does not declare counts as cut where its last row has no line end.",
         _TELL_OWNER,
     ),
     ProblemCode.SERVICE_OVERLOADED: (

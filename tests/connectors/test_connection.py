@@ -129,7 +129,7 @@ def test_only_a_clean_connection_is_kept(script: Script, connections: int) -> No
 
 
 def test_a_body_of_unknown_length_is_flagged() -> None:
-    """U-05: whoever records the exchange can tell that a cut could not be noticed."""
+    """U-05: `deliver` is told that a cut could not be noticed, and tells the record."""
 
     async def run() -> list[bool]:
         async with (
