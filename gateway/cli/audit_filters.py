@@ -63,6 +63,7 @@ _OPTIONS: Final = (
     _Option("opt_out", "--opt-out", str, "Whether national data opt-outs apply: true or false."),
     _Option("instrument_ended", "--instrument-ended", bool, "Only on law that had ended."),
     _Option("leak", "--leak", bool, "Only where a source sent what no rule allows."),
+    _Option("end_unproved", "--end-unproved", bool, "Only where the service's answer may be cut."),
     _Option("problem", "--problem", str, "Problem code of the answer."),
     _Option("ended", "--ended", str, "Kind of the last record, such as exchange.indeterminate."),
     _Option("document", "--document", str, "Changed document: 'agreement DSA-2026-0002'."),

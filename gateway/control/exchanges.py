@@ -93,6 +93,7 @@ class FindParameters(ReadParameters):
     alert: bool | None = None
     break_glass: bool | None = None
     leak: bool | None = None
+    end_unproved: bool | None = None
     document: Text | None = None
     verb: Text | None = None
     note: Text | None = None

@@ -90,6 +90,7 @@ class Filters:
     alert: bool | None = None
     break_glass: bool | None = None
     leak: bool | None = None
+    end_unproved: bool | None = None
     document: str | None = None
     verb: str | None = None
     note: str | None = None
@@ -101,7 +102,7 @@ WORDS: Final = (
     "organisation", "consumer", "provider", "agreement", "version", "digest", "rule", "instrument",
     "instrument_ended", "purpose", "decision", "reason", "status", "problem", "service", "dataset",
     "operation", "route", "action", "exemption", "subject_view", "opt_out", "trace", "ended",
-    "alert", "break_glass", "leak", "document", "verb", "note", "about",
+    "alert", "break_glass", "leak", "end_unproved", "document", "verb", "note", "about",
 )  # fmt: skip
 """Filters on what records say in clear."""
 _NAMES: Final = {

@@ -158,7 +158,7 @@ def _of_the_answer(kind: Kind, core: Mapping[str, object]) -> Iterator[tuple[str
         yield "reason", reason
     if isinstance(core.get("method"), str) and isinstance(core.get("route"), str):
         yield "operation", f"{core['method']} {core['route']}"
-    for mark in ("alert", "break_glass"):
+    for mark in ("alert", "break_glass", "end_unproved"):
         if core.get(mark) is True:
             yield mark, "true"
     if core.get("fields_never"):

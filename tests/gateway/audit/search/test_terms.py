@@ -62,6 +62,8 @@ def test_the_words_of_an_end_and_of_a_change() -> None:
         "kind": "exchange.outcome", "ended": "exchange.outcome", "status": "200", "reason": "OK",
         "leak": "true",
     }  # fmt: skip
+    unproved: dict[str, object] = {"end_unproved": True}
+    assert ("end_unproved", "true") in words_of(Kind.OUTCOME, unproved)
     change: dict[str, object] = {"verb": "apply", "changed": ["agreement DSA-1", "party ods:X"]}
     assert words_of(Kind.CHANGE, change) >= {
         ("document", "agreement DSA-1"), ("agreement", "DSA-1"), ("document", "party ods:X"),
@@ -108,6 +110,7 @@ def test_words_of_two_names_differ() -> None:
         st.sampled_from([
             *OWN, "instrument_until", "instrument", "status", "reason", "rule", "method", "route",
             "consumer", "opt_out", "alert", "exemptions", "fields_never", "added", "revision",
+            "end_unproved",
         ]),
         st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from(["a", "agreement b@1"])
         | st.lists(st.sampled_from(["a", "agreement b"]), max_size=2),
