@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
@@ -13,7 +17,8 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
-from typing import Final
+from itertools import zip_longest
+from typing import Any, Final
 
 METADATA_SERVICES: Final = frozenset(
     ip_address(text)
@@ -30,6 +35,15 @@ METADATA_SERVICES: Final = frozenset(
 
 _TRANSLATED: Final = ip_network("64:ff9b::/96")
 """IPv4 addresses behind NAT64 (RFC 6052, 2.1)."""
+
+ATTEMPT_DELAY_S: Final = 0.25
+"""Seconds for which an address may be silent before the next is tried as well: the Connection
+Attempt Delay that RFC 8305, section 5, recommends."""
+ADDRESSES_MAX: Final = 12
+"""Addresses of a name that are tried: as many as begin within 3 s, if all of them are silent."""
+
+_Found = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
+"""One address as `getaddrinfo` tells it."""
 
 
 class EgressDenied(Exception):
@@ -64,37 +78,88 @@ class EgressRule:
             raise EgressDenied("the service's address is not allowed by the egress rule")
 
 
-async def connect(host: str, port: int, rule: EgressRule) -> socket.socket:
-    """Return a non-blocking TCP connection to the first address of `host` that answers.
+async def connect(host: str, port: int, rule: EgressRule, *, until_s: float) -> socket.socket:
+    """Return a non-blocking TCP connection to the address of `host` that answers first.
 
-    Each address is judged before anything is sent to it, and the connected socket's peer again
-    after, so that a name that resolves differently the second time gains nothing.
+    The addresses are tried in the order of RFC 8305, section 4, each `ATTEMPT_DELAY_S` after the
+    one before, or at once where that one has failed: one that is silent costs the others no more.
+    Each is judged before anything is sent to it, and the connected socket's peer again after, so
+    that a name that resolves differently the second time gains nothing. `until_s` is on the event
+    loop's clock.
 
     Raises:
         EgressDenied: every address is denied by `rule`.
-        OSError: the name does not resolve, or no allowed address answers.
+        TimeoutError: the name is not resolved, or no allowed address has answered, by `until_s`.
+        OSError: the name does not resolve, or every allowed address has failed. Like that of a
+            TimeoutError, its `strerror` names each address and what came of it, for operators.
     """
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    async with asyncio.timeout_at(until_s):
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     allowed = [entry for entry in found if rule.allows(str(entry[4][0]))]
     if not allowed:
         raise EgressDenied("the service's address is not allowed by the egress rule")
-    failure = OSError("no address")
-    for family, kind, protocol, _, address in allowed:
-        connection = socket.socket(family, kind, protocol)
-        try:
-            connection.setblocking(False)
-            await loop.sock_connect(connection, address)
-            rule.check(str(connection.getpeername()[0]))
-        except OSError as error:
-            connection.close()
-            failure = error
-        except BaseException:
-            connection.close()
-            raise
-        else:
-            return connection
-    raise failure
+    return await _first_connected(_interleaved(allowed)[:ADDRESSES_MAX], rule, until_s)
+
+
+def _interleaved(found: Sequence[_Found]) -> list[_Found]:
+    """Return the addresses by turns of their family, the resolver's first choice first."""
+    preferred = [entry for entry in found if entry[0] == found[0][0]]
+    others = [entry for entry in found if entry[0] != found[0][0]]
+    turns = zip_longest(preferred, others)
+    return [entry for turn in turns for entry in turn if entry is not None]
+
+
+async def _first_connected(
+    addresses: Sequence[_Found], rule: EgressRule, until_s: float
+) -> socket.socket:
+    """Return the first connection that stands; whatever else was begun is closed."""
+    loop = asyncio.get_running_loop()
+    untried, tried, code = deque(addresses), list[str](), errno.ETIMEDOUT
+    attempts: dict[asyncio.Task[socket.socket], str] = {}
+    try:
+        while (untried or attempts) and (left_s := until_s - loop.time()) > 0:
+            if untried:
+                entry = untried.popleft()
+                attempts[loop.create_task(_connected(entry, rule))] = str(entry[4][0])
+            pause_s = min(ATTEMPT_DELAY_S, left_s) if untried else left_s
+            done, _ = await asyncio.wait(
+                attempts, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            for attempt in done:
+                address = attempts.pop(attempt)
+                try:
+                    return attempt.result()
+                except OSError as error:
+                    code = error.errno or errno.ETIMEDOUT
+                    tried.append(f"{os.strerror(code)} ({address})")
+    finally:
+        for attempt in attempts:
+            attempt.cancel()
+            attempt.add_done_callback(_close)
+    if not (untried or attempts):
+        raise OSError(code, "; ".join(tried))
+    tried += [f"no answer ({address})" for address in attempts.values()]
+    tried += [f"not tried ({entry[4][0]})" for entry in untried]
+    raise TimeoutError(errno.ETIMEDOUT, f"no connection in time: {'; '.join(tried)}")
+
+
+async def _connected(entry: _Found, rule: EgressRule) -> socket.socket:
+    family, kind, protocol, _, address = entry
+    connection = socket.socket(family, kind, protocol)
+    try:
+        connection.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connection, address)
+        rule.check(str(connection.getpeername()[0]))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _close(attempt: asyncio.Task[socket.socket]) -> None:
+    """Close a connection that came too late: another was first, or nobody waits any more."""
+    if not attempt.cancelled() and attempt.exception() is None:
+        attempt.result().close()
 
 
 def _address_meant(address_text: str) -> IPv4Address | IPv6Address:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import ssl
 from collections import deque
@@ -193,8 +192,7 @@ class Pool:
         expires_s = min(deadline_s, self._loop.time() + self._limits.connect_timeout_s)
         connection = Connection(self)
         try:
-            async with asyncio.timeout_at(expires_s):
-                await self._dial(connection)
+            await self._dial(connection, expires_s)
         except BaseException as error:
             connection.abandon()
             self._connections.discard(connection)
@@ -205,14 +203,16 @@ class Pool:
             raise failure from None
         return connection
 
-    async def _dial(self, connection: Connection) -> None:
-        connected = await connect(self._origin.host, self._origin.port, self._egress)
-        await self._loop.create_connection(
-            lambda: connection,
-            sock=connected,
-            ssl=self._tls,
-            server_hostname=self._origin.host if self._tls is not None else None,
-        )
+    async def _dial(self, connection: Connection, expires_s: float) -> None:
+        host, port = self._origin.host, self._origin.port
+        connected = await connect(host, port, self._egress, until_s=expires_s)
+        async with asyncio.timeout_at(expires_s):
+            await self._loop.create_connection(
+                lambda: connection,
+                sock=connected,
+                ssl=self._tls,
+                server_hostname=host if self._tls is not None else None,
+            )
 
     def _free_slot(self) -> None:
         while self._waiting:
@@ -281,7 +281,7 @@ def _fail_turn(waiter: _Waiter, failure: Failure, detail: str) -> None:
 def _failure_of(error: BaseException) -> CallFailed | None:
     """Return what an error while connecting means to the caller; None where it is not ours."""
     if isinstance(error, TimeoutError):
-        return CallFailed(Failure.TIMED_OUT, "no connection in time", sent=False)
+        return CallFailed(Failure.TIMED_OUT, error.strerror or "no connection in time", sent=False)
     if isinstance(error, EgressDenied):
         return CallFailed(Failure.REFUSED, str(error), sent=False)
     if isinstance(error, OSError):
@@ -290,11 +290,11 @@ def _failure_of(error: BaseException) -> CallFailed | None:
 
 
 def _reason(error: OSError) -> str:
-    """Say why no connection came about, without addresses."""
+    """Say to an operator why no connection came about, and at which addresses."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the service's certificate does not hold: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return "the service does not speak TLS as it should"
-    if isinstance(error, socket.gaierror) or not error.errno:
+    if isinstance(error, socket.gaierror):
         return "the service's name does not resolve"
-    return os.strerror(error.errno)
+    return error.strerror or "the service closed the connection before it stood"

@@ -4,15 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from ipaddress import ip_network
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
+import uvloop
 
-from connectors.egress import METADATA_SERVICES, EgressDenied, EgressRule, connect
+from connectors import egress
+from connectors.egress import (
+    ADDRESSES_MAX,
+    ATTEMPT_DELAY_S,
+    METADATA_SERVICES,
+    EgressDenied,
+    EgressRule,
+    connect,
+)
 from connectors.scripted import open_scripted
 
 EVERYTHING = EgressRule(allow_loopback=True, networks=(ip_network("0.0.0.0/0"), ip_network("::/0")))
+
+PATIENCE_S: Final = 60.0
+"""Time for what comes at once, however slow the machine."""
+
+
+def soon(seconds: float = PATIENCE_S) -> float:
+    """Return a time on the event loop's clock."""
+    return asyncio.get_running_loop().time() + seconds
 
 
 @pytest.mark.parametrize(
@@ -60,25 +80,73 @@ def test_denied_addresses_are_not_even_connected_to(host: str) -> None:
     async def run() -> int:
         async with open_scripted(()) as service:
             with pytest.raises(EgressDenied):
-                await connect(host, service.port, EgressRule())
+                await connect(host, service.port, EgressRule(), until_s=soon())
             return service.connections
 
     assert asyncio.run(run()) == 0
 
 
-class Resolving(asyncio.SelectorEventLoop):
-    """An event loop whose resolver gives one name several addresses, others at each asking."""
+class Resolver:
+    """A resolver that gives one name several addresses, others at each asking."""
 
-    def __init__(self, *answers: list[str]) -> None:
-        """Resolve every name to each of `answers` in turn, the last for ever."""
-        super().__init__()
-        self.answers = list(answers)
+    answers: list[Sequence[str]]
 
     async def getaddrinfo(self, host: Any, port: Any, **_: Any) -> Any:
-        """Return the addresses of the next answer."""
-        addresses = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        family = socket.AF_INET
-        return [(family, socket.SOCK_STREAM, 0, "", (one, port)) for one in addresses]
+        """Return the addresses of the next answer; of a numeric host itself, as uvloop asks."""
+        if host[0].isdigit() or ":" in host:
+            addresses: Sequence[str] = [host]
+        else:
+            addresses = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        families = [socket.AF_INET6 if ":" in one else socket.AF_INET for one in addresses]
+        return [
+            (family, socket.SOCK_STREAM, 0, "", (one, port))
+            for family, one in zip(families, addresses, strict=True)
+        ]
+
+
+class PlainLoop(Resolver, asyncio.SelectorEventLoop):
+    """The event loop of the command line."""
+
+
+FastLoop: Final = type("FastLoop", (Resolver, uvloop.Loop), {})
+"""The event loop of the data plane."""
+
+
+def resolving(*answers: Sequence[str], loop: type[Any] = PlainLoop) -> asyncio.Runner:
+    """Return a runner whose loop resolves every name to each of `answers`, the last for ever."""
+
+    def make() -> asyncio.AbstractEventLoop:
+        made: asyncio.AbstractEventLoop = loop()
+        made.answers = list(answers)  # type: ignore[attr-defined]  # it resolves
+        return made
+
+    return asyncio.Runner(loop_factory=make)
+
+
+@contextmanager
+def silent(*addresses: str, port: int) -> Iterator[None]:
+    """Take no connection at `addresses`, and say nothing: their queues are full."""
+    with ExitStack() as held:
+        for address in addresses:
+            listener = held.enter_context(socket.socket())
+            listener.bind((address, port))
+            listener.listen(0)
+            for _ in range(3):
+                client = held.enter_context(socket.socket())
+                client.setblocking(False)
+                client.connect_ex((address, port))
+        yield
+
+
+def open_files() -> int:
+    """Count what this process holds open."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until it is so."""
+    while not condition():  # noqa: ASYNC110 - the event loop closes sockets without a word
+        await asyncio.sleep(0.01)
 
 
 def resolved(*answers: list[str], rule: EgressRule) -> str:
@@ -86,11 +154,11 @@ def resolved(*answers: list[str], rule: EgressRule) -> str:
 
     async def run() -> str:
         async with open_scripted(()) as service:
-            with await connect("rebound.test", service.port, rule) as connection:
+            with await connect("rebound.test", service.port, rule, until_s=soon()) as connection:
                 return str(connection.getpeername()[0])
 
-    with asyncio.Runner(loop_factory=lambda: Resolving(*answers)) as runner:
-        return runner.run(run())
+    with resolving(*answers) as runner:
+        return str(runner.run(run()))
 
 
 def test_of_several_addresses_only_the_allowed_are_tried() -> None:
@@ -113,18 +181,119 @@ def test_a_name_that_resolves_to_something_else_later_is_judged_anew() -> None:
 
     async def run() -> None:
         async with open_scripted(()) as service:
-            (await connect("rebound.test", service.port, rule)).close()
+            (await connect("rebound.test", service.port, rule, until_s=soon())).close()
             with pytest.raises(EgressDenied):
-                await connect("rebound.test", service.port, rule)
+                await connect("rebound.test", service.port, rule, until_s=soon())
 
-    with asyncio.Runner(loop_factory=lambda: Resolving(["127.0.0.1"], ["10.0.0.1"])) as runner:
+    with resolving(["127.0.0.1"], ["10.0.0.1"]) as runner:
         runner.run(run())
 
 
 def test_a_refused_connection_is_an_os_error() -> None:
     """Nobody listens: the system's own error says so."""
+
+    async def run(port: int) -> None:
+        await connect("127.0.0.1", port, EVERYTHING, until_s=soon())
+
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        with pytest.raises(ConnectionRefusedError, match=r"Connection refused \(127\.0\.0\.1\)"):
+            asyncio.run(run(held.getsockname()[1]))
+
+
+@pytest.mark.parametrize("loop", [PlainLoop, FastLoop])
+def test_silent_addresses_hold_up_nobody(loop: type[Any]) -> None:
+    """A service is reached at the one of its hosts that lives, and nothing else stays open."""
+    dead = ("127.0.0.2", "127.0.0.3")
+
+    async def run(port: int) -> None:
+        before, began_s = open_files(), asyncio.get_running_loop().time()
+        with await connect("s.test", port, EVERYTHING, until_s=soon()) as connected:
+            # Not at once either: a preferred address has its time to answer.
+            assert asyncio.get_running_loop().time() - began_s > ATTEMPT_DELAY_S
+            assert connected.getpeername()[0] == "127.0.0.1"
+            await until(lambda: open_files() <= before + 1)
+        assert open_files() == before
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with silent(*dead, port=port), resolving([*dead, "127.0.0.1"], loop=loop) as runner:
+            runner.run(asyncio.wait_for(run(port), PATIENCE_S))
+
+
+@pytest.mark.parametrize("loop", [PlainLoop, FastLoop])
+def test_of_those_that_connect_at_once_one_stays_open(
+    monkeypatch: pytest.MonkeyPatch, loop: type[Any]
+) -> None:
+    """A connection that comes too late is closed, not forgotten."""
+    monkeypatch.setattr(egress, "ATTEMPT_DELAY_S", 0.0)
+
+    async def run(port: int) -> None:
+        before = open_files()
+        with await connect("s.test", port, EVERYTHING, until_s=soon()):
+            await until(lambda: open_files() <= before + 1)
+        assert open_files() == before
+
+    with (
+        socket.create_server(("0.0.0.0", 0), backlog=64) as listener,
+        resolving([f"127.0.0.{number}" for number in range(1, 9)], loop=loop) as runner,
+    ):
+        runner.run(asyncio.wait_for(run(listener.getsockname()[1]), PATIENCE_S))
+
+
+def test_who_gives_up_leaves_nothing_open() -> None:
+    """A caller who leaves while addresses are tried takes all attempts along."""
+
+    async def run(port: int) -> None:
+        before = open_files()
+        waiting = asyncio.create_task(connect("s.test", port, EVERYTHING, until_s=soon()))
+        await until(lambda: open_files() >= before + 2)  # both are being tried
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await until(lambda: open_files() <= before)
+
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         port = held.getsockname()[1]
-        with pytest.raises(ConnectionRefusedError):
-            asyncio.run(connect("127.0.0.1", port, EVERYTHING))
+        dead = ["127.0.0.2", "127.0.0.3"]
+        with silent(*dead, port=port), resolving(dead) as runner:
+            runner.run(asyncio.wait_for(run(port), PATIENCE_S))
+
+
+def test_families_take_turns_and_each_failure_is_named() -> None:
+    """RFC 8305, section 4: one family that leads nowhere does not come first throughout."""
+    answer = ["127.0.0.2", "127.0.0.3", "127.0.0.4", "::1", "10.0.0.1"]
+
+    async def run(port: int) -> None:
+        await connect("s.test", port, EgressRule(allow_loopback=True), until_s=soon())
+
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        with resolving(answer) as runner, pytest.raises(OSError, match="refused") as failed:
+            runner.run(run(held.getsockname()[1]))
+    said = str(failed.value.strerror).split("; ")
+    assert [one.rpartition("(")[2] for one in said] == [
+        "127.0.0.2)", "::1)", "127.0.0.3)", "127.0.0.4)",
+    ]  # fmt: skip
+
+
+def test_the_time_is_up_at_all_addresses_together() -> None:
+    """What was tried, what was silent and what there was no time for is told apart."""
+    dead = ["127.0.0.2", *(f"127.0.1.{number}" for number in range(20))]
+
+    async def run(port: int) -> None:
+        await connect("s.test", port, EVERYTHING, until_s=soon(0.1))
+
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+        with (
+            silent("127.0.0.2", port=port),
+            resolving(dead) as runner,
+            pytest.raises(TimeoutError) as failed,
+        ):
+            runner.run(run(port))
+    said = str(failed.value.strerror)
+    assert said.startswith("no connection in time: no answer (127.0.0.2); not tried (127.0.1.0)")
+    assert said.count(";") == ADDRESSES_MAX - 1

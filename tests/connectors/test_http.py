@@ -83,7 +83,7 @@ def test_probes_tell_why_not() -> None:
     """A probe of nobody says what the system said."""
     health = asyncio.run(probe(HttpSettings(base_url="http://127.0.0.1:1", allow_loopback=True)))
     assert not health.healthy
-    assert health.detail == "No connection to the service: Connection refused."
+    assert health.detail == "No connection to the service: Connection refused (127.0.0.1)."
 
 
 def kept(directory: Path, name: str, content: str) -> SecretStore:
@@ -353,7 +353,7 @@ def test_several_targets_are_one_service() -> None:
                 health = await connector.probe()
                 assert health == Health(
                     healthy=False,
-                    detail="No connection to http://127.0.0.1:1/a: Connection refused.",
+                    detail="No connection to http://127.0.0.1:1/a: Connection refused (127.0.0.1).",
                 )
 
     asyncio.run(run())

@@ -211,6 +211,19 @@ def test_nobody_listening_is_unreachable_and_unsent() -> None:
     assert run(play()) == (Failure.UNREACHABLE, False)
 
 
+def test_an_operator_is_told_what_was_tried() -> None:
+    """The detail of a call that found nobody names the address and what came of it."""
+
+    async def play() -> str:
+        pool = pool_at("http://127.0.0.1:1")
+        with pytest.raises(CallFailed) as failed:
+            await pool.probe(60.0)
+        await pool.close()
+        return failed.value.detail
+
+    assert run(play()) == "Connection refused (127.0.0.1)"
+
+
 def test_a_denied_address_is_refused_and_unsent() -> None:
     """The egress rule is the pool's, whatever the origin says."""
 
