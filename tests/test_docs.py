@@ -14,6 +14,7 @@ from typing import Final
 import pytest
 import yaml
 
+from gateway.exchange.service_errors import PASSED_ON
 from gateway.registry.reach import CREDENTIAL_KINDS, check_reaches
 from gateway.settings import Settings
 from policies.service import REACH_MEMBERS, read_services
@@ -80,6 +81,15 @@ def test_symbols_are_where_the_life_of_an_exchange_says(line: tuple[str, str]) -
 
     for symbol in re.findall(r"`(\w+)`", symbols):
         assert hasattr(module, symbol)
+
+
+def test_what_a_service_s_error_becomes_is_documented() -> None:
+    """The table has each status that is passed on, once, with its field, and no other."""
+    text = LIFE.read_text().split("### What a service's error becomes")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| ([\d, ]+) \| the same status \| (?:none|`([\w-]+)`.*) \|$", text, re.M)
+    told = [(int(s), name.lower().encode() or None) for row, name in rows for s in row.split(",")]
+
+    assert sorted(told) == sorted(PASSED_ON.items())
 
 
 def test_every_setting_is_documented() -> None:

@@ -26,6 +26,7 @@ from gateway.exchange.duties.streamed import Unfit
 from gateway.exchange.facts import Ending, Exchange, Flow
 from gateway.exchange.handling import HANDLINGS, SHAPES, AnswerHead, Handling, read_head
 from gateway.exchange.messages import Headers, Target
+from gateway.exchange.service_errors import service_error
 from gateway.exchange.stream import LongAnswer, fed, read_start, with_flow
 from gateway.exchange.unended import to_its_end, unproved
 from gateway.exchange.watch import Cut, Upload, Watch
@@ -56,8 +57,6 @@ _FAILURES: Final = {
     ),
     Failure.OVERLOADED: ("service-overloaded", "Too many calls to the service are under way."),
 }
-_PASSED_ON: Final = frozenset({404, 405, 406, 409, 410, 412, 415, 422, 428, 429})
-"""Client errors of a service that the consumer can do something about; its other errors are 502."""
 
 
 async def deliver(
@@ -171,7 +170,7 @@ def guesses_tag(exchange: Exchange) -> bool:
 async def _read(exchange: Exchange, reply: Reply, processes: DutyProcesses) -> Ending:
     status, handling = reply.status, HANDLINGS.of(exchange.decision.duties)
     if status >= 300 and status != 304:
-        return _service_error(status)
+        return service_error(status, reply.headers, reads=handling.reads)
     if status in _UNASKED and handling.reads:
         return _withheld(_UNASKED[status], status)
     head = read_head(reply.headers, handling)
@@ -330,19 +329,6 @@ def _broken_off(cut: Cut) -> Ending:
         problem=cut.cause,
         detail="The exchange was stopped while its body was on its way to the service.",
         origin="gateway",
-    )
-
-
-def _service_error(status: int) -> Ending:
-    """Replace a service's own error: its body may hold anything (U-11, U-14)."""
-    passed_on = status in _PASSED_ON
-    return Ending(
-        status=status if passed_on else 502,
-        reason=ReasonCode.OK if passed_on else ReasonCode.CONNECTOR_UNAVAILABLE,
-        problem="service-error",
-        detail=f"The service answered with status {status}; its own message is not passed on.",
-        origin="service",
-        service_status=status,
     )
 
 

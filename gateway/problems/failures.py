@@ -199,9 +199,11 @@ _TEXTS: Final[Mapping[ProblemCode, tuple[int, Origin, str, str, str]]] = {
         502,
         Origin.SERVICE,
         "The service reported an error",
-        "The service answered with an error of its own, which may hold internal details and is "
-        "therefore not passed on.",
-        _TELL_OWNER,
+        "The service answered with an error of its own. Its text may hold internal details and is "
+        "not passed on. Its status is, where you can do something about it; any other is 502.",
+        "Of a status from 400 to 422 or 428, correct the request as the service's documentation "
+        "says. Of 429 and 503, call again later: after the time in the Retry-After field, if "
+        "there is one. If 502 or 503 lasts, tell the service's owner the exchange id.",
     ),
     ProblemCode.SERVICE_MALFORMED: (
         502,

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.clock import new_uuid7, uuid_text
 from gateway.exchange.answers import ErrorAnswer, answer, refusal
+from gateway.exchange.service_errors import PASSED_ON
 from gateway.problems import PROBLEMS
 from policies.decision import ReasonCode
 from policies.select import refuse
@@ -72,3 +73,13 @@ def test_every_reason_has_a_page_and_an_answer(reason: ReasonCode) -> None:
     assert problem["type"].removeprefix("/problems/") in PROBLEMS
     assert problem["reason_code"] == reason
     assert response.status == PROBLEMS[problem["type"].removeprefix("/problems/")].status
+
+
+@pytest.mark.parametrize("status", sorted(PASSED_ON))
+def test_no_error_of_a_service_is_told_in_fhir_as_a_prohibition(status: int) -> None:
+    """A client that reads the issue's code alone goes by it (FHIR R4, IssueType)."""
+    error = ErrorAnswer(code="service-error", detail="The service answered.", status=status)
+    response = answer(error, new_uuid7(), error_format="operation-outcome")
+
+    assert response.status == status
+    assert document_of(response)["issue"][0]["code"] != "forbidden"

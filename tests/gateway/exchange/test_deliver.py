@@ -106,7 +106,7 @@ def test_a_gateway_adds_itself_to_those_that_a_call_has_passed(tmp_path: Path) -
     asyncio.run(play())
 
 
-@pytest.mark.parametrize("status", [301, 401, 403, 500, 503])
+@pytest.mark.parametrize("status", [301, 401, 403, 408, 421, 500, 504])
 def test_a_status_that_is_not_the_caller_s_business_is_a_bad_gateway(
     tmp_path: Path, status: int
 ) -> None:
