@@ -15,6 +15,8 @@ from gateway.problems import MEDIA_TYPE, PROBLEMS, code_of, problem_body
 from policies.decision import Decision, ReasonCode
 from policies.explain import detail_of
 
+RETRY_LATER: Final = ((b"retry-after", b"1"),)
+"""When a call that the gateway could not take may be tried again."""
 REASON_CODE_SYSTEM: Final = "/problems"
 """The code system of refusals in an OperationOutcome: its codes are the closed reason list."""
 

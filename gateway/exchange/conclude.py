@@ -19,6 +19,7 @@ from gateway.audit.store import (
     Position,
 )
 from gateway.exchange import records
+from gateway.exchange.answers import RETRY_LATER
 from gateway.exchange.asked import request_subjects
 from gateway.exchange.day_counts import PEOPLE_TOLD_APART_MAX, reserved_today, settled_today
 from gateway.exchange.facts import Ending, Exchange
@@ -143,6 +144,7 @@ def _withheld(ending: Ending) -> Ending:
 
 _NOT_RECORDED: Final = Ending(
     status=503,
+    headers=RETRY_LATER,
     reason=ReasonCode.AUDIT_UNAVAILABLE,
     problem="audit-unavailable",
     detail="The outcome could not be recorded, so the answer was not released.",

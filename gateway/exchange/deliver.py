@@ -9,6 +9,7 @@ from typing import Final
 from connectors.base import Call, CallFailed, Connector, Failure, Reply
 from gateway.clock import uuid_text
 from gateway.errors import ProblemCode
+from gateway.exchange.answers import RETRY_LATER
 from gateway.exchange.asked import request_subjects, request_values
 from gateway.exchange.conclude import SAFE_METHODS, identifiers_needed
 from gateway.exchange.duties.applied import not_applicable
@@ -292,6 +293,7 @@ def _call_failed(failed: CallFailed) -> Ending:
     code, detail = _FAILURES[failed.failure]
     return Ending(
         status=PROBLEMS[code].status,
+        headers=RETRY_LATER if failed.failure is Failure.OVERLOADED else (),
         reason=ReasonCode.CONNECTOR_UNAVAILABLE,
         problem=code,
         detail=detail,
@@ -325,6 +327,7 @@ def _broken_off(cut: Cut) -> Ending:
         return _CLIENT_GONE
     return Ending(
         status=PROBLEMS[cut.cause].status,
+        headers=RETRY_LATER if cut.cause == ProblemCode.STOP_LIST_STALE else (),
         reason=cut.reason,
         problem=cut.cause,
         detail="The exchange was stopped while its body was on its way to the service.",

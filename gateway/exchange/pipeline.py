@@ -22,7 +22,7 @@ from gateway.audit.store import (
 )
 from gateway.clock import DecisionClock, monotonic_s, monotonic_us
 from gateway.exchange import records
-from gateway.exchange.answers import ErrorAnswer, answer, refusal
+from gateway.exchange.answers import RETRY_LATER, ErrorAnswer, answer, refusal
 from gateway.exchange.conclude import ONCE_CLAIM, claims_of, conclude, reserved_by
 from gateway.exchange.deliver import deliver, exchange_headers
 from gateway.exchange.duties.duty_processes import DutyProcesses
@@ -42,9 +42,6 @@ from gateway.identity.caller import Unauthenticated
 from gateway.problems import PROBLEMS, code_of
 from gateway.telemetry import Telemetry
 from policies.decision import PUBLIC, ReasonCode
-
-RETRY_LATER: Final = ((b"retry-after", b"1"),)
-"""When a call that the gateway could not take may be tried again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -190,8 +190,9 @@ _TEXTS: Final[Mapping[ReasonCode, tuple[str, str, str]]] = {
     ReasonCode.AUDIT_UNAVAILABLE: (
         "The audit log cannot record the exchange",
         "No data moves without a durable record of it, and the log cannot be written now. "
-        "The service was not called.",
-        "Call again after the time in the Retry-After field. The operator has been alerted.",
+        "The service was not called, or its answer was not released: the detail says which.",
+        "Call again after the time in the Retry-After field; if the answer to a change was not "
+        "released, ask first what became of it. The operator has been alerted.",
     ),
     ReasonCode.CONNECTOR_UNAVAILABLE: (
         "The service behind the gateway did not answer",

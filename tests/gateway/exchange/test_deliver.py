@@ -13,6 +13,8 @@ import pytest
 from connectors.base import Call, CallFailed, Failure, Health, Reply
 from connectors.scripted import Act
 from gateway.audit.store import Position
+from gateway.errors import ProblemCode
+from gateway.exchange.answers import RETRY_LATER
 from gateway.exchange.asked import request_subjects
 from gateway.exchange.deliver import deliver, exchange_headers, released, upstream_call
 from gateway.exchange.duties.duty_processes import ON_LOOP_BYTES_MAX, DutyProcesses
@@ -21,6 +23,8 @@ from gateway.exchange.facts import Exchange
 from gateway.exchange.handling import HANDLINGS, AnswerHead, read_head
 from gateway.exchange.messages import Headers
 from gateway.exchange.records import outcome
+from gateway.exchange.watch import Cut
+from gateway.problems import PROBLEMS
 from policies.decision import Duties, ReasonCode
 from tests.world import World, ask, json_answer, open_world, without_duties
 
@@ -55,6 +59,7 @@ class Failing:
         (CallFailed(Failure.MALFORMED, "x", sent=True), 502, "service-malformed", True),
         (CallFailed(Failure.OVERLOADED, "x", sent=False), 503, "service-overloaded", False),
         (KeyError("a fault of ours"), 500, "internal-error", True),
+        (Cut(ProblemCode.STOP_LIST_STALE), 503, "stop-list-stale", True),
     ],
 )
 def test_every_failure_ends_the_exchange_in_order(
@@ -68,6 +73,8 @@ def test_every_failure_ends_the_exchange_in_order(
 
             assert (ending.status, ending.problem, ending.sent) == (status, code, sent)
             assert ending.body == b""
+            # Where the page of the problem speaks of a Retry-After, there is one.
+            assert ("Retry-After" in PROBLEMS[code].mend) is (ending.headers == RETRY_LATER)
 
     asyncio.run(play())
 

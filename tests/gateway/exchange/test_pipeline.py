@@ -317,6 +317,7 @@ def test_an_answer_whose_outcome_cannot_be_recorded_is_not_released(tmp_path: Pa
 
             assert len(world.service.requests) == 1
             assert response.status == 503
+            assert field_of(response, "retry-after") == "1"
             assert b"fuel_poverty" not in json.dumps(document_of(response)).encode()
 
     asyncio.run(play())
