@@ -37,12 +37,17 @@ class Stop(Exception):
 
 
 def console(*, errors: bool = False) -> Console:
-    """Return a rich console; colours only on a terminal, and not where NO_COLOR is set."""
+    """Return a rich console; colours only on a terminal, and not where NO_COLOR is set.
+
+    Texts are shown as they are: in a name that somebody chose, ``[/x]`` and ``:ox:`` mean nothing.
+    """
     from rich.console import Console
 
     stream = sys.stderr if errors else sys.stdout
     width = None if stream.isatty() else PIPE_COLUMNS
-    return Console(stderr=errors, width=width, highlight=False, soft_wrap=False)
+    return Console(
+        stderr=errors, width=width, highlight=False, soft_wrap=False, markup=False, emoji=False
+    )
 
 
 def show(*renderables: RenderableType) -> None:

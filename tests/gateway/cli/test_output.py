@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from rich.table import Table
 
 from gateway.cli.output import (
     Exit,
@@ -13,6 +14,7 @@ from gateway.cli.output import (
     complain,
     console,
     line,
+    show,
     show_json,
     tell,
     write_bytes,
@@ -43,6 +45,17 @@ def test_a_stop_says_what_mends_it(capsys: pytest.CaptureFixture[str]) -> None:
 def test_without_a_terminal_tables_have_a_fixed_width() -> None:
     """Output in a pipe does not depend on the terminal."""
     assert console().width == 120
+
+
+def test_names_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing that somebody chose is read as rich's markup, which would fail or vanish."""
+    table = Table("[/head]")
+    table.add_row("[/cell] [bold]urn:ox:1")
+    show(table, "[/line] [red]urn:ox:2")
+    shown = capsys.readouterr().out
+    assert "[/head]" in shown
+    assert "[/cell] [bold]urn:ox:1" in shown
+    assert "[/line] [red]urn:ox:2" in shown
 
 
 def test_numbers_agree_with_their_nouns() -> None:
