@@ -36,6 +36,9 @@ def test_categories_of_people_are_those_of_the_act() -> None:
     (found,) = faults_of(5, {where: ["suspects"]})
     assert found.code is Code.CODE_NOT_IN_VOCABULARY
     assert "did you mean 'suspect'?" in found.message
+    for odd in (7, None, ["suspect"], {"suspect": True}):
+        (found,) = faults_of(5, {where: [odd]})
+        assert (found.code, found.pointer) == (Code.CODE_NOT_IN_VOCABULARY, (*where, 0))
     assert [one.code for one in faults_of(5, {where: []})] == [Code.SUBJECT_CATEGORY_MISSING]
 
 
