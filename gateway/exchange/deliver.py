@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Final
 
@@ -178,8 +179,11 @@ async def _read(exchange: Exchange, reply: Reply, processes: DutyProcesses) -> E
     if reply.delimited_by_close:
         reply = to_its_end(reply, head, handling)
     if handling.may_stream and _streams(handling, head):
-        return await _begin_stream(exchange, reply, head)
-    body = await reply.read(ANSWER_BYTES_MAX)
+        body, more = await read_start(reply, seconds=CALL_DEADLINE_S)
+        if more is not None:
+            return await _begin_stream(exchange, reply, head, body, more)
+    else:
+        body = await reply.read(ANSWER_BYTES_MAX)
     if not handling.reads or head.coded or not is_off_loop(head.media_type, len(body)):
         return released(exchange, status, head, body)
     applied = await processes.apply(
@@ -200,11 +204,10 @@ def _streams(handling: Handling, head: AnswerHead) -> bool:
     return not head.coded and may_stream(handling.duties, media_type=head.media_type)
 
 
-async def _begin_stream(exchange: Exchange, reply: Reply, head: AnswerHead) -> Ending:
-    """Read an answer that may be released in pieces, which it is where it is long."""
-    start, more = await read_start(reply, seconds=CALL_DEADLINE_S)
-    if more is None:
-        return released(exchange, reply.status, head, start)
+async def _begin_stream(
+    exchange: Exchange, reply: Reply, head: AnswerHead, start: bytes, more: AsyncIterator[bytes]
+) -> Ending:
+    """Begin to release an answer in pieces: it is too long to be held whole."""
     duties = streamed_duties(exchange.decision.duties, _shape(exchange))
     try:
         fit = await fed(duties, start)

@@ -1,4 +1,4 @@
-"""Duties that are applied off the event loop: each answer in a process of its own."""
+"""Duties that are applied off the event loop: in a thread, or each answer in its own process."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ import pickle
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import lru_cache
 from os import pathsep
-from typing import Final
+from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
 from gateway.exchange.duties import duty_process
 from gateway.exchange.duties.applied import Applied, Shape, Withheld, not_applicable
-from gateway.exchange.duties.duty_process import DutyTask, ResultBroken, decode_result
+from gateway.exchange.duties.duty_process import (
+    DutyTask,
+    ResultBroken,
+    carry_out,
+    decode_result,
+)
 from gateway.exchange.duties.media import MEDIA_TYPES_REMEMBERED_MAX, Format, read_media
 from policies.decision import Duties
 
@@ -27,8 +33,17 @@ WAITING_EACH_MAX: Final = WAITING_MAX // 4
 """Those among them that one caller may have waiting."""
 APPLY_S_MAX: Final = 30.0
 """Time for one answer, its wait for a turn included."""
-ON_LOOP_BYTES_MAX: Final = 1024 * 1024
-"""Longer JSON and CSV answers would hold up every other exchange of the worker."""
+ON_LOOP_BYTES_MAX: Final = 32 * 1024
+"""Longer JSON and CSV answers would hold up every other exchange of the worker for too long.
+
+An answer of this length takes 1 to 5 ms, and up to 15 where it is made of the shortest values that
+FHIR or CSV can have. What is longer takes 5 to 30 ms for every 32 KiB.
+"""
+IN_THREAD_BYTES_MAX: Final = 1024 * 1024
+"""Longer JSON and CSV answers are worth a process, which takes 0.3 s to start.
+
+A thread takes nothing, and is interrupted every 5 ms for the loop (`sys.getswitchinterval`).
+"""
 RESULT_BYTES_MAX: Final = 64 * 1024 * 1024
 """The longest result; a Parquet file that was packed more tightly may grow when written anew."""
 PIPE_BYTES: Final = 1024 * 1024
@@ -39,28 +54,48 @@ _LOST: Final = not_applicable("The gateway could not read the service's answer w
 _CROWDED: Final = not_applicable("Too many answers wait to be read by the gateway.")
 
 
+class _Bounds(NamedTuple):
+    """Octets up to which answers of one media type are read on the loop, and in the thread."""
+
+    on_loop: int
+    in_thread: int
+
+
+_NEITHER: Final = _Bounds(on_loop=0, in_thread=0)
+_BY_LENGTH: Final = _Bounds(on_loop=ON_LOOP_BYTES_MAX, in_thread=IN_THREAD_BYTES_MAX)
+_UNREAD: Final = _Bounds(on_loop=sys.maxsize, in_thread=sys.maxsize)
+
+
 def is_off_loop(media_type: str, bytes_read: int) -> bool:
-    """Whether duties on an answer of this type and length are applied in a process of its own."""
-    return bytes_read > _on_loop_bytes_max(media_type)
+    """Whether duties on an answer of this type and length are applied by `DutyProcesses`."""
+    return bytes_read > _bounds_of(media_type).on_loop
 
 
 @lru_cache(maxsize=MEDIA_TYPES_REMEMBERED_MAX)
-def _on_loop_bytes_max(media_type: str) -> int:
+def _bounds_of(media_type: str) -> _Bounds:
     media = read_media(media_type)
     if media.format is Format.PARQUET:
-        return 0
+        return _NEITHER
     # What nothing can be applied to is withheld unread.
-    return sys.maxsize if media.format is Format.OTHER else ON_LOOP_BYTES_MAX
+    return _UNREAD if media.format is Format.OTHER else _BY_LENGTH
 
 
 class DutyProcesses:
-    """Starts a process for each answer, in turn, and outlives whatever becomes of it.
+    """Applies duties in a thread, or in a process for each answer, and outlives what becomes of it.
 
     A process that has seen one answer never sees another, so that a file that takes it over can
-    reach nobody else's data. Nothing of it is left when `apply` returns.
+    reach nobody else's data. Nothing of it is left when `apply` returns. The thread, of which there
+    is one, reads what only Python reads: JSON and CSV of up to `IN_THREAD_BYTES_MAX`.
     """
 
-    __slots__ = ("_own_turns", "_turns", "_waiting", "_waiting_each")
+    __slots__ = (
+        "_own_thread_turns",
+        "_own_turns",
+        "_thread",
+        "_turns",
+        "_waiting",
+        "_waiting_each",
+    )
 
     def __init__(self) -> None:
         """Start none yet; use it in one event loop."""
@@ -68,6 +103,9 @@ class DutyProcesses:
         self._waiting = 0
         # Without one of its own no caller takes a turn, so that no two turns are one caller's.
         self._own_turns: Final = WeakValueDictionary[str, asyncio.Lock]()
+        self._own_thread_turns: Final = WeakValueDictionary[str, asyncio.Lock]()
+        # With more threads than one the loop would get less than half of the processor's time.
+        self._thread: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="duties")
         self._waiting_each: Final = Counter[str]()
 
     async def apply(
@@ -98,9 +136,17 @@ class DutyProcesses:
         )
         try:
             async with asyncio.timeout(APPLY_S_MAX):
+                if len(body) <= _bounds_of(media_type).in_thread:
+                    return await self._take_thread(task, caller)
                 return await self._take_turn(task, caller)
         except TimeoutError:
             return _LOST
+
+    async def _take_thread(self, task: DutyTask, caller: str) -> Applied | Withheld:
+        # Each waits with a connection of its service, so that their number is bounded.
+        async with self._own_thread_turns.setdefault(caller, asyncio.Lock()):
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._thread, carry_out, task)
 
     async def _take_turn(self, task: DutyTask, caller: str) -> Applied | Withheld:
         if self._waiting >= WAITING_MAX or self._waiting_each[caller] >= WAITING_EACH_MAX:

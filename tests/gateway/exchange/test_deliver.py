@@ -17,7 +17,11 @@ from gateway.errors import ProblemCode
 from gateway.exchange.answers import RETRY_LATER
 from gateway.exchange.asked import request_subjects
 from gateway.exchange.deliver import deliver, exchange_headers, released, upstream_call
-from gateway.exchange.duties.duty_processes import ON_LOOP_BYTES_MAX, DutyProcesses
+from gateway.exchange.duties.duty_processes import (
+    IN_THREAD_BYTES_MAX,
+    ON_LOOP_BYTES_MAX,
+    DutyProcesses,
+)
 from gateway.exchange.duties.named_people import name_people
 from gateway.exchange.facts import Exchange
 from gateway.exchange.handling import HANDLINGS, AnswerHead, read_head
@@ -26,7 +30,7 @@ from gateway.exchange.records import outcome
 from gateway.exchange.watch import Cut
 from gateway.problems import PROBLEMS
 from policies.decision import Duties, ReasonCode
-from tests.world import World, ask, json_answer, open_world, without_duties
+from tests.world import World, ask, json_answer, open_world, text_answer, without_duties
 
 
 def head_for(exchange: Exchange, fields: Headers) -> AnswerHead:
@@ -170,7 +174,7 @@ def test_the_people_of_a_long_json_answer_are_named_off_the_loop(tmp_path: Path)
             connector = world.ports.connectors["dwp-eligibility"]
             ending = await deliver(exchange, connector, world.ports.duty_processes)
 
-            assert len(ending.body) > ON_LOOP_BYTES_MAX
+            assert len(ending.body) > IN_THREAD_BYTES_MAX
             assert ending.subjects == frozenset()
             everybody = people | request_subjects(exchange)
             assert ending.subjects_counted == len(everybody)
@@ -179,6 +183,25 @@ def test_the_people_of_a_long_json_answer_are_named_off_the_loop(tmp_path: Path)
             root = urlsafe_b64encode(name_people(everybody).root).rstrip(b"=").decode()
             assert record.sections["subject"]["root"] == root
             assert record.sections["core"]["subjects"] == len(everybody)
+
+    asyncio.run(play())
+
+
+def test_a_table_that_is_whole_is_read_off_the_loop(tmp_path: Path) -> None:
+    """Also where it could have been released in pieces, had it been longer."""
+    table = b"lad_code,uprn\r\n" + b"E0,1\r\n" * (ON_LOOP_BYTES_MAX // 4)
+
+    async def play() -> None:
+        async with open_world(tmp_path, [text_answer(table, "text/csv")]) as world:
+            exchange = (await ask(world)).exchange
+            duties = Duties(allowed=frozenset({"lad_code"}))
+            exchange = replace(exchange, decision=replace(exchange.decision, duties=duties))
+            processes = world.ports.duty_processes
+            connector = world.ports.connectors["dwp-eligibility"]
+            ending = await deliver(exchange, connector, processes)
+
+            assert ending.body == b"lad_code\r\n" + b"E0\r\n" * (ON_LOOP_BYTES_MAX // 4)
+            assert len(processes._thread._threads) == 1
 
     asyncio.run(play())
 

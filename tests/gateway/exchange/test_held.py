@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from connectors.scripted import Script
 from gateway.audit.reading.reader import find_log
-from gateway.exchange.duties.duty_processes import ON_LOOP_BYTES_MAX
+from gateway.exchange.duties.duty_processes import IN_THREAD_BYTES_MAX
 from gateway.exchange.facts import HeldGrant
 from gateway.exchange.held import microseconds
 from gateway.exchange.inquiry import stopped
@@ -174,7 +174,7 @@ def test_people_in_a_long_answer_are_known_one_by_one(tmp_path: Path) -> None:
 
             assert [one.status for one in (covered, again, beyond)] == [200, 200, 429]
             assert isinstance(covered.body, bytes)
-            assert len(covered.body) > ON_LOOP_BYTES_MAX
+            assert len(covered.body) > IN_THREAD_BYTES_MAX
 
     asyncio.run(play())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,6 +18,7 @@ from gateway.exchange.duties import duty_processes
 from gateway.exchange.duties.applied import Applied, Shape, Withheld
 from gateway.exchange.duties.apply import apply_duties
 from gateway.exchange.duties.duty_processes import (
+    IN_THREAD_BYTES_MAX,
     ON_LOOP_BYTES_MAX,
     PROCESSES_MAX,
     WAITING_MAX,
@@ -74,6 +76,8 @@ async def apply(
         ("text/csv", b"kept,id\nopen,1\n"),
         ("application/json", b'{"records":[{"kept":1,"id":"1","more":2}]}'),
         ("text/html", b"<p>"),
+        # As long as only a process reads.
+        ("application/json", b'{"records":[{"kept":1,"id":"1"}]}'.ljust(IN_THREAD_BYTES_MAX + 1)),
     ],
 )
 def test_a_process_gives_what_the_duties_give(media_type: str, body: bytes) -> None:
@@ -84,6 +88,64 @@ def test_a_process_gives_what_the_duties_give(media_type: str, body: bytes) -> N
         expected = replace(expected, named=name_people(expected.subjects))
 
     assert result == expected
+
+
+def bundle(people: int) -> bytes:
+    """Build a FHIR search for so many people."""
+    entries = [
+        {"resource": {"resourceType": "Patient", "active": True, "id": f"{number}"}}
+        for number in range(people)
+    ]
+    return json.dumps({"resourceType": "Bundle", "type": "searchset", "entry": entries}).encode()
+
+
+def test_an_answer_of_some_length_does_not_hold_the_loop() -> None:
+    """What would keep every other exchange waiting is read beside them, without a process."""
+    body = bundle(10_000)
+    assert ON_LOOP_BYTES_MAX < len(body) <= IN_THREAD_BYTES_MAX
+    duties = Duties(allowed=frozenset({"Patient.active"}))
+
+    async def play() -> int:
+        processes = DutyProcesses()
+        judging = asyncio.ensure_future(
+            processes.apply(
+                duties, Shape(), media_type="application/fhir+json", body=body, caller="one"
+            )
+        )
+        turns = 0
+        while not judging.done():
+            await asyncio.sleep(0.001)
+            turns += 1
+        applied = judging.result()
+        assert isinstance(applied, Applied)
+        assert applied.records == 10_000
+        assert len(processes._thread._threads) == 1
+        return turns
+
+    # On the loop it would be two: one to begin, and one when all is over.
+    assert asyncio.run(play()) > 3
+
+
+def test_one_callers_answers_go_in_turns_with_the_others() -> None:
+    """However many one has waiting, another caller's is the next but one."""
+    ended: list[str] = []
+
+    async def play() -> None:
+        processes = DutyProcesses()
+
+        async def one(caller: str) -> None:
+            body = bundle(2_000)
+            assert isinstance(
+                await apply(processes, body, "application/json", caller=caller), Applied
+            )
+            ended.append(caller)
+
+        await asyncio.gather(*[one(caller) for caller in (*["busy"] * 6, "other")])
+
+    asyncio.run(play())
+
+    assert sorted(ended) == ["busy"] * 6 + ["other"]
+    assert ended.index("other") <= 2
 
 
 def test_of_many_people_only_what_is_asked_for_comes_back() -> None:
@@ -226,7 +288,7 @@ def test_a_process_sees_nothing_of_the_gateways_environment(
         ("application/json", ON_LOOP_BYTES_MAX, False),
         ("application/json", ON_LOOP_BYTES_MAX + 1, True),
         ("application/fhir+json", ON_LOOP_BYTES_MAX, False),
-        ("application/fhir+json", ON_LOOP_BYTES_MAX + 1, True),
+        ("application/fhir+json", 96 * 1024, True),
         ("text/csv", ON_LOOP_BYTES_MAX, False),
         ("text/csv", ON_LOOP_BYTES_MAX + 1, True),
         ("image/png", 2**30, False),
