@@ -140,6 +140,7 @@ def upstream_call(exchange: Exchange, watch: Watch | None = None) -> Call:
         names |= CODED_UNREAD
     headers = [pair for pair in request.headers if pair[0] in names]
     headers += (
+        *handling.added,
         (b"via", exchange.snapshot.via),
         (b"traceparent", exchange.traceparent),
         (b"x-request-id", uuid_text(exchange.id).encode()),

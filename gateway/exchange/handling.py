@@ -36,6 +36,9 @@ it overwrite what the caller has not seen: `*` and dates, which are no guess, go
 """
 FORWARDED_UNTOUCHED: Final = CONDITIONS | {b"accept-encoding", b"range", b"if-range"}
 """Fields that go upstream only where no duty has to read the answer."""
+UNCODED: Final[Headers] = ((b"accept-encoding", b"identity"),)
+"""What a service is told where a duty has to read the answer: a coded one would be withheld, and
+who does not say so takes any coding (RFC 9110, section 12.5.3)."""
 RELEASED: Final = frozenset(
     {
         b"content-language",
@@ -70,6 +73,7 @@ class Handling:
     may_stream: bool
     forwarded: frozenset[bytes]
     forwarded_changing: frozenset[bytes]
+    added: Headers
     released: frozenset[bytes]
     told: frozenset[bytes]
 
@@ -84,6 +88,7 @@ def _handle(duties: Duties) -> Handling:
         may_stream=may_stream(duties, media_type="text/csv"),
         forwarded=forwarded,
         forwarded_changing=forwarded | CONDITIONS,
+        added=UNCODED if reads else (),
         released=released,
         told=released | {_CODING},
     )
