@@ -47,6 +47,10 @@ EXCHANGE_S_MAX: Final = 3000.0
 CODED_UNREAD: Final = frozenset({b"content-encoding"})
 """Fields that go upstream only with a body that is not read here."""
 
+_RESET_CONTENT: Final = 205
+"""It has no content (RFC 9110, section 15.3.6), but is framed as if it could: what a service sends
+with it all the same is left unread, and no consumer takes it for the next answer."""
+
 _TAGGED: Final = frozenset({b"if-match", b"if-none-match"})
 
 _FAILURES: Final = {
@@ -177,6 +181,8 @@ async def _read(exchange: Exchange, reply: Reply, processes: DutyProcesses) -> E
     if status in _UNASKED and handling.reads:
         return _withheld(_UNASKED[status], status)
     head = read_head(reply.headers, handling)
+    if status == _RESET_CONTENT:
+        return released(exchange, status, head, b"")
     if reply.delimited_by_close:
         reply = to_its_end(reply, head, handling)
     if handling.may_stream and _streams(handling, head):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from connectors.base import Call, CallFailed, Failure, Health, Reply
-from connectors.scripted import Act
+from connectors.scripted import Act, Script
 from gateway.audit.store import Position
 from gateway.errors import ProblemCode
 from gateway.exchange.answers import RETRY_LATER
@@ -31,6 +31,8 @@ from gateway.exchange.watch import Cut
 from gateway.problems import PROBLEMS
 from policies.decision import Duties, ReasonCode
 from tests.world import World, ask, json_answer, open_world, text_answer, without_duties
+
+RESET = b"HTTP/1.1 205 Reset\r\ncontent-type: application/json\r\n"
 
 
 def head_for(exchange: Exchange, fields: Headers) -> AnswerHead:
@@ -205,6 +207,38 @@ def test_a_table_that_is_whole_is_read_off_the_loop(tmp_path: Path) -> None:
 
             assert ending.body == b"lad_code\r\n" + b"E0\r\n" * (ON_LOOP_BYTES_MAX // 4)
             assert len(processes._thread._threads) == 1
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("with_duties", [True, False])
+@pytest.mark.parametrize(
+    "script",
+    [
+        [RESET + b"content-length: 2\r\n\r\n{}"],
+        [RESET + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"],
+        [RESET + b"content-length: 9000000000\r\n\r\n{", Act.STALL],
+        [RESET + b"\r\n{}", Act.STALL],
+        [RESET + b"content-length: 0\r\n\r\n"],
+    ],
+)
+def test_an_answer_that_resets_a_form_has_no_content(
+    tmp_path: Path, script: Script, *, with_duties: bool
+) -> None:
+    """Whatever a service sends with a 205; what it holds is for nobody, and ends nobody's wait."""
+
+    async def play() -> None:
+        async with open_world(tmp_path, [script, json_answer({})]) as world:
+            connector = world.ports.connectors["dwp-eligibility"]
+            exchange = (await ask(world)).exchange
+            asked = exchange if with_duties else without_duties(exchange)
+            ending = await deliver(asked, connector, world.ports.duty_processes)
+
+            assert (ending.status, ending.problem, ending.body) == (205, None, b"")
+            assert (ending.service_status, ending.records, ending.fields_sent) == (205, 0, ())
+            # Nothing of it is taken for an answer to the next call.
+            after = await deliver(exchange, connector, world.ports.duty_processes)
+            assert after.service_status == 200
 
     asyncio.run(play())
 
