@@ -65,7 +65,9 @@ ACCESS: Final[Mapping[str, Mapping[str, tuple[str, str, str, str]]]] = {
         "records_per_response": (
             "records", "Records in one answer or batch.", "E", "More are refused.",
         ),
-        "subjects_per_day": ("people a day", "Different people in one day.", "E", "Others are refused."),
+        "subjects_per_day": (
+            "people a day", "Different people in one day.", "E", "Others are refused.",
+        ),
         "requests_per_day": ("calls a day", "Calls in one day.", "E", "Then refused."),
     },
     "access.rules[].hours": {
