@@ -209,7 +209,7 @@ def test_what_is_withheld_cannot_be_guessed_by_its_entity_tag(tmp_path: Path, me
 
 @pytest.mark.parametrize(
     ("status", "answered_with"),
-    [("400 Bad", 502), ("404 No", 404), ("422 No", 422), ("500 Oops", 502), ("302 Found", 502)],
+    [("400 Bad", 400), ("404 No", 404), ("422 No", 422), ("500 Oops", 502), ("302 Found", 502)],
 )
 @pytest.mark.parametrize("media_type", ["application/json", "application/problem+json"])
 def test_a_service_s_own_error_text_is_replaced(
