@@ -124,12 +124,13 @@ FIELDS: Final[Mapping[bytes, FieldRule]] = {
         syntax=re.compile(rb"[A-Za-z]{1,16}=(?:[0-9]{1,19}-[0-9]{0,19}|-[0-9]{1,19})"),
         strict=True,
     ),
-    b"tracestate": FieldRule(single=False, syntax=re.compile(rb"[ -~]{1,512}")),
     b"x-correlation-id": _REQUEST_ID,
 }
 """Every request field that means anything here. Identity-like names (``X-Consumer-Id``,
 ``Remote-User``, ``X_Forwarded.For``) and their aliases have no rule, so they end here (H-10 to
-H-16), as do hop-by-hop fields, cookies and ``baggage``."""
+H-16), as do hop-by-hop fields, cookies, ``baggage`` and ``tracestate``: what a consumer's tracing
+writes there may be anything, also who is asked about, and W3C Trace Context (section 3.3) lets a
+trace go on without it."""
 
 _NEVER_NOMINATED: Final = frozenset(
     {
