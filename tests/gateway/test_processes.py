@@ -184,6 +184,45 @@ def test_workers_outlive_the_control_process(tmp_path: Path) -> None:
     asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
 
 
+def test_workers_without_a_control_process_fail_closed(tmp_path: Path) -> None:
+    """They read the stop-list themselves: what is stopped is refused, and all when it is gone."""
+
+    async def called_until(running: Running, key: SigningKey, status: int) -> dict[str, object]:
+        while True:
+            answer = await call(running, key)
+            if answer.status == status:
+                return dict(json.loads(answer.body))
+            await asyncio.sleep(1.0)
+
+    async def play() -> None:
+        async with open_gateway(tmp_path) as (running, key):
+            assert running.process.pid is not None
+            os.kill(running.process.pid, signal.SIGKILL)
+            await asyncio.to_thread(running.process.join, 10)
+            settings = load_settings(
+                running.home, organisation="ods:R9Z", public_base_url=running.base_url
+            )
+            try:
+                engine = open_engine(settings.database_url)
+                registry = Registry(engine)
+                registry.stop(StopKind.AGREEMENT, AGREEMENT, reason="test", by="tests")
+                stopped = await called_until(running, key, 403)
+                assert stopped["reason_code"] == "AGREEMENT_NOT_ACTIVE"
+                registry.resume(StopKind.AGREEMENT, AGREEMENT)
+                await called_until(running, key, 200)
+                engine.dispose()
+
+                path = Path(settings.database_url.rpartition("sqlite:///")[2])
+                await asyncio.to_thread(path.rename, path.with_name("moved-away.db"))
+                unread = await called_until(running, key, 503)
+                assert unread["type"] == "/problems/stop-list-stale"
+            finally:
+                for worker in running.workers:
+                    os.kill(worker, signal.SIGTERM)
+
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
+
+
 def test_a_listener_that_is_taken_is_an_error_at_once(tmp_path: Path) -> None:
     """The start fails as a whole, before anything else is opened."""
     settings = load_settings(
