@@ -195,11 +195,8 @@ class Batch:
                 self._add_erased(core, index)
         except _DAMAGED:
             self._opened.damaged.add(index)
-        try:
-            for tags in self._tags_of(record, bodies) if bodies else ():
-                self._tagged[tags].append(first)
-        except _DAMAGED:
-            self._opened.damaged.add(index)
+        for tags in self._readable_tags_of(record, bodies) if bodies else ():
+            self._tagged[tags].append(first)
 
     def write(self) -> None:
         """Write what was added, in the order of each table, so that neighbours share a page."""
@@ -235,7 +232,7 @@ class Batch:
             self._db.execute(_FORGET, (indices[0],))
             for member in indices:
                 for record, _, bodies in self._opened.rows(member, member + 1):
-                    found = chain.from_iterable(self._tags_of(record, bodies))
+                    found = chain.from_iterable(self._readable_tags_of(record, bodies))
                     _insert(self._db, _TAG, [(*tag, indices[0]) for tag in found])
 
     def _first(self, exchange: bytes, kind: Kind, index: int) -> int:
@@ -303,6 +300,19 @@ class Batch:
             if not 0 <= run.start < run.stop <= index:
                 raise ValueError("an erasure names records that were not there")
             self._forgotten.append(run)
+
+    def _readable_tags_of(
+        self, record: Found, bodies: Sequence[tuple[str, bytes]]
+    ) -> Sequence[Tags]:
+        """Return the tags of a record; none, and the record is damaged, where they cannot be made.
+
+        Its time, say, is in no year that there is.
+        """
+        try:
+            return self._tags_of(record, bodies)
+        except _DAMAGED:
+            self._opened.damaged.add(record.index)
+            return ()
 
     def _tags_of(self, record: Found, bodies: Sequence[tuple[str, bytes]]) -> list[Tags]:
         """Return the tags of a record, by sections."""

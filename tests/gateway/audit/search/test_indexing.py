@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from gateway.audit.entry import Kind, pack_sections, unpack_sections
+from gateway.audit.keys.log_keys import LogKeys
 from gateway.audit.log import AuditLog
 from gateway.audit.people import year_of
 from gateway.audit.reading.reader import snapshot
@@ -192,15 +193,7 @@ def test_an_edited_record_hides_no_other(tmp_path: Path, kind: Kind, core: bytes
 
     using(tmp_path, use)
     edited(path, 2, core)
-    told: list[LogUnavailable | None] = []
-
-    async def follow() -> None:
-        stop, follower = asyncio.Event(), Follower(path, keys=keys)
-        stop.set()
-        await follower.run(stop, told.append)
-        follower.close()
-
-    asyncio.run(follow())
+    told = followed(path, keys)
     later = find(path, Filters(reason="LATER"), keys=keys)
     everything = find(path, Filters(), keys=keys)
     with index_snapshot(path) as index:
@@ -211,6 +204,45 @@ def test_an_edited_record_hides_no_other(tmp_path: Path, kind: Kind, core: bytes
     assert str(told[0]).startswith("1 of the records are damaged")
     assert len(later.items) == 1
     assert len(json.loads(orjson.dumps(everything.items))) == 2
+
+
+@pytest.mark.parametrize("at_us", [253_402_300_800_000_000, 2**63 - 1, -(2**63)])
+@pytest.mark.parametrize("erased", [False, True])
+def test_a_record_of_a_year_that_there_is_not_hides_no_other(
+    tmp_path: Path, at_us: int, *, erased: bool
+) -> None:
+    """F20: it is damaged, also where what it named is looked at again after an erasure."""
+    path, keys, exchange = provisioned(tmp_path), keys_in(tmp_path), new_uuid7()
+    erasure: dict[str, object] = {"erased": [{"indices": [[2, 2]]}]} if erased else {}
+
+    async def use(log: AuditLog) -> None:
+        await log.append(intent(exchange))
+        people: dict[str, object] = {"type": "nhs_number", "ids": ["9990000018"]}
+        await log.append(record(Kind.OUTCOME, exchange, core={"reason": "OK"}, subject=people))
+        await log.append(record(Kind.ERASURE, None, core=erasure))
+        await log.append(record(Kind.DENY, new_uuid7(), core={"reason": "LATER"}))
+
+    using(tmp_path, use)
+    tampered(path, "UPDATE audit_record SET t = ? WHERE leaf_index = 2", at_us)
+    told = followed(path, keys)
+
+    assert [str(one).partition(",")[0] for one in told] == ["1 of the records are damaged"]
+    assert len(find(path, Filters(reason="LATER"), keys=keys).items) == 1
+    assert len(json.loads(orjson.dumps(find(path, Filters(), keys=keys).items))) == 2
+
+
+def followed(path: Path, keys: LogKeys) -> list[LogUnavailable | None]:
+    """Let a follower come up with the log; returns what it told."""
+    told: list[LogUnavailable | None] = []
+
+    async def follow() -> None:
+        stop, follower = asyncio.Event(), Follower(path, keys=keys)
+        stop.set()
+        await follower.run(stop, told.append)
+        follower.close()
+
+    asyncio.run(follow())
+    return told
 
 
 def edited(path: Path, index: int, core: bytes) -> None:
