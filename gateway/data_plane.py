@@ -35,6 +35,7 @@ from gateway.exchange.reception import serve
 from gateway.exchange.refused import RefusedTraffic
 from gateway.exchange.snapshot import Service, Snapshot
 from gateway.identity.authenticate import Authenticator
+from gateway.open_files import connections_for, raise_open_files
 from gateway.refresh import StopListReader
 from gateway.registry.store import Registry
 from gateway.settings import Settings
@@ -239,8 +240,12 @@ async def open_data_plane(
 
 
 def front_settings(settings: Settings) -> FrontSettings:
-    """Return what the data listener's front has to know of this gateway."""
-    return FrontSettings(hosts=_hosts(settings), pseudonym=pseudonym_of(settings.public_base_url))
+    """Return what the data listener's front has to know of this gateway and of this process."""
+    return FrontSettings(
+        hosts=_hosts(settings),
+        pseudonym=pseudonym_of(settings.public_base_url),
+        connections_max=connections_for(raise_open_files()),
+    )
 
 
 def _hosts(settings: Settings) -> frozenset[str]:

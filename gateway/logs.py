@@ -40,7 +40,8 @@ class Event(StrEnum):
 
 
 FACTS: Final = frozenset(
-    {"role", "pid", "workers", "exit_code", "revision", "faults", "failure", "data", "control"}
+    {"role", "pid", "workers", "connections", "exit_code", "revision", "faults", "failure"}
+    | {"data", "control"}
 )
 """What a line may tell besides its event: numbers, addresses of our own listeners, a failure's
 class or sentence. Another fact is a programming error, so that none slips in."""

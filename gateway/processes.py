@@ -30,6 +30,7 @@ from gateway.data_plane import Composition
 from gateway.exchange.limits import RateLimiter
 from gateway.files import keep_private
 from gateway.logs import Event, event
+from gateway.open_files import connections_for, raise_open_files
 from gateway.presence import Role, check_alone, present
 from gateway.settings import Settings
 from gateway.telemetry import live_workers
@@ -107,6 +108,7 @@ def run_gateway(
     # here too, from its first moment on.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     keep_private()
+    raise_open_files()
     check_alone(settings.run_directory)
     with present(settings.run_directory, Role.CONTROL):
         asyncio.run(_supervise(composition, ready, listeners))
@@ -140,6 +142,7 @@ async def _supervise(
                 data=settings.data_listen,
                 control=settings.control_listen,
                 workers=settings.workers,
+                connections=settings.workers * connections_for(raise_open_files()),
                 revision=plane.snapshot.revision,
             )
         while not stop.is_set():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import resource
 import secrets
 import shutil
 import signal
@@ -122,15 +123,17 @@ def running_gateway(
     workers: int = 1,
     core: int | None = None,
     registry_url: str | None = None,
+    open_files: tuple[int, int] | None = None,
 ) -> Iterator[Running]:
     """Run a gateway on `home` until the block ends; `core` pins its processes to one core.
 
-    Its registry is a file in the home unless `registry_url` names an empty database.
+    Its registry is a file in the home unless `registry_url` names an empty database. `open_files`
+    are the files that its processes may open, and the most that they may ask for.
     """
     ours, theirs = _SPAWN.Pipe()
     process = _SPAWN.Process(
         target=_run,
-        args=(home, configuration, port, workers, core, registry_url, theirs),
+        args=(home, configuration, port, workers, core, registry_url, open_files, theirs),
         name="gateway",
     )
     process.start()
@@ -168,8 +171,11 @@ def _run(
     workers: int,
     core: int | None,
     registry_url: str | None,
+    open_files: tuple[int, int] | None,
     ready: Connection,
 ) -> None:
+    if open_files is not None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, open_files)
     if core is not None:
         os.sched_setaffinity(0, {core})
     home.mkdir(exist_ok=True)

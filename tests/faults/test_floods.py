@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import pytest
 
 from gateway.audit.entry import KIND_CODES, Kind
 from gateway.audit.reading.reader import find_log
@@ -21,6 +24,8 @@ from tests.running import ITEM, PLAY_S_MAX, Running, free_port, item_token, runn
 
 FLOODERS: Final = 150
 """Connections of a flood: more than are answered at once."""
+SILENT: Final = 900
+"""Connections that say nothing: more than a process may have open."""
 GOOD_CALLS: Final = 30
 PATIENCE_S: Final = 60.0
 
@@ -94,12 +99,36 @@ def recorded(home: Path) -> dict[Kind, int]:
     return {kind: rows.get(code, 0) for kind, code in KIND_CODES.items()}
 
 
+@contextmanager
+def silent_connections(port: int) -> Iterator[None]:
+    """Hold connections of two addresses that say nothing while the block runs."""
+    with ExitStack() as stack:
+        for number in range(SILENT):
+            source = f"127.0.3.{1 + number % 2}"
+            connection = socket.create_connection(
+                ("127.0.0.1", port), PATIENCE_S, source_address=(source, 0)
+            )
+            stack.enter_context(connection)
+        yield
+
+
+def files_of(pid: int) -> int:
+    """Return how many files a process has open."""
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
 @asynccontextmanager
-async def open_gateway(directory: Path) -> AsyncIterator[tuple[Running, bytes, dict[str, bytes]]]:
+async def open_gateway(
+    directory: Path, *, open_files: tuple[int, int] | None = None
+) -> AsyncIterator[tuple[Running, bytes, dict[str, bytes]]]:
     """Open a gateway of one worker; yield it with a good request and every kind of bad one."""
     async with open_stage(directory, Journal()) as key:
         gateway = running_gateway(
-            directory / "home", directory / "configuration", port=free_port(), workers=1
+            directory / "home",
+            directory / "configuration",
+            port=free_port(),
+            workers=1,
+            open_files=open_files,
         )
         running = await asyncio.to_thread(gateway.__enter__)
         try:
@@ -152,5 +181,26 @@ def test_a_flood_slows_itself(tmp_path: Path) -> None:
             # The counts of the floods before, if a minute has ended meanwhile, and nothing else.
             assert after[Kind.TRAFFIC_REFUSED] <= before[Kind.TRAFFIC_REFUSED] + 1
             assert after[Kind.OUTCOME] == before[Kind.OUTCOME] + GOOD_CALLS
+
+    asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
+
+
+@pytest.mark.parametrize("open_files", [(256, 800), (600, 600)], ids=["a shell's", "at most"])
+def test_silent_connections_take_no_place_from_others(
+    tmp_path: Path, open_files: tuple[int, int]
+) -> None:
+    """Strangers who open whatever they can and say nothing: the others are served (N-04).
+
+    The same holds where a process may open few files, and must not come to the last of them.
+    """
+
+    async def play() -> None:
+        async with open_gateway(tmp_path, open_files=open_files) as (running, good, _):
+            port = int(running.base_url.rpartition(":")[2])
+            with silent_connections(port):
+                assert await good_calls(port, good) == [200] * GOOD_CALLS
+                statuses = [(await good_calls(port, good))[-1] for _ in range(5)]
+                assert statuses == [200] * 5
+                assert [files_of(worker) < open_files[1] for worker in running.workers] == [True]
 
     asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))

@@ -30,7 +30,8 @@ def test_facts_are_a_closed_list() -> None:
     with pytest.raises(ValueError, match="no fact of a log line: client, path"):
         event(Event.STARTED, path="/spl/v1/people", client="council-app")
     assert {
-        "role", "pid", "workers", "exit_code", "revision", "faults", "failure", "data", "control",
+        "role", "pid", "workers", "connections", "exit_code", "revision", "faults", "failure",
+        "data", "control",
     } == FACTS  # fmt: skip
 
 

@@ -6,10 +6,11 @@ import asyncio
 import math
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Any, ClassVar, Protocol, cast
+from typing import Any, ClassVar, Final, Protocol, cast
 
 from gateway.exchange.front.deadlines import NEVER, Wheel
 from gateway.exchange.front.rules import FrontSettings
+from gateway.exchange.front.shares import Shares
 
 
 class ServerState(Protocol):
@@ -33,6 +34,9 @@ class Phase(Enum):
 
 IDLE, HEAD, BODY, HANDLING, STALLED, CLOSING = Phase
 
+LINGERING_MAX: Final = 64
+"""Connections beyond the cap that may be open while their callers are told to call again."""
+
 
 class Connection(asyncio.Protocol):
     """A connection that uvicorn makes; `FrontProtocol` says what the octets mean.
@@ -42,11 +46,12 @@ class Connection(asyncio.Protocol):
     """
 
     settings: ClassVar[FrontSettings]
+    shares: ClassVar[Shares]
     wheel: ClassVar[Wheel | None] = None
 
     __slots__ = (
-        "_certificate_der", "_last", "_lingered_bytes", "_loop", "_on_leaving", "_phase",
-        "_reading_paused", "_secure", "_server_state", "_source", "_transport", "_unread",
+        "_admitted", "_certificate_der", "_last", "_lingered_bytes", "_loop", "_on_leaving",
+        "_phase", "_reading_paused", "_secure", "_server_state", "_source", "_transport", "_unread",
         "_unwritten_bytes", "_wheel", "_write_waiter", "_writing_paused", "deadline_s",
     )  # fmt: skip
 
@@ -63,6 +68,7 @@ class Connection(asyncio.Protocol):
         self._wheel = self._shared_wheel()
         self._transport: asyncio.Transport
         self._source = ""
+        self._admitted = False
         self._secure = False
         self._certificate_der: bytes | None = None
         self._unread = b""
@@ -79,11 +85,12 @@ class Connection(asyncio.Protocol):
     # What the transport and the server call.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start to wait for a head."""
+        """Start to wait for a head; `_admitted` tells whether the source may have one more."""
         # A stream, as uvicorn only serves streams; uvloop's is no subclass of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         self._source = peer[0] if isinstance(peer, tuple) else ""
+        self._admitted = self.shares.take(self._source)
         tls = transport.get_extra_info("ssl_object")
         if tls is not None:
             self._secure = True
@@ -95,6 +102,9 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Forget the connection; whoever waits to write goes on, and finds it closing."""
         self._server_state.connections.discard(self)
+        if self._admitted:
+            self._admitted = False
+            self.shares.give_back(self._source)
         self._wheel.remove(self)
         self._phase = CLOSING
         self._unread = b""
@@ -209,10 +219,12 @@ class Connection(asyncio.Protocol):
 
         While the caller may still be sending (`linger`), our end closes first and the rest is
         thrown away for a while, since a reset would destroy the answer (RFC 9112, section 9.6).
+        Where callers come faster than they can be sent away, there is no such while.
         """
         if self._phase is CLOSING:
             return
-        linger = linger or bool(self._unread)
+        crowd = len(self._server_state.connections) - self.settings.connections_max
+        linger = (linger or bool(self._unread)) and crowd <= LINGERING_MAX
         self._unread = b""
         self._enter(CLOSING, self.settings.linger_s)
         if linger and self._transport.can_write_eof():

@@ -33,6 +33,7 @@ from gateway.exchange.front.replies import (
     whole_reply,
 )
 from gateway.exchange.front.rules import FrontSettings, Head, check_head
+from gateway.exchange.front.shares import Shares
 from gateway.exchange.messages import (
     AnswerCut,
     ClientGone,
@@ -99,9 +100,9 @@ class FrontProtocol(Connection):
     # What the transport and the server call.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start to wait for a head; a connection beyond the cap is told so and closed (N-04)."""
+        """Start to wait for a head; a source that has its share of the cap is told so (N-04)."""
         super().connection_made(transport)
-        if len(self._server_state.connections) > self.settings.connections_max:
+        if not self._admitted:
             self._refuse(_TOO_MANY)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -393,6 +394,7 @@ def make_protocol(
             "__slots__": (),
             "handler": staticmethod(handler),
             "settings": settings,
+            "shares": Shares(settings.connections_max),
             "count_refusal": staticmethod(count_refusal),
         },
     )

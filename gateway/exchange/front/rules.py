@@ -40,7 +40,7 @@ class FrontSettings:
     `body_window_bytes_min` octets of a body must arrive in every `body_window_s`, and as many be
     read of an answer in every `write_window_s`. A body that the handler did not read is drained
     up to `drain_bytes_max`, else the connection is closed. When the listener ends, a head that is
-    on its way has `last_head_s` to arrive.
+    on its way has `last_head_s` to arrive. Sources divide `connections_max` (`Shares`).
     """
 
     hosts: frozenset[str] | None = None

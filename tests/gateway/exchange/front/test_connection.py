@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from gateway.exchange.front import connection
 from gateway.exchange.messages import ClientGone, Request, Response
 from tests.listening import (
     GET,
@@ -165,10 +167,13 @@ def test_a_slow_reader_who_reads_gets_everything() -> None:
 
 
 def test_n_04_connections_have_a_cap() -> None:
-    """One too many is told so at once, and those before it are served."""
+    """One too many is told so at once, and those before it are served.
+
+    One source has a half of them.
+    """
 
     async def run() -> None:
-        settings = replace(QUICK, connections_max=2, head_s=5.0)
+        settings = replace(QUICK, connections_max=4, head_s=5.0)
         async with (
             listening(settings=settings) as listener,
             connected(listener.port) as (reader, writer),
@@ -178,6 +183,39 @@ def test_n_04_connections_have_a_cap() -> None:
             assert listener.refused == ["not-ready"]
             writer.write(GET)
             assert (await read_answer(reader)).status == 200
+
+    asyncio.run(run())
+
+
+def test_n_04_a_connection_that_ends_makes_room() -> None:
+    """Whoever was refused finds room once another has gone."""
+
+    async def run() -> None:
+        settings = replace(QUICK, connections_max=2, head_s=5.0)
+        async with listening(settings=settings) as listener:
+            for _ in range(5):
+                async with connected(listener.port) as (reader, writer):
+                    assert (await talk(listener.port)).startswith(b"HTTP/1.1 503 ")
+                    writer.write(GET)
+                    assert (await read_answer(reader)).status == 200
+                await until(lambda: not listener.state.connections)
+
+    asyncio.run(run())
+
+
+def test_n_04_nobody_lingers_where_too_many_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flood that is sent away does not hold its connections until each has heard why."""
+    monkeypatch.setattr(connection, "LINGERING_MAX", 3)
+
+    async def run() -> None:
+        settings = replace(QUICK, connections_max=2, head_s=30.0, linger_s=30.0)
+        async with AsyncExitStack() as stack:
+            listener = await stack.enter_async_context(listening(settings=settings))
+            for _ in range(20):
+                await stack.enter_async_context(connected(listener.port))
+            await until(lambda: len(listener.refused) == 19)
+            # The one that is served, and of the others as many as may linger.
+            await until(lambda: len(listener.state.connections) <= 2 + 3)
 
     asyncio.run(run())
 
