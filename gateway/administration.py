@@ -121,6 +121,18 @@ def record_restore(
     _append(_change_record(core, who), settings)
 
 
+def record_registry_lost(settings: Settings, *, stops: int, by: str, who: Reader | None) -> None:
+    """Record, as an `admin.change`, that an empty registry takes the place of one that was lost.
+
+    `stops` is how many stops the log gave back to it.
+
+    Raises:
+        LogFrozen: the log contradicts a head that was signed.
+        LogUnavailable: it cannot be opened or written.
+    """
+    _append(_change_record({"verb": "registry-lost", "stops": stops, "by": by}, who), settings)
+
+
 def prepare_log(settings: Settings) -> bool:
     """Bring this home's audit log to this version's tables; tell whether there is one.
 

@@ -9,11 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy.exc import SQLAlchemyError
-
-import gateway
 from gateway.audit.disk.doubt import is_in_doubt
 from gateway.audit.freeze import frozen_reason
 from gateway.audit.keys.log_keys import KeyFileUnusable, LogKeys
@@ -30,16 +25,14 @@ from gateway.cli.neighbours import NTP, examine_neighbours
 from gateway.cli.options import INIT
 from gateway.cli.output import amount
 from gateway.cli.postgres_checks import examine_postgres
+from gateway.cli.registry_checks import examine_registry
 from gateway.cli.siem_checks import examine_siem
 from gateway.clock import monotonic_us, system_time_us
 from gateway.data_plane import log_home, log_origin
 from gateway.database import (
     DatabaseUnsuitable,
     check_sqlite_version,
-    is_postgresql,
     open_engine,
-    reading,
-    sentence_of,
 )
 from gateway.demo.state import is_demo
 from gateway.files import open_to_others
@@ -64,7 +57,6 @@ _WAY_OUT_IN_POSTGRESQL: Final = (
     "put back the sealed-head, or recover the database to its newest moment, or:"
     " concordat audit shard retire --reason TEXT"
 )
-_MIGRATIONS: Final = Path(gateway.__file__).parent / "migrations"
 
 
 def examine(
@@ -80,8 +72,9 @@ def examine(
         finding = failed("settings", " ".join(invalid.faults), f"edit {FILE_NAME} in the home")
         return (finding,)
     findings = [ok("settings", f"{settings.home} for {settings.organisation}")]
-    checks = (_files, _keys, _sqlite, _migrations, _log, _clock)
-    findings.extend(check(settings) for check in checks)
+    findings.extend(check(settings) for check in (_files, _keys, _sqlite))
+    findings.extend(examine_registry(settings))
+    findings.extend(check(settings) for check in (_log, _clock))
     findings.extend(examine_postgres(settings))
     findings.append(_disk(settings, disk_free_bytes_min))
     findings.extend(examine_siem(settings))
@@ -130,34 +123,6 @@ def _sqlite(_settings: Settings) -> Finding:
     except DatabaseUnsuitable as unsuitable:
         return failed("sqlite", str(unsuitable), "pip install --upgrade pysqlite3")
     return ok("sqlite", "a version without the WAL-reset bug")
-
-
-def _migrations(settings: Settings) -> Finding:
-    mend = f"concordat db upgrade --home {settings.home}"
-    newest = ScriptDirectory(str(_MIGRATIONS)).get_current_head()
-    try:
-        engine = open_engine(settings.database_url, create=False)
-    except DatabaseUnsuitable as unsuitable:
-        return failed("registry", str(unsuitable), f"edit registry_url in {FILE_NAME}")
-    try:
-        with reading(engine) as connection:
-            present = MigrationContext.configure(connection).get_current_revision()
-    except SQLAlchemyError as failure:
-        said = sentence_of(failure, settings.database_url)
-        if is_postgresql(engine):
-            mend = f"{_psql(settings)} must answer, with the same password"
-        return failed("registry", f"cannot be opened: {said}", mend)
-    finally:
-        engine.dispose()
-    if present != newest:
-        return failed("registry", f"schema {present or 'none'}, newest is {newest}", mend)
-    return ok("registry", f"schema {present}, the newest")
-
-
-def _psql(settings: Settings) -> str:
-    """Return the command that asks a PostgreSQL registry for its version."""
-    url = settings.database_name.replace("+psycopg", "", 1).replace(":***@", "@", 1)
-    return f"psql {shlex.quote(url)} -c 'SELECT version()'"
 
 
 def _log(settings: Settings) -> Finding:
@@ -252,7 +217,8 @@ def _configured(settings: Settings) -> Iterator[Finding]:
         finally:
             engine.dispose()
     except (RegistryUnavailable, DatabaseUnsuitable) as failure:
-        yield unknown("configuration", str(failure), f"concordat db upgrade {home}")
+        mend = f"concordat doctor {home}, again, once registry is ok"
+        yield unknown("configuration", str(failure), mend)
         return
     workers = live_workers(settings.run_directory)
     yield _stop_list(workers, settings)

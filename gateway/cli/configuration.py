@@ -164,7 +164,7 @@ def open_registry(settings: Settings) -> Iterator[Registry]:
     try:
         yield Registry(engine)
     except RegistryUnavailable as unavailable:
-        mend = f"concordat db upgrade --home {settings.home}"
+        mend = f"concordat doctor --home {settings.home}"
         raise Stop(str(unavailable), mend=mend) from None
     finally:
         engine.dispose()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from gateway.cli.options import Home, Json, settings_of
-from gateway.cli.output import Exit, Stop, amount, line, show_json
+from gateway.cli.output import Exit, Stop, amount, line, show_json, tell
 from gateway.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -32,13 +32,27 @@ POSTGRESQL_LOG: Final = (
 
 
 @database.command("upgrade")
-def upgrade(home: Home = None, as_json: Json = False) -> None:
-    """Bring the registry and the audit log to this version's tables; safe to repeat."""
+def upgrade(
+    home: Home = None,
+    registry_lost: Annotated[
+        bool,
+        typer.Option(
+            "--registry-lost",
+            help="Make an empty registry in place of a lost one, of which there is no copy; "
+            "recorded, and what the audit log has as stopped is stopped again.",
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring the registry and the audit log to this version's tables; safe to repeat.
+
+    No empty registry is made (exit 1) where the audit log has changes of one: it was lost.
+    """
     from gateway.administration import prepare_log
     from gateway.audit.store import LogUnavailable
 
     settings = settings_of(home)
-    changed = upgrade_registry(settings)
+    changed = _begin_registry(settings) if registry_lost else _upgrade_present(settings)
     try:
         log = prepare_log(settings)
     except LogUnavailable as unavailable:
@@ -51,6 +65,42 @@ def upgrade(home: Home = None, as_json: Json = False) -> None:
     line("The registry's database is up to date.")
     if log:
         line("The audit log is up to date.")
+
+
+def _upgrade_present(settings: Settings) -> bool:
+    """Upgrade a registry that is there, or make a home's first one; tell whether that changed it.
+
+    Raises:
+        Stop: it was lost, or its database does not answer.
+    """
+    from gateway.cli.lost import refuse_lost
+    from gateway.database import DatabaseUnsuitable
+
+    try:
+        refuse_lost(settings)
+    except DatabaseUnsuitable as unsuitable:
+        raise Stop(str(unsuitable), code=Exit.FAILED) from None
+    return upgrade_registry(settings)
+
+
+def _begin_registry(settings: Settings) -> bool:
+    """Make a lost registry anew, and say which stops the log gave back; raises Stop."""
+    from gateway.cli.lost import begin_registry
+    from gateway.database import DatabaseUnsuitable
+    from gateway.registry.store import RegistryUnavailable
+
+    try:
+        recorded = begin_registry(settings, upgrade_registry)
+    except (DatabaseUnsuitable, RegistryUnavailable, OSError) as failure:
+        mend = f"concordat doctor --home {settings.home}"
+        said = f"the registry cannot be made anew: {failure}"
+        raise Stop(said, mend=mend, code=Exit.FAILED) from None
+    tell(f"{amount(len(recorded.stopped), 'stop')} taken over from the audit log:")
+    tell(f"  concordat stop list --home {settings.home}")
+    if recorded.unreadable:
+        tell(f"Of clients or tokens, {recorded.unreadable} more cannot be named any more: their")
+        tell("sealed names have expired, or keys are missing. Stop again whom you know of.")
+    return True
 
 
 def upgrade_registry(settings: Settings) -> bool:

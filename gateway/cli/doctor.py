@@ -11,7 +11,7 @@ from gateway.cli.output import Exit, line, show_json
 def doctor(home: Home = None, as_json: Json = False) -> None:
     """Check everything that a gateway needs, and say what mends what is wrong.
 
-    Settings, file modes, keys, database and its schema, audit log, clock, disk, stop-list,
+    Settings, file modes, keys, database and its schema, stops, audit log, clock, disk, stop-list,
     configuration, SIEM, issuers and services. Every line says ok, failed or unknown, and those that
     failed are followed by the command that mends them. Changes nothing. Exit 1 if a check failed,
     2 if one could not be made.
