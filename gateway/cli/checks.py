@@ -13,7 +13,7 @@ from gateway.audit.disk.doubt import is_in_doubt
 from gateway.audit.freeze import frozen_reason
 from gateway.audit.keys.log_keys import KeyFileUnusable, LogKeys
 from gateway.audit.lifecycle.shards import SEALED_STATE
-from gateway.audit.lifecycle.start import hold_to_heads
+from gateway.audit.lifecycle.start import gone, hold_to_heads
 from gateway.audit.note import Signer
 from gateway.audit.place import Place, PostgresLog
 from gateway.audit.reading.reader import find_log, shard_name, snapshot
@@ -21,6 +21,7 @@ from gateway.audit.store import LogFrozen, LogUnavailable
 from gateway.audit.tree import read_sealed_head
 from gateway.cli.configuration import compile_faults
 from gateway.cli.finding import Finding, State, failed, ok, unknown
+from gateway.cli.lost import had_log
 from gateway.cli.neighbours import NTP, examine_neighbours
 from gateway.cli.options import INIT
 from gateway.cli.output import amount
@@ -126,16 +127,10 @@ def _sqlite(_settings: Settings) -> Finding:
 
 
 def _log(settings: Settings) -> Finding:
-    postgres = settings.audit_url is not None
     try:
         path = find_log(log_home(settings))
     except LogUnavailable as failure:
-        if postgres and read_sealed_head(settings.audit_directory) is not None:
-            return failed("audit log", str(failure), "see the finding on PostgreSQL")
-        if read_sealed_head(settings.audit_directory) is None:
-            return ok("audit log", "none yet: the first start makes it")
-        mend = f"cp -a COPY/audit/. {settings.audit_directory}, from your newest copy"
-        return failed("audit log", "is gone, though a head of it was sealed", mend)
+        return _no_log(failure, settings)
     mend = f"concordat audit verify --home {settings.home}"
     retire = f"concordat audit shard retire --reason TEXT --home {settings.home}"
     signer = _signer(settings)
@@ -159,6 +154,22 @@ def _log(settings: Settings) -> Finding:
     if state == SEALED_STATE:
         return failed("audit log", "was ended, and no other was begun", retire)
     return ok("audit log", f"{amount(size, 'record')}; it fits the sealed head{_age(path)}")
+
+
+def _no_log(failure: LogUnavailable, settings: Settings) -> Finding:
+    """Tell a log that is gone, or cannot be asked, from one that there never was."""
+    sealed_head, home = read_sealed_head(settings.audit_directory), f"--home {settings.home}"
+    if not had_log(settings):
+        return ok("audit log", "none yet: the first start makes it")
+    retire = f"where there is none: concordat audit shard retire --reason TEXT {home}"
+    if settings.audit_url is not None:
+        mend = "see the finding on PostgreSQL; if the log is gone, recover the database to its"
+        return failed("audit log", str(failure), f"{mend} newest moment; {retire}")
+    back = f"concordat db restore COPY --only audit {home}"
+    if sealed_head is not None:  # which an older copy must not go behind: this adds to what is left
+        back = f"cp -a COPY/audit/. {settings.audit_directory}"
+    mend = f"{back}, from your newest copy; {retire}"
+    return failed("audit log", gone(sealed_head).removeprefix("the log "), mend)
 
 
 def _way_out(place: Place) -> str:

@@ -1,8 +1,8 @@
-"""A registry that was lost, and what the audit log still knows of it: what was stopped."""
+"""What was lost: a registry, of whose stops the audit log still knows, or that log itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -11,9 +11,12 @@ from pysqlite3 import dbapi2 as sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gateway import administration
-from gateway.audit.keys.log_keys import LogKeys
-from gateway.audit.search.changes import changes
+from gateway.audit.keys.log_keys import KeyFileUnusable, LogKeys
+from gateway.audit.lifecycle.start import gone
+from gateway.audit.reading.reader import find_shards
+from gateway.audit.search.changes import Change, changes
 from gateway.audit.store import LogUnavailable
+from gateway.audit.tree import read_sealed_head
 from gateway.backup import REGISTRY_NAME
 from gateway.cli.audit_log import console_reader
 from gateway.cli.output import Exit, Stop
@@ -79,12 +82,24 @@ def read_schema(settings: Settings) -> Schema:
         engine.dispose()
 
 
+def had_log(settings: Settings) -> bool:
+    """Tell whether this gateway has had an audit log, as its sealed head and its keys tell."""
+    if read_sealed_head(settings.audit_directory) is not None:
+        return True
+    if not settings.keys_directory.is_dir():  # opening it would make it
+        return False
+    try:
+        return LogKeys(settings.keys_directory).begun() is not None
+    except KeyFileUnusable:
+        return True
+
+
 def log_knows_changes(settings: Settings) -> bool:
     """Tell whether the log has a change by an administrator, so that there was a registry.
 
     Raises LogUnavailable.
     """
-    return next(changes(log_home(settings), None), None) is not None
+    return next(_changes(settings, None), None) is not None
 
 
 def recorded_stops(settings: Settings) -> Recorded:
@@ -93,7 +108,7 @@ def recorded_stops(settings: Settings) -> Recorded:
     # Opening a folder of keys makes it, and a missing one is to be noticed.
     there = settings.keys_directory.is_dir()
     keys = LogKeys(settings.keys_directory) if there else None
-    for change in changes(log_home(settings), keys):
+    for change in _changes(settings, keys):
         verb, what = change.core.get("verb"), change.core.get("what")
         if verb not in ("stop", "resume") or what not in set(StopKind):
             continue
@@ -104,6 +119,14 @@ def recorded_stops(settings: Settings) -> Recorded:
         else:
             unreadable += verb == "stop"
     return Recorded(frozenset(stopped), unreadable)
+
+
+def _changes(settings: Settings, keys: LogKeys | None) -> Iterator[Change]:
+    """Yield the log's changes; raises LogUnavailable also where the log is gone."""
+    home = log_home(settings)
+    if not find_shards(home) and had_log(settings):
+        raise LogUnavailable(gone(read_sealed_head(settings.audit_directory)))
+    yield from changes(home, keys)
 
 
 def ways_back(settings: Settings) -> str:

@@ -88,7 +88,7 @@ def _stops(settings: Settings) -> Finding:
         finally:
             engine.dispose()
     except (LogUnavailable, RegistryUnavailable) as failure:
-        mend = f"concordat audit verify --home {settings.home}, and mend what it finds"
+        mend = f"concordat doctor --home {settings.home}, again, once audit log is ok"
         return unknown("stops", f"cannot be compared with the audit log: {failure}", mend)
     free = sorted(recorded.stopped - stopped)
     if free:

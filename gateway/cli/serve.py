@@ -28,6 +28,7 @@ def serve(
     Listens where the settings say (data_listen, control_listen). Time is the machine's: nothing
     can set it.
     """
+    from gateway.audit.freeze import frozen_reason
     from gateway.audit.store import LogUnavailable
     from gateway.database import DatabaseUnsuitable
     from gateway.presence import GatewayRuns
@@ -48,7 +49,9 @@ def serve(
         raise Stop(f"the gateway did not start: {taken}", mend=mend) from None
     except LogUnavailable as failure:
         mend = f"concordat doctor --home {settings.home}, and start again"
-        raise Stop(f"the gateway cannot run: {failure}", mend=mend) from None
+        # Of a log that is gone altogether, this says more than that there is none.
+        said = frozen_reason(settings.audit_directory) or failure
+        raise Stop(f"the gateway cannot run: {said}", mend=mend) from None
     except (
         WorkerFailed, RegistryUnavailable, DatabaseUnsuitable, SnapshotRefused, OSError
     ) as failure:  # fmt: skip

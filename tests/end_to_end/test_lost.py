@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 
 from tests.gateway.cli.test_main import concordat
+from tests.running import free_port
 
 CLIENT = "council-app"
 ORGANISATION = ("--organisation", "ods:X9Z", "--public-base-url", "http://127.0.0.1:8080")
@@ -52,3 +55,33 @@ def test_a_lost_registry_frees_nothing_that_was_stopped(tmp_path: Path) -> None:
         assert _findings(home)["stops"]["state"] == "ok"
         stopped = json.loads(concordat("stop", "list", "--json", *at).stdout)["stops"]
         assert [one["key"] for one in stopped] == [CLIENT]
+
+
+def test_a_lost_log_is_not_begun_anew_in_silence(tmp_path: Path) -> None:
+    """The first start of a home makes one; later ones do not, until it is said to be lost."""
+    home = _home(tmp_path / "home")
+    at = ("--home", str(home))
+    assert concordat("stop", "add", "client", CLIENT, "--reason", "test", *at).returncode == 0
+    assert concordat("db", "backup", str(tmp_path / "copy"), *at).returncode == 0
+    for copy in (tmp_path / "copy", None):
+        shutil.rmtree(home / "audit")
+        served = _serve(home)
+        assert served.returncode != 0
+        assert "the log is gone, though this gateway has had one" in served.stderr
+        assert "concordat doctor" in served.stderr
+        assert not list(home.glob("audit/audit-*.db"))
+        found = _findings(home)["audit log"]
+        assert found["state"] == "failed"
+        _follow(found["mend"], copy=copy)
+        assert _findings(home)["audit log"]["state"] == "ok"
+    assert concordat("audit", "verify", *at).returncode == 0
+    stopped = json.loads(concordat("stop", "list", "--json", *at).stdout)["stops"]
+    assert [one["key"] for one in stopped] == [CLIENT]
+
+
+def _serve(home: Path) -> subprocess.CompletedProcess[str]:
+    """Start a gateway that is to refuse."""
+    listen = {
+        f"CONCORDAT_{name}_LISTEN": f"127.0.0.1:{free_port()}" for name in ("DATA", "CONTROL")
+    }
+    return concordat("serve", "--workers", "1", "--home", str(home), **listen)

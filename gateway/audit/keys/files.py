@@ -39,13 +39,7 @@ def create_key_file(path: Path, content: bytes) -> None:
 
     What is sealed under a key that a crash then loses could never be read again.
     """
-    draft = path.with_name(f".{new_uuid7().hex()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(descriptor, content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    draft = _draft(path, content)
     try:
         os.link(draft, path)
     except FileExistsError:
@@ -53,6 +47,23 @@ def create_key_file(path: Path, content: bytes) -> None:
     finally:
         draft.unlink()
     sync_directory(path.parent)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Make a file of the keys' folder durable in place of the one that is there, if one is."""
+    _draft(path, content).replace(path)
+    sync_directory(path.parent)
+
+
+def _draft(path: Path, content: bytes) -> Path:
+    draft = path.with_name(f".{new_uuid7().hex()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return draft
 
 
 def remove_key_files(*paths: Path) -> None:

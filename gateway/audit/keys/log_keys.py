@@ -14,6 +14,7 @@ from gateway.audit.keys.files import (
     create_key_file,
     read_key_file,
     remove_key_files,
+    replace_file,
     sync_directory,
 )
 from gateway.audit.note import Signer
@@ -26,6 +27,10 @@ _SIGNING: Final = "log-signing.key"
 _SUBJECT: Final = "log-subject-{year}.key"
 _STATE: Final = "log-state.key"
 _RECEIPT: Final = "log-receipt.key"
+_SHARD: Final = "log-shard"
+_SHARD_SAYS: Final = "newest shard of the log: "
+SHARD_BYTES_MAX: Final = 128
+"""More than this and the longest name of a shard have."""
 
 
 class LogKeys:
@@ -109,6 +114,21 @@ class LogKeys:
         It is not of a year: a grant that runs over midnight of New Year is one grant.
         """
         return self._read_or_create(_STATE)
+
+    def begun(self) -> str | None:
+        """Return the name of the shard that was last opened with these keys, None before the first.
+
+        It stands with the keys, and not beside the log, to tell of a log that is gone altogether.
+        """
+        said = read_key_file(self._directory / _SHARD, SHARD_BYTES_MAX)
+        if said is None:
+            return None
+        return said.decode(errors="replace").removeprefix(_SHARD_SAYS).strip()
+
+    def note_begun(self, shard: str) -> None:
+        """Keep the name of a shard that was opened; it must be there by now, made whole."""
+        if self.begun() != shard:
+            replace_file(self._directory / _SHARD, f"{_SHARD_SAYS}{shard}\n".encode())
 
     def _read_or_create(self, name: str) -> bytes:
         path = self._directory / name

@@ -13,6 +13,7 @@ from pysqlite3 import dbapi2 as sqlite
 from gateway.audit.disk.instances import instances_of, is_alive
 from gateway.audit.keys.log_keys import sync_directory
 from gateway.audit.lifecycle.carry import STATE_TABLES, carry
+from gateway.audit.lifecycle.start import gone
 from gateway.audit.merkle import EMPTY_ROOT
 from gateway.audit.note import Verifier
 from gateway.audit.seal import Sealed
@@ -53,7 +54,7 @@ class FileDriver:
     def contradiction(self, sealed_head: str | None, verifier: Verifier) -> str | None:
         """Hold the file to its heads; see Driver."""
         if not self._path.exists():
-            return "the log is gone, though a head of it was sealed"
+            return gone(sealed_head)
         try:
             db = open_for_reading(self._path)
             try:

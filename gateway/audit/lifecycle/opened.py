@@ -22,16 +22,19 @@ def open_log(
     """Open the log of `origin` in its home, made with its first record if it is not there.
 
     Every process opens its own. `instance` says which one in what operators read. Raises
-    LogFrozen where the log contradicts a signed head, which freezes it for all other processes too,
-    and LogUnavailable where it cannot be opened.
+    LogFrozen where the log contradicts a signed head, or is gone though there was one, which
+    freezes it for all other processes too, and LogUnavailable where it cannot be opened.
     """
     verifier, receipts = keys.signer(origin).verifier, keys.receipt_signer(origin)
-    place = place_of(home, origin.rpartition("/")[2])
+    shard = origin.rpartition("/")[2]
+    place = place_of(home, shard)
     directory_of(place).mkdir(mode=0o700, parents=True, exist_ok=True)
-    check_start(place, verifier)
+    check_start(place, verifier, begun=keys.begun() is not None)
     sealer = Sealer(origin, keys)
     opening = sealer.seal(opening_record(verifier, receipts))
     store, present = open_store(place, origin, opening, sealer, label=instance)
+    # Not before: whoever dies while the first log is made leaves none that was lost.
+    keys.note_begun(shard)
     return AuditLog(
         store,
         sealer,

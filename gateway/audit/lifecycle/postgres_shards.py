@@ -13,7 +13,7 @@ from typing import Final
 
 from gateway.audit.lifecycle.carry import STATE_TABLES
 from gateway.audit.lifecycle.file_shards import is_open_here
-from gateway.audit.lifecycle.start import hold_to_heads
+from gateway.audit.lifecycle.start import gone, hold_to_heads
 from gateway.audit.merkle import EMPTY_ROOT
 from gateway.audit.note import Verifier
 from gateway.audit.place import PostgresFailed, PostgresLog, home_of, place_of
@@ -76,7 +76,7 @@ class PostgresDriver:
     def contradiction(self, sealed_head: str | None, verifier: Verifier) -> str | None:
         """Hold the schema to its heads; see Driver."""
         if not is_provisioned(self._place):
-            return "the log is gone, though a head of it was sealed"
+            return gone(sealed_head)
         try:
             session = open_session(self._place, reads=True)
             try:

@@ -152,9 +152,10 @@ async def retire(
     LogUnavailable where there is no log, or its store fails.
     """
     directory = home.directory if isinstance(home, PostgresHome) else home
-    with _alone(home, directory):
+    begun = keys.begun()
+    with _alone(home, directory, begun):
         sealed_head = read_sealed_head(directory)
-        name = _newest_name(home, sealed_head)
+        name = _newest_name(home, sealed_head, begun)
         origin, path = f"{host}/audit/{name}", place_of(home, name)
         driver = _driver(path)
         if await asyncio.to_thread(driver.is_in_use):
@@ -192,13 +193,14 @@ async def retire(
 
 
 @contextmanager
-def _alone(home: LogHome, directory: Path) -> Iterator[None]:
+def _alone(home: LogHome, directory: Path, begun: str | None) -> Iterator[None]:
     """Keep every other process of this host from ending a shard of the log meanwhile.
 
     Which shard is the newest is looked at within: whoever waited would end the one just begun.
     """
-    if not directory.exists():  # a host that has never opened a log in PostgreSQL
-        find_log(home)
+    if not directory.exists():
+        if begun is None:  # a host that has never opened a log in PostgreSQL
+            find_log(home)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = FileLock(directory / LOCK_NAME)
     try:
@@ -371,15 +373,16 @@ def _begin(
     return tuple(lost)
 
 
-def _newest_name(home: LogHome, sealed_head: str | None) -> str:
-    """Return the name of the newest shard; of one that is gone its sealed head tells it."""
-    if sealed_head is None or find_shards(home):
+def _newest_name(home: LogHome, sealed_head: str | None, begun: str | None) -> str:
+    """Return the name of the newest shard; of one that is gone its sealed head or keys tell it."""
+    if find_shards(home) or (sealed_head is None and begun is None):
         return shard_name(find_log(home))
     try:
-        name = read_unsigned(sealed_head).origin.rpartition("/")[2]
+        sealed = None if sealed_head is None else read_unsigned(sealed_head)
+        name = str(begun) if sealed is None else sealed.origin.rpartition("/")[2]
         _next_name(name)
     except ValueError as invalid:
-        raise LogUnavailable("the log is gone, and its sealed head cannot be read") from invalid
+        raise LogUnavailable("the log is gone, and what it was called cannot be read") from invalid
     return name
 
 

@@ -23,21 +23,24 @@ from gateway.audit.tree import (
 )
 
 
-def check_start(place: Place, verifier: Verifier) -> None:
+def check_start(place: Place, verifier: Verifier, *, begun: bool) -> None:
     """Hold the log to its signed heads, where there is one (audit-log.md, section 2.10).
 
-    Reads only. Raises LogFrozen, after freezing the log for every process, where the log
-    contradicts a head, is gone though a head of it was sealed, or takes no records any more;
-    LogUnavailable where it cannot be read or is another log's.
+    `begun` is whether this gateway has had a log, as its keys tell. Reads only. Raises LogFrozen,
+    after freezing the log for every process, where the log contradicts a head, is gone though a
+    head of it was sealed or it was `begun`, or takes no records any more; LogUnavailable where it
+    cannot be read or is another log's.
     """
     # Read first: what the head covers was committed before it was written.
     directory = directory_of(place)
     sealed_head = read_sealed_head(directory)
     try:
         if isinstance(place, PostgresLog):
-            _check_postgres(place, sealed_head, verifier)
+            is_there = _check_postgres(place, sealed_head, verifier)
         else:
-            _check(place, sealed_head, verifier)
+            is_there = _check(place, sealed_head, verifier)
+        if not is_there:
+            _check_gone(sealed_head, begun=begun)
     except LogFrozen as contradiction:
         # A full disk keeps no process from refusing by itself.
         with suppress(OSError):
@@ -45,6 +48,12 @@ def check_start(place: Place, verifier: Verifier) -> None:
         raise
     except sqlite.Error as broken:
         raise LogUnavailable(f"the audit log cannot be read: {broken}") from broken
+
+
+def gone(sealed_head: str | None) -> str:
+    """Return the sentence on a log that is gone, by what is left to tell that there was one."""
+    told = "this gateway has had one" if sealed_head is None else "a head of it was sealed"
+    return f"the log is gone, though {told}"
 
 
 def hold_to_heads(
@@ -74,33 +83,35 @@ def _hold_to_ended(ended: Place, sealed_head: str, verifier: Verifier) -> None:
         check_head(StoredTree(db), size, sealed_head, signer, name="sealed head")
 
 
-def _check(path: Path, sealed_head: str | None, verifier: Verifier) -> None:
+def _check(path: Path, sealed_head: str | None, verifier: Verifier) -> bool:
+    """Check a log in a file; tell whether there is one."""
     db = open_for_reading(path) if path.exists() else None
     try:
         if db is None or _is_empty(db):  # a making that was cut short is done again
-            _check_gone(sealed_head)
-            return
+            return False
         db.execute("BEGIN")
         _check_found(db, path, sealed_head, verifier)
+        return True
     finally:
         if db is not None:
             db.close()
 
 
-def _check_postgres(place: PostgresLog, sealed_head: str | None, verifier: Verifier) -> None:
+def _check_postgres(place: PostgresLog, sealed_head: str | None, verifier: Verifier) -> bool:
+    """Check a log in a schema; tell whether there is one."""
     # Imported where it is needed: a gateway on SQLite starts without PostgreSQL's drivers.
     from gateway.audit.postgresql.schema import is_provisioned
 
     if not is_provisioned(place):
-        _check_gone(sealed_head)
-        return
+        return False
     with snapshot(place) as db:
         _check_found(db, place, sealed_head, verifier)
+    return True
 
 
-def _check_gone(sealed_head: str | None) -> None:
-    if sealed_head is not None:
-        raise LogFrozen("the log is gone, though a head of it was sealed")
+def _check_gone(sealed_head: str | None, *, begun: bool) -> None:
+    if begun or sealed_head is not None:
+        raise LogFrozen(gone(sealed_head))
 
 
 def _check_found(db: Connection, place: Place, sealed_head: str | None, verifier: Verifier) -> None:

@@ -117,6 +117,13 @@ def forget_shards(directory: Path) -> None:
     session.close()
 
 
+def lose(directory: Path) -> None:
+    """Lose a test's log with all that lies beside it; its keys are elsewhere."""
+    shutil.rmtree(directory / "audit")
+    if isinstance(home_of(directory), PostgresHome):
+        forget_shards(directory)
+
+
 def home_of(directory: Path) -> LogHome:
     """Return where the log of a test's directory is."""
     file = directory / _URL_FILE

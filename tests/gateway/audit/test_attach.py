@@ -51,7 +51,8 @@ def test_only_a_log_of_several_hosts_is_joined(tmp_path: Path) -> None:
     (directory_of(place) / SEALED_HEAD_NAME).unlink()
     if isinstance(place, PostgresLog):
         joining = PostgresHome(place.url, tmp_path / "joining")
-        check_start(place_of(joining, shard_name(place)), keys_in(tmp_path).signer(ORIGIN).verifier)
+        verifier = keys_in(tmp_path).signer(ORIGIN).verifier
+        check_start(place_of(joining, shard_name(place)), verifier, begun=True)
     with pytest.raises(LogFrozen, match="missing"):
         opened(tmp_path)
 

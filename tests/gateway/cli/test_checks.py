@@ -125,6 +125,20 @@ def test_a_log_that_takes_no_records_is_found(new_home: NewHome) -> None:
     assert gone.mend.startswith("cp -a COPY/audit/.")
 
 
+def test_a_log_that_is_gone_with_its_heads_is_found(new_home: NewHome) -> None:
+    """A home that never had one is well; afterwards its keys tell."""
+    settings = new_home.settings
+    assert "none yet" in _found(settings.home)["audit log"].detail
+    stop(settings, StopKind.KEY, "k1", reason="makes a log", by="tests")
+    shutil.rmtree(settings.audit_directory)
+    gone = _found(settings.home)["audit log"]
+    assert (gone.state, gone.detail) == (State.FAILED, "is gone, though this gateway has had one")
+    assert gone.mend.startswith("concordat db restore COPY --only audit")
+    assert "concordat audit shard retire --reason TEXT" in gone.mend
+    (settings.keys_directory / "log-shard").chmod(0o644)  # who cannot read it takes it to be so
+    assert _found(settings.home)["audit log"].state is State.FAILED
+
+
 def test_a_clock_that_fell_behind_is_found(new_home: NewHome) -> None:
     """The newest record of the log is later than now."""
     stop(new_home.settings, StopKind.KEY, "k1", reason="makes a log", by="tests")

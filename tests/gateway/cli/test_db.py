@@ -127,9 +127,10 @@ def test_postgresql_is_copied_by_its_own_tools(run: Run, tmp_path: Path, postgre
 
 
 def test_a_log_in_postgresql_is_brought_up_to_date_and_copied_by_its_own_tools(
-    run: Run, home: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    run: Run, new_home: NewHome, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither command says of a log that is in a database that there is none."""
+    home = new_home.settings.home
     monkeypatch.setenv("CONCORDAT_AUDIT_URL", postgres_url)
     assert "audit log" not in run("db", "upgrade", "--home", home).stdout
     deny_one(load_settings(home))

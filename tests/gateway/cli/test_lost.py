@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -119,6 +120,20 @@ def test_a_home_that_never_had_a_change_gets_its_registry(run: Run, new_home: Ne
     _lose(new_home.settings)
     told = json.loads(run("db", "upgrade", "--home", new_home.settings.home, "--json").stdout)
     assert told["registry_changed"] is True
+
+
+def test_a_log_that_is_gone_as_well_is_no_log_without_changes(run: Run, settings: Settings) -> None:
+    """What it had of stops is not known then; the way on begins with the log."""
+    _lose(settings)
+    shutil.rmtree(settings.audit_directory)
+    for words in (("db", "upgrade"), ("db", "upgrade", "--registry-lost")):
+        with pytest.raises(Stop, match="is gone, though this gateway has had one") as stopped:
+            run(*words, "--home", settings.home)
+        assert stopped.value.mend.startswith("concordat doctor")
+    assert not (settings.home / "registry.db").exists()
+    run("audit", "shard", "retire", "--reason", "both lost", "--home", settings.home)
+    run("db", "upgrade", "--registry-lost", "--home", settings.home)
+    assert _stopped(run, settings) == set()
 
 
 def test_a_log_that_cannot_be_asked_lets_nothing_be_made(run: Run, settings: Settings) -> None:

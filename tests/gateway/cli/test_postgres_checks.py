@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.audit.keys.log_keys import LogKeys
 from gateway.cli.checks import examine
 from gateway.cli.finding import Finding, State
 from gateway.cli.home import NewHome
@@ -62,3 +63,8 @@ def test_the_log_in_postgresql_is_checked(
     assert findings["postgresql"].state is State.OK
     assert findings["audit log"].detail.startswith("none yet")
     assert findings["clock"].state is State.OK
+
+    LogKeys(new_home.settings.keys_directory).note_begun("2026")
+    gone = {finding.check: finding for finding in examine(new_home.settings.home)}["audit log"]
+    assert gone.state is State.FAILED
+    assert "concordat audit shard retire --reason TEXT" in gone.mend

@@ -51,3 +51,14 @@ def test_the_years_of_subjects_are_known_by_their_keys(tmp_path: Path) -> None:
     assert (keys.find_subject_key(2026), keys.find_subject_key(2025)) == made
     (tmp_path / "keys" / "log-subject-2025.key").unlink()
     assert (keys.subject_years(), keys.find_subject_key(2025)) == ((2026,), None)
+
+
+def test_the_shard_last_opened_is_kept_with_the_keys(tmp_path: Path) -> None:
+    """It is known before the first only by its absence, and its file is like those of keys."""
+    keys = LogKeys(tmp_path)
+    assert keys.begun() is None
+    for name in ("2026", "2026", "2026-2"):
+        keys.note_begun(name)
+        assert LogKeys(tmp_path).begun() == name
+    (file,) = tmp_path.iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600

@@ -20,6 +20,7 @@ from gateway.audit.store import (
     Claim,
     CounterChange,
     LogFrozen,
+    LogUnavailable,
 )
 from gateway.audit.tree import read_sealed_head
 from tests.gateway.audit.lifecycle.test_shards import (
@@ -36,6 +37,7 @@ from tests.gateway.audit.records import (
     integrated,
     intent,
     keys_in,
+    lose,
     opened,
     record,
     selected,
@@ -91,6 +93,32 @@ def test_there_is_a_way_out_of_every_loss(tmp_path: Path, lost: str) -> None:
     kept = list(old.parent.glob("sealed-head-untrusted-*"))
     assert len(kept) == (lost in ("the head", "both"))
     asyncio.run(newest(tmp_path).stop())
+
+
+@each_store
+def test_a_log_that_was_lost_whole_is_followed_by_a_shard_of_another_name(tmp_path: Path) -> None:
+    """F11: two logs of one name would contradict each other; what was lost is told for ever (I5).
+
+    The folder need not be there: the gateway may not have been started since.
+    """
+    filled(tmp_path, 2)
+    lose(tmp_path)
+    ended = retired(tmp_path, "the disk died")
+    assert ended.contradiction == "the log is gone, though this gateway has had one"
+    assert (ended.head, ended.next_origin) == (None, f"{ended.origin}-2")
+    assert first_record(tmp_path)["contradiction"] == ended.contradiction
+    asyncio.run(newest(tmp_path).stop())
+    assert verify_log(find_log(home_of(tmp_path)), keys=keys_in(tmp_path)).ok
+    assert keys_in(tmp_path).begun() == ended.next_origin.rpartition("/")[2]
+
+
+def test_a_name_that_cannot_be_read_is_no_name(tmp_path: Path) -> None:
+    """Nothing is begun under a name that is guessed."""
+    filled(tmp_path, 1)
+    lose(tmp_path)
+    keys_in(tmp_path).note_begun("spoilt")
+    with pytest.raises(LogUnavailable, match="what it was called cannot be read"):
+        retired(tmp_path)
 
 
 @each_store
