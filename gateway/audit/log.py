@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.audit.attach import Present
+from gateway.audit.day_people import costs_of
 from gateway.audit.disk.room import ESSENTIAL, Limits, Room
 from gateway.audit.entry import Kind, Record
 from gateway.audit.freeze import found_elsewhere
 from gateway.audit.grants import Tagger
-from gateway.audit.overdue import Overdue, Settlement, given_back, not_attempted
+from gateway.audit.overdue import Overdue, Settlement, given_back, not_attempted, without_limits
 from gateway.audit.place import Place, directory_of
 from gateway.audit.receipts import ReceiptSigner
 from gateway.audit.seal import Sealer
@@ -38,6 +39,7 @@ from gateway.clock import monotonic_s
 
 BATCH_RECORDS_MAX: Final = 256
 BATCH_BYTES_MAX: Final = 1 << 20
+"""Bytes of one commit, people who are counted in it included (`costs_of`)."""
 QUEUE_RECORDS_MAX: Final = 4_096
 APPEND_DEADLINE_S: Final = 5.0
 WATCH_INTERVAL_S: Final = 0.5
@@ -143,10 +145,11 @@ class AuditLog:
     ) -> None:
         """Have an outcome stored as soon as that can be, however late; nobody waits for it.
 
-        If it cannot be stored at all, its exchange is closed as indeterminate in the end.
+        No counter refuses it. If it cannot be stored at all, its exchange is closed as
+        indeterminate in the end.
         """
         with suppress(LogUnavailable):
-            left = self._enqueue(record, (), releases, counters, math.inf)
+            left = self._enqueue(record, (), releases, without_limits(counters), math.inf)
             left.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def _enqueue(
@@ -277,7 +280,7 @@ class AuditLog:
             except Exception as fault:  # noqa: BLE001 - whatever it is, it is this record's alone
                 self._answer([waiting], [not_sealed(fault)])
                 continue
-            room -= sealed.stored_bytes
+            room -= sealed.stored_bytes + (costs_of(counters) if counters else 0)
             group.append(waiting)
             appends.append(Append(sealed, claims, releases, counters, deadline_s))
         return group, appends

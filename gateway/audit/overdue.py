@@ -6,11 +6,12 @@ commit that has been sent is never given up.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from gateway.audit.entry import Kind, Record
-from gateway.audit.store import Change, Claim, CounterChange, PeopleChange
+from gateway.audit.entry import INTEGER_MAX, Kind, Record
+from gateway.audit.store import Change, Claim, CounterChange, GrantUse, PeopleChange
 from gateway.clock import new_uuid7, system_time_us
 
 OVERDUE_MAX: Final = 1_024
@@ -74,18 +75,42 @@ class Overdue:
         stored = self._stored.pop(exchange, None)
         if stored is None:
             return wanted
-        changes, counters = list[Change](), dict[bytes, CounterChange]()
-        for change in (*wanted.counters, *_undone(stored.counters)):
-            if not isinstance(change, CounterChange):
-                changes.append(change)
-                continue
-            known = counters.get(change.key)
-            counters[change.key] = change._replace(add=known.add + change.add) if known else change
-        changes += [change for change in counters.values() if change.add]
         return Settlement(
             releases=[key for key in wanted.releases if key not in stored.releases],
-            counters=sorted(changes, key=_takes),
+            counters=_in_all([*wanted.counters, *_undone(stored.counters)]),
         )
+
+
+def without_limits(changes: Iterable[Change]) -> list[Change]:
+    """Return changes that are never refused: what has happened is to be counted, and recorded."""
+    return [_without_limit(change) for change in changes]
+
+
+def _without_limit(change: Change) -> Change:
+    if isinstance(change, CounterChange | PeopleChange):
+        return change._replace(maximum=INTEGER_MAX)
+    return change._replace(subjects_max=INTEGER_MAX) if isinstance(change, GrantUse) else change
+
+
+def _in_all(changes: Iterable[Change]) -> list[Change]:
+    """Return what changes come to: for each counter and person one change, first what is given."""
+    counters, others = dict[bytes, CounterChange](), list[Change]()
+    people = defaultdict[PeopleChange, Counter[bytes]](Counter)
+    for change in changes:
+        if isinstance(change, CounterChange):
+            known = counters.get(change.key)
+            counters[change.key] = change._replace(add=known.add + change.add) if known else change
+        elif isinstance(change, PeopleChange):
+            alike = change._replace(people=(), add=0, maximum=INTEGER_MAX)
+            people[alike].update(dict.fromkeys(change.people, change.add))
+        else:
+            others.append(change)
+    found: list[Change] = [change for change in counters.values() if change.add]
+    for alike, uses in people.items():
+        for add in (-1, 1):
+            some = [person for person, count in uses.items() if count * add > 0]
+            found += [alike._replace(people=some, add=add)] if some else []
+    return sorted([*others, *found], key=_takes)
 
 
 def _takes(change: Change) -> bool:
@@ -94,7 +119,7 @@ def _takes(change: Change) -> bool:
 
 def _undone(counters: Iterable[Change]) -> list[Change]:
     return [
-        change._replace(add=-change.add)
+        change._replace(add=-change.add, maximum=INTEGER_MAX if change.add < 0 else change.maximum)
         for change in counters
         if isinstance(change, CounterChange | PeopleChange)
     ]

@@ -372,8 +372,9 @@ def _changes(item: Append) -> list[_Step]:
             steps += [("p", change.holder, tag, None, None) for tag in change.subjects]
             steps.append(("h", change.holder, None, change.subjects_max, None))
         elif isinstance(change, PeopleChange):
-            verb, until_us = "d" if change.add > 0 else "f", change.until_us
-            steps += [(verb, change.key, tag, until_us, change.maximum) for tag in change.people]
+            verb, tags = "d" if change.add > 0 else "f", [tag.hex() for tag in change.people]
+            told = ",".join(tags).encode()
+            steps.append((verb, change.key, told, change.until_us, change.maximum))
         elif isinstance(change, CounterChange):
             steps.append(("n", change.key, None, change.add, change.maximum))
         else:

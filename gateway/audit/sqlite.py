@@ -64,8 +64,9 @@ LOCK_NAME: Final = "audit.lock"
 # The low byte of SQLite's extended error codes is the kind of error.
 PRIMARY_CODE: Final = 0xFF
 
-# Of the states of a shard, the only one that takes records.
+# Of the states of a shard, the only one that takes records, and that of one that has ended well.
 OPEN_STATE: Final = "open"
+SEALED_STATE: Final = "sealed"
 
 # Each look at a member of an enumeration is a call in Python 3.11.
 _INTENT: Final = Kind.INTENT
@@ -341,18 +342,16 @@ class SqliteStore:
         self._db.execute("SAVEPOINT alone")
         try:
             self._write(index, [item])
-        except AlreadyClosed as closed:
+        except (AppendRefused, sqlite.IntegrityError) as refused:
             self._db.execute("ROLLBACK TO alone")
-            if item.sealed.kind is not Kind.OUTCOME:
-                return closed
+            # One that stays would slow every later record of the batch.
+            self._db.execute("RELEASE alone")
+            if isinstance(refused, sqlite.IntegrityError):
+                return self._find_repeated(item.sealed)
+            if not isinstance(refused, AlreadyClosed) or item.sealed.kind is not Kind.OUTCOME:
+                return refused
             late = Append(item.sealed.as_late(), item.claims, item.releases, item.counters)
             return self._write_alone(index, late)
-        except AppendRefused as refused:
-            self._db.execute("ROLLBACK TO alone")
-            return refused
-        except sqlite.IntegrityError:
-            self._db.execute("ROLLBACK TO alone")
-            return self._find_repeated(item.sealed)
         self._db.execute("RELEASE alone")
         return Position(index, item.sealed.leaf_hash)
 

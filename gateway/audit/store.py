@@ -125,7 +125,7 @@ class CounterChange(NamedTuple):
 
 
 class PeopleChange(NamedTuple):
-    """Counts `people` (tags) for a counter of different people, or gives them back (`add` -1).
+    """Counts `people` (tags, each once) for a counter, or gives them back (`add` -1).
 
     Somebody counts once, however many exchanges count them, until all of those have given them
     back. Refused (CounterExceeded) if the counter would pass its `maximum`. After `until_us`

@@ -12,11 +12,11 @@ from typing import Final
 from gateway.audit.disk.doubt import is_in_doubt
 from gateway.audit.freeze import frozen_reason
 from gateway.audit.keys.log_keys import KeyFileUnusable, LogKeys
-from gateway.audit.lifecycle.shards import SEALED_STATE
 from gateway.audit.lifecycle.start import gone, hold_to_heads
 from gateway.audit.note import Signer
 from gateway.audit.place import Place, PostgresLog
 from gateway.audit.reading.reader import find_log, shard_name, snapshot
+from gateway.audit.sqlite import SEALED_STATE
 from gateway.audit.store import LogFrozen, LogUnavailable
 from gateway.audit.tree import read_sealed_head
 from gateway.cli.configuration import compile_faults

@@ -6,14 +6,15 @@ from typing import Final
 
 from gateway.exchange.held import relies_on_state
 from gateway.exchange.snapshot import Snapshot
+from gateway.identity.cache import ENTRIES_MAX
 from gateway.identity.caller import Authenticated
 from policies.compile import Policy
 from policies.decision import Caller, Decision, Query, ReasonCode
 from policies.select import named
 from policies.settled import Settled
 
-TOKENS_REMEMBERED_MAX: Final = 4_096
-"""Tokens of which it is remembered at once what they come to."""
+TOKENS_REMEMBERED_MAX: Final = ENTRIES_MAX
+"""Tokens of which it is remembered at once what they come to: all that are known as verified."""
 
 
 class KnownCaller:
@@ -58,8 +59,8 @@ class KnownCallers:
 
     Tokens are told apart by the identity of their claims, which an entry keeps alive, and an entry
     counts only for the issuer and the kind of proof that it was made for: one Authenticated is
-    made per token, and with a proof one per request. With another Snapshot, and when full, all is
-    forgotten.
+    made per token, and with a proof one per request. With another Snapshot all is forgotten, and
+    where there are too many the oldest.
     """
 
     __slots__ = ("_known", "_snapshot")
@@ -82,6 +83,6 @@ class KnownCallers:
             or known.authenticated.bound is not authenticated.bound
         ):
             if len(self._known) >= TOKENS_REMEMBERED_MAX:
-                self._known.clear()
+                del self._known[next(iter(self._known))]
             known = self._known[token] = KnownCaller(authenticated, now)
         return known

@@ -19,12 +19,17 @@ STATE_TABLES: Final = (
     "audit_grant_subject", "audit_day_person",
 )  # fmt: skip
 """The tables that are carried, the ones that matter longest first."""
+NEWER_TABLES: Final = frozenset({"audit_day_person"})
+"""Those that a shard of an earlier version may not have, which then has nothing of their kind."""
+
+_TABLE: Final = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?"
 
 
 def carry(ended: Path, db: Connection, tables: Sequence[str], *, frozen: bool) -> tuple[str, ...]:
     """Copy tables of an ended shard into the next one, each whole or not at all.
 
-    Return those of a frozen shard that cannot be read; raises sqlite.Error where it is not frozen.
+    Of `NEWER_TABLES` one that is not there is empty. Return those of a frozen shard that cannot be
+    read; raises sqlite.Error where it is not frozen.
     """
     lost = list[str]()
     for table in tables:
@@ -40,6 +45,8 @@ def carry(ended: Path, db: Connection, tables: Sequence[str], *, frozen: bool) -
 def _copy(ended: Path, db: Connection, table: str) -> None:
     old = open_for_reading(ended)
     try:
+        if table in NEWER_TABLES and old.execute(_TABLE, (table,)).fetchone() is None:
+            return
         db.execute("BEGIN IMMEDIATE")
         rows = old.execute(f"SELECT * FROM {table}")  # noqa: S608 - a constant
         places = ", ".join("?" * len(rows.description))

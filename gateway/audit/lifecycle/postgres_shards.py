@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from gateway.audit.lifecycle.carry import STATE_TABLES
+from gateway.audit.lifecycle.carry import NEWER_TABLES, STATE_TABLES
 from gateway.audit.lifecycle.file_shards import is_open_here
 from gateway.audit.lifecycle.start import gone, hold_to_heads
 from gateway.audit.merkle import EMPTY_ROOT
@@ -21,9 +21,8 @@ from gateway.audit.postgresql.presence import BEAT_S, SILENCE_S_MAX
 from gateway.audit.postgresql.schema import (
     begin_making,
     create_shard,
-    gateways,
+    hand_on_rights,
     is_provisioned,
-    rights_for,
 )
 from gateway.audit.postgresql.session import PostgresSession, open_session, quoted
 from gateway.audit.seal import Sealed
@@ -112,8 +111,7 @@ class PostgresDriver:
             if begin_making(session, place) is not None:
                 raise LogUnavailable("the next shard has been begun meanwhile")
             create_shard(session, place, origin, EMPTY_ROOT, opening)
-            for role in gateways(session, self._place):
-                session.execute(rights_for(place, role))
+            hand_on_rights(session, self._place, place)
             session.execute("COMMIT")
             if session.in_doubt:
                 raise LogUnavailable(
@@ -125,6 +123,9 @@ class PostgresDriver:
     def _carry(self, session: PostgresSession, *, frozen: bool) -> Iterator[str]:
         """Copy the tables of state, each whole or not at all; yield those that cannot be read."""
         for table in STATE_TABLES:
+            there = session.execute(_TABLE, (self._place.schema, table)).fetchone()
+            if there is None and table in NEWER_TABLES:
+                continue
             session.execute("SAVEPOINT carrying")
             try:
                 found = session.execute(_COLUMNS, (table,)).fetchall()

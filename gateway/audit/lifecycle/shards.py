@@ -24,7 +24,7 @@ from gateway.audit.entry import Kind, Record
 from gateway.audit.freeze import thaw
 from gateway.audit.incident import Incident, opening_record
 from gateway.audit.keys.log_keys import LogKeys
-from gateway.audit.lifecycle.carry import HOLD_TABLE, STATE_TABLES
+from gateway.audit.lifecycle.carry import HOLD_TABLE, NEWER_TABLES, STATE_TABLES
 from gateway.audit.lifecycle.file_shards import FileDriver
 from gateway.audit.lifecycle.opened import open_log
 from gateway.audit.lifecycle.sweep import Sweeper
@@ -40,14 +40,13 @@ from gateway.audit.reading.reader import (
 )
 from gateway.audit.recovery import recover
 from gateway.audit.seal import Sealed, Sealer
-from gateway.audit.sqlite import INSERT_KEY, INSERT_RECORD, failure_of, record_row
+from gateway.audit.sqlite import INSERT_KEY, INSERT_RECORD, SEALED_STATE, failure_of, record_row
 from gateway.audit.store import LogUnavailable
 from gateway.audit.tree import SEALED_HEAD_NAME, read_sealed_head, write_sealed_head
 from gateway.audit.upkeep import open_upkeep
 from gateway.clock import new_uuid7, system_time_us
 
 LOCK_NAME: Final = "retire.lock"
-SEALED_STATE: Final = "sealed"
 _FROZEN_STATE: Final = "frozen"
 _END_HEAD: Final = """
 UPDATE audit_head SET state = ?, next_index = next_index + 1 WHERE state <> ?"""
@@ -362,7 +361,8 @@ def _begin(
 
     def first(lost: Sequence[str]) -> Sealed:
         # Of a shard that is wholly gone there is nothing that anybody could still mend.
-        if HOLD_TABLE in lost and len(lost) < len(STATE_TABLES) and not without_holds:
+        wholly_gone = not {*STATE_TABLES} - NEWER_TABLES - {*lost}
+        if HOLD_TABLE in lost and not wholly_gone and not without_holds:
             raise HoldsLost("the legal holds of the frozen shard cannot be read")
         telling = replace(following, lost=tuple(lost))
         return Sealer(following.origin, keys).seal(telling.record(keys))

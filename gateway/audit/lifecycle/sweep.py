@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing, suppress
 from typing import Final
 
 from pysqlite3 import dbapi2 as sqlite
@@ -10,11 +11,13 @@ from pysqlite3 import dbapi2 as sqlite
 from gateway.audit.day_people import find_ended, forget
 from gateway.audit.entry import Kind, Record
 from gateway.audit.log import AuditLog
+from gateway.audit.place import home_of
+from gateway.audit.reading.reader import find_shards
 from gateway.audit.rounds import Report, keep_at
-from gateway.audit.sqlite import failure_of
+from gateway.audit.sqlite import SEALED_STATE, failure_of
 from gateway.audit.store import AlreadyClosed, LogUnavailable
-from gateway.audit.upkeep import STORE_ERRORS, Connection, open_upkeep
-from gateway.clock import new_uuid7, system_time_us
+from gateway.audit.upkeep import STORE_ERRORS, Connection, Upkeep, open_upkeep
+from gateway.clock import monotonic_s, new_uuid7, system_time_us
 
 INTERVAL_S: Final = 2.0
 # Longer than any exchange may take, streams included: one still open then has lost its end.
@@ -22,7 +25,10 @@ EXCHANGE_AGE_MAX_S: Final = 3_300
 ORPHANS_PER_SWEEP_MAX: Final = 1_000
 CLAIMS_PER_SWEEP_MAX: Final = 5_000
 PEOPLE_PER_SWEEP_MAX: Final = 5_000
+ENDED_INTERVAL_S: Final = 3_600.0
+"""How often ended shards are looked at: what they have of past days goes, and nothing comes."""
 
+_SEALED: Final = "SELECT 1 FROM audit_head WHERE state = ?"
 _FORGET_CLAIM: Final = "DELETE FROM audit_claim WHERE key = ? AND expires <= ?"
 
 
@@ -34,6 +40,7 @@ class Sweeper:
         self._log = log
         self._upkeep = open_upkeep(log.path)
         self._next_claim = b""
+        self._ended_at_s = -ENDED_INTERVAL_S
 
     @property
     def _db(self) -> Connection:
@@ -64,7 +71,10 @@ class Sweeper:
             except AlreadyClosed:  # its worker was quicker: the open row is the arbiter
                 continue
         await asyncio.to_thread(self._forget_claims)
-        await asyncio.to_thread(self._forget_people)
+        await asyncio.to_thread(self._forget_people, self._upkeep)
+        if monotonic_s() - self._ended_at_s >= ENDED_INTERVAL_S:
+            await asyncio.to_thread(self._forget_in_ended)
+            self._ended_at_s = monotonic_s()
         return closed
 
     def close(self) -> None:
@@ -101,13 +111,26 @@ class Sweeper:
         with self._upkeep.writing() as db:
             db.executemany(_FORGET_CLAIM, expired)
 
-    def _forget_people(self) -> None:
-        """Delete some tags of people who were counted for a day that is over."""
-        ended = find_ended(self._db, system_time_us(), PEOPLE_PER_SWEEP_MAX)
-        if not ended:
-            return
-        with self._upkeep.writing() as db:
-            forget(db, ended)
+    def _forget_people(self, upkeep: Upkeep) -> bool:
+        """Delete some tags of people who were counted for a day that is over; tell if any were."""
+        ended = find_ended(upkeep.db, system_time_us(), PEOPLE_PER_SWEEP_MAX)
+        if ended:
+            with upkeep.writing() as db:
+                forget(db, ended)
+        return bool(ended)
+
+    def _forget_in_ended(self) -> None:
+        """Do so in shards that have ended: what they counted goes on in the present one.
+
+        One that is frozen, cannot be read, or is of a version that counted nobody stays as it is.
+        """
+        for shard in find_shards(home_of(self._log.path)):
+            if shard == self._log.path:
+                continue
+            with suppress(LogUnavailable, *STORE_ERRORS), closing(open_upkeep(shard)) as upkeep:
+                sealed = upkeep.db.execute(_SEALED, (SEALED_STATE,)).fetchone() is not None
+                while sealed and self._forget_people(upkeep):
+                    pass
 
 
 def _indeterminate(exchange: bytes, intent_index: int, reason: str) -> Record:

@@ -62,6 +62,13 @@ BEGIN
     RETURN base;
 END $$;
 
+-- The tags of people, which come as hexadecimal text between commas.
+CREATE OR REPLACE FUNCTION audit_people(p_tags bytea) RETURNS bytea[]
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(array_agg(decode(tag, 'hex')), ARRAY[]::bytea[])
+    FROM regexp_split_to_table(convert_from(p_tags, 'UTF8'), ',') AS tag WHERE tag <> ''
+$$;
+
 -- Does what a record, or all of a batch, does to the log's state; the first refusal ends it.
 CREATE OR REPLACE FUNCTION audit_settle(
     p_only bigint, p_of bigint[], p_verbs text[], p_keys bytea[], p_others bytea[], p_a bigint[],
@@ -69,7 +76,7 @@ CREATE OR REPLACE FUNCTION audit_settle(
 LANGUAGE plpgsql AS $$
 DECLARE
     now_us bigint := extract(epoch FROM clock_timestamp()) * 1000000;
-    op record; began bigint; begins boolean; counted bigint;
+    op record; began bigint; begins boolean; counted bigint; people bytea[];
 BEGIN
     FOR op IN SELECT * FROM unnest(p_of, p_verbs, p_keys, p_others, p_a, p_b)
               AS o(of_record, verb, key, other, a, b) WHERE p_only IS NULL OR o.of_record = p_only
@@ -89,20 +96,27 @@ BEGIN
             IF NOT FOUND THEN refusal := 'counter'; END IF;
         WHEN 'd' THEN
             -- Somebody counts once for a counter, however many exchanges count them.
-            INSERT INTO audit_day_person VALUES (op.key, op.other, 1, op.a) ON CONFLICT (key, person)
-            DO UPDATE SET uses = audit_day_person.uses + 1 RETURNING uses INTO counted;
-            IF counted = 1 THEN
-                INSERT INTO audit_counter SELECT op.key, 1 WHERE op.b >= 1 ON CONFLICT (key)
-                DO UPDATE SET value = audit_counter.value + 1 WHERE audit_counter.value < op.b;
+            people := audit_people(op.other);
+            counted := cardinality(people) - (
+                SELECT count(*) FROM audit_day_person WHERE key = op.key AND person = ANY (people));
+            IF counted > 0 THEN
+                INSERT INTO audit_counter SELECT op.key, counted WHERE counted <= op.b
+                ON CONFLICT (key) DO UPDATE SET value = audit_counter.value + counted
+                WHERE audit_counter.value + counted <= op.b;
                 IF NOT FOUND THEN refusal := 'counter'; END IF;
             END IF;
-        WHEN 'f' THEN
-            UPDATE audit_day_person SET uses = uses - 1
-            WHERE key = op.key AND person = op.other RETURNING uses INTO counted;
-            IF FOUND AND counted = 0 THEN
-                DELETE FROM audit_day_person WHERE key = op.key AND person = op.other;
-                UPDATE audit_counter SET value = greatest(value - 1, 0) WHERE key = op.key;
+            IF refusal IS NULL THEN
+                INSERT INTO audit_day_person SELECT op.key, p, 1, op.a FROM unnest(people) AS p
+                ON CONFLICT (key, person) DO UPDATE SET uses = audit_day_person.uses + 1;
             END IF;
+        WHEN 'f' THEN
+            people := audit_people(op.other);
+            UPDATE audit_day_person SET uses = uses - 1
+            WHERE key = op.key AND person = ANY (people);
+            DELETE FROM audit_day_person
+            WHERE key = op.key AND person = ANY (people) AND uses <= 0;
+            GET DIAGNOSTICS counted = ROW_COUNT;
+            UPDATE audit_counter SET value = greatest(value - counted, 0) WHERE key = op.key;
         WHEN 'b', 'g' THEN
             -- Whoever was faster since the decision looked has begun the grant: it is gone on with.
             SELECT started INTO began FROM audit_grant WHERE holder = op.key;

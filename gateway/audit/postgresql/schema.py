@@ -95,8 +95,7 @@ def provision(
                 )  # fmt: skip
             elif version < SCHEMA_VERSION:  # else another process has done it meanwhile
                 _define(session, partition_records)
-                for role in gateways(session, place):
-                    session.execute(rights_for(place, role))
+                hand_on_rights(session, place, place)
                 session.execute("UPDATE audit_schema SET version = ?", (SCHEMA_VERSION,))
             session.execute("COMMIT")
         found = session.execute("SELECT origin FROM audit_head").fetchone()[0]
@@ -154,9 +153,10 @@ def is_provisioned(place: PostgresLog) -> bool:
         raise LogUnavailable(f"the audit log cannot be opened: {failure}") from failure
 
 
-def gateways(session: PostgresSession, place: PostgresLog) -> list[str]:
-    """Return the roles that have a gateway's rights on a shard, but for the session's own."""
-    return [role for (role,) in session.execute(_GATEWAYS, (place.schema,)).fetchall()]
+def hand_on_rights(session: PostgresSession, old: PostgresLog, new: PostgresLog) -> None:
+    """Give everybody who has a gateway's rights on the `old` shard those on the `new` one."""
+    for (role,) in session.execute(_GATEWAYS, (old.schema,)).fetchall():
+        session.execute(_granting(new, quoted(role)))
 
 
 def rights_for(place: PostgresLog, role: str) -> str:
@@ -167,9 +167,14 @@ def rights_for(place: PostgresLog, role: str) -> str:
     """
     if _ROLE.fullmatch(role) is None:
         raise ValueError(f"{role!r} is no name for a role")
+    return _granting(place, f'"{role}"')
+
+
+def _granting(place: PostgresLog, role: str) -> str:
+    """Return the SQL that gives a gateway's rights on a shard to a role, by its quoted name."""
     schema = quoted(place.schema)
     statements = [
-        f'GRANT {rights} ON {objects.format(schema=schema)} TO "{role}";'
+        f"GRANT {rights} ON {objects.format(schema=schema)} TO {role};"
         for rights, objects in _RIGHTS
     ]
     return "\n".join(statements) + "\n"

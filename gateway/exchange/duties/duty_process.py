@@ -12,7 +12,6 @@ import resource
 import signal
 import sys
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Final
 
 import msgspec
@@ -94,7 +93,8 @@ def carry_out(task: DutyTask) -> Applied | Withheld:
     result = apply_duties(task.duties, task.shape, media_type=task.media_type, body=task.body)
     if isinstance(result, Withheld) or not result.subjects:
         return result
-    some = frozenset(islice(result.subjects, task.identifiers_max))
+    # The first in order, so that of the same answer the same people come back.
+    some = frozenset(sorted(result.subjects)[: task.identifiers_max])
     return replace(result, subjects=some, named=name_people(result.subjects))
 
 

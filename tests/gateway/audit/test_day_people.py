@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.audit.day_people import count_people, find_ended
+from gateway.audit.day_people import BYTES_PER_PERSON, costs_of, count_people, find_ended
 from gateway.audit.lifecycle.sweep import Sweeper
-from gateway.audit.log import AuditLog
-from gateway.audit.sqlite import open_database
+from gateway.audit.log import BATCH_BYTES_MAX, AuditLog
+from gateway.audit.sqlite import SqliteStore, open_database
 from gateway.audit.store import CounterChange, CounterExceeded, PeopleChange
 from gateway.clock import system_time_us
 from tests.gateway.audit.records import (
@@ -114,6 +114,44 @@ def test_writers_at_once_count_no_more_than_a_day_has(tmp_path: Path) -> None:
     assert selected(place_in(tmp_path), COUNTER) == [(7,)]
 
 
+def test_a_refusal_costs_no_more_for_those_before_it(tmp_path: Path) -> None:
+    """Many refused at once, each of many people: nothing of them is written, nothing is left open.
+
+    What a refusal writes and takes back, and a savepoint that stays, would slow all that follow.
+    """
+    statements: list[str] = []
+
+    async def use(log: AuditLog) -> None:
+        assert isinstance(log._store, SqliteStore)
+        await log.append(intent(), counters=[people(b"a", b"b", b"c")])
+        log._store._db.set_trace_callback(statements.append)
+        many = [b"%d" % number for number in range(100)]
+        calls = [log.append(intent(), counters=[people(*many)]) for _ in range(20)]
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(answer) for answer in answers] == [CounterExceeded] * 20
+
+    using(tmp_path, use)
+    assert not [one for one in statements if one.startswith("INSERT INTO audit_day_person")]
+    verbs = Counter(one.split()[0] for one in statements)
+    assert verbs["SAVEPOINT"] == verbs["RELEASE"] == 20
+
+
+def test_a_commit_counts_no_more_people_than_take_as_long_as_its_bytes(tmp_path: Path) -> None:
+    """A crowd of long batches is stored in several commits, between which others get their turn."""
+
+    async def use(log: AuditLog) -> None:
+        per_call = 500
+        batches = [[b"%d-%d" % (call, one) for one in range(per_call)] for call in range(20)]
+        calls = [
+            log.append(intent(), counters=[people(*tags, maximum=1 << 20)]) for tags in batches
+        ]
+        await asyncio.gather(*calls)
+        assert costs_of([people(*batches[0])]) == per_call * BYTES_PER_PERSON
+        assert log.figures.commits >= 20 * per_call * BYTES_PER_PERSON // BATCH_BYTES_MAX
+
+    using(tmp_path, use)
+
+
 @each_store
 def test_a_day_that_is_over_is_forgotten(tmp_path: Path) -> None:
     """A sweep deletes its tags, and nobody's of a day that goes on."""
@@ -155,10 +193,10 @@ def test_the_count_is_that_of_the_people_who_were_not_all_given_back(
             before = {one for one in uses if uses[one]}
             uses.update(dict.fromkeys(taken, -1 if back else 1))
             tags = [one.encode() for one in sorted(taken)]
-            change = count_people(db, people(*tags, add=-1 if back else 1))
+            change = count_people(db, people(*tags, add=-1 if back else 1, maximum=9))
             after = {one for one in uses if uses[one]}
             count += change.add
-            assert change == CounterChange(DAY, len(after) - len(before), 3)
+            assert change == CounterChange(DAY, len(after) - len(before), 9)
         kept = {person for _, person in find_ended(db, LATER_US, 100)}
         assert kept == {one.encode() for one in uses if uses[one]}
         assert count == len(kept)

@@ -8,14 +8,14 @@ import pytest
 
 from gateway.audit import log as log_module
 from gateway.audit import overdue as overdue_module
-from gateway.audit.entry import KIND_CODES, Kind
+from gateway.audit.entry import INTEGER_MAX, KIND_CODES, Kind
 from gateway.audit.log import AuditLog
 from gateway.audit.overdue import Overdue, Settlement, given_back, not_attempted
 from gateway.audit.place import PostgresLog
 from gateway.audit.store import Change, Claim, CounterChange, GrantUse, PeopleChange
 from gateway.clock import new_uuid7, system_time_us
 from tests.gateway.audit.cutting import told_too_late, wired
-from tests.gateway.audit.records import intent, outcome, selected, using
+from tests.gateway.audit.records import intent, outcome, place_in, selected, using
 
 LATER_US = system_time_us() + 3_600_000_000
 LATE = KIND_CODES[Kind.LATE_OUTCOME]
@@ -59,7 +59,33 @@ def test_people_are_given_back_before_others_are_counted() -> None:
     assert given_back([], [stored]) == Settlement([], [stored._replace(add=-1)])
     overdue.note(exchange, Settlement([], [stored]))
     left = overdue.remaining(exchange, Settlement([], [wanted, asked]))
-    assert left == Settlement([], [asked, stored._replace(add=-1), wanted])
+    free = asked._replace(maximum=INTEGER_MAX)
+    back, counted = free._replace(people=[b"asked", b"told"]), free._replace(people=[b"other"])
+    assert left == Settlement([], [back, counted._replace(add=1)])
+
+
+def test_who_was_given_back_already_is_not_given_back_again() -> None:
+    """Both the stored outcome and the one in its place give somebody back: that is once."""
+    exchange, overdue = new_uuid7(), Overdue()
+    asked = PeopleChange(b"day", [b"asked"], -1, 9, LATER_US)
+    overdue.note(exchange, Settlement([], [asked]))
+    assert overdue.remaining(exchange, Settlement([], [asked])) == Settlement([], [])
+
+
+def test_an_outcome_that_is_left_is_refused_by_no_counter(tmp_path: Path) -> None:
+    """What has happened is recorded and counted, whatever others have used up meanwhile."""
+    exchange = new_uuid7()
+
+    async def use(log: AuditLog) -> None:
+        await log.append(intent(exchange), counters=[CounterChange(b"d", 9, 9)])
+        person = PeopleChange(b"day", [b"told"], 1, 0, LATER_US)
+        log.leave(outcome(exchange), counters=[CounterChange(b"d", 1, 9), person])
+        await log.append(intent())  # behind it
+
+    using(tmp_path, use)
+    place = place_in(tmp_path)
+    assert selected(place, "SELECT value FROM audit_counter ORDER BY value") == [(1,), (10,)]
+    assert selected(place, "SELECT count(*) FROM audit_record WHERE kind = 2") == [(1,)]
 
 
 def test_what_nothing_replaces_is_forgotten_in_the_end() -> None:

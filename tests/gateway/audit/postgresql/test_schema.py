@@ -17,7 +17,7 @@ from gateway.audit.log import AuditLog
 from gateway.audit.merkle import EMPTY_ROOT
 from gateway.audit.place import PostgresFailed, PostgresHome, PostgresLog
 from gateway.audit.postgresql.schema import SCHEMA_VERSION, postgres_ddl, provision, rights_for
-from gateway.audit.postgresql.session import open_session
+from gateway.audit.postgresql.session import open_session, quoted
 from gateway.audit.privacy.erasable import Selection
 from gateway.audit.privacy.erase import Order, erase
 from gateway.audit.publishing.integrate import Integrator
@@ -107,23 +107,27 @@ def test_an_older_schema_is_brought_up_to_date(tmp_path: Path, place: PostgresLo
     assert verify_log(place, keys=keys_in(tmp_path)).ok
 
 
+@pytest.mark.parametrize("role", [ROLE, "gateway-2 of ours"])
 def test_who_had_a_gateways_rights_has_them_on_what_is_new(
-    tmp_path: Path, place: PostgresLog
+    tmp_path: Path, place: PostgresLog, role: str
 ) -> None:
-    """An owner who brings a log up to date need not remember whom the rights were given to."""
+    """An owner who brings a log up to date need not remember whom the rights were given to.
+
+    They may have been given by hand, to a role of any name.
+    """
     provisioned(tmp_path)
-    owner = open_session(place)
-    owner.execute(f"DROP ROLE IF EXISTS {ROLE}")
-    owner.execute(f"CREATE ROLE {ROLE}")
-    owner.raw.execute(rights_for(place, ROLE))
+    owner, name = open_session(place), quoted(role)
+    owner.execute(f"DROP ROLE IF EXISTS {name}")
+    owner.execute(f"CREATE ROLE {name}")
+    owner.raw.execute(rights_for(place, ROLE).replace(f'"{ROLE}"', name))
     owner.execute("DROP TABLE audit_day_person")
     owner.execute("UPDATE audit_schema SET version = 2")
     using(tmp_path, _append_one)
     for right in ("SELECT", "INSERT", "UPDATE", "DELETE"):
         allowed = "SELECT has_table_privilege(?, 'audit_day_person', ?)"
-        assert owner.execute(allowed, (ROLE, right)).fetchone() == (True,), right
-    owner.execute(f"DROP OWNED BY {ROLE}")
-    owner.execute(f"DROP ROLE {ROLE}")
+        assert owner.execute(allowed, (role, right)).fetchone() == (True,), right
+    owner.execute(f"DROP OWNED BY {name}")
+    owner.execute(f"DROP ROLE {name}")
     owner.close()
 
 
