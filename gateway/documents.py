@@ -67,7 +67,8 @@ def load_document(path: Path) -> Document:
         DocumentUnreadable: the file cannot be read, is too large or is not strict YAML.
     """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(DOCUMENT_BYTES_MAX + 1)
     except OSError as error:
         raise DocumentUnreadable(path, f"cannot be read: {error.strerror}") from None
     if len(content) > DOCUMENT_BYTES_MAX:
@@ -93,8 +94,13 @@ def read_document(content: bytes, path: Path) -> Document:
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         message = error.problem or "is not YAML"
         raise DocumentUnreadable(path, message, line=line, column=column) from None
-    except yaml.YAMLError as error:
-        raise DocumentUnreadable(path, f"is not YAML: {error}") from None
+    except yaml.reader.ReaderError as error:
+        before = content[: error.position].decode("utf-8", "replace").split("\n")
+        line, column = len(before), len(before[-1]) + 1
+        message = (
+            "holds a character that no YAML may hold, such as NUL or another control character"
+        )
+        raise DocumentUnreadable(path, message, line=line, column=column) from None
     return Document(value=value, positions=reader.positions, path=path)
 
 

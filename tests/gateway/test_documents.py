@@ -90,3 +90,16 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     """A missing file is an error like any other."""
     with pytest.raises(DocumentUnreadable, match=r"missing\.yaml"):
         load_document(tmp_path / "missing.yaml")
+
+
+def test_a_character_that_yaml_has_not_is_told_with_its_place() -> None:
+    """So that an editor finds what nobody can see."""
+    refused = refusal("a: 1\nb: é\x00\n")
+    assert (refused.line, refused.column) == (2, 5)
+    assert "no YAML may hold" in refused.message
+
+
+def test_no_more_is_read_than_a_document_may_have() -> None:
+    """A file without end is refused, and not read to it."""
+    with pytest.raises(DocumentUnreadable, match="is larger than"):
+        load_document(Path("/dev/zero"))
