@@ -15,6 +15,7 @@ import typer
 from gateway.cli.options import Json
 from gateway.cli.output import Exit, Stop, line, show, show_json, tell
 from gateway.cli.policy import CallFiles, PackFolder, open_pack
+from gateway.cli.policy_pack import rules_of_pack
 
 if TYPE_CHECKING:
     from gateway.cli.home import NewHome
@@ -63,13 +64,12 @@ def demo(
     serving, its time running on from the last call's, until Ctrl-C. Exit 1 if anything differs.
     """
     from gateway.audit.store import LogUnavailable
-    from gateway.demo.channel import ChannelFailed
-    from gateway.demo.consumer import TokenRefused
     from gateway.demo.show import run_show
     from gateway.demo.world import HomeUsed, WorldFailed, open_listeners
 
     signal.signal(signal.SIGTERM, _stop_on_sigterm)
     opened = open_pack(pack, calls)
+    rules_of_pack(opened)  # for its faults: a gateway without rules would refuse everything
     tell(f"Starting departments, issuers and a gateway, to play {len(opened.sheet.calls)} calls.")
     try:
         with (
@@ -84,7 +84,7 @@ def demo(
     except HomeUsed as used:
         mend = "give --home a new or empty directory, or leave it out"
         raise Stop(str(used), mend=mend) from None
-    except (WorldFailed, ChannelFailed, TokenRefused, LogUnavailable) as failure:
+    except (WorldFailed, LogUnavailable) as failure:
         raise Stop(str(failure), mend="see the messages above") from None
 
 

@@ -17,7 +17,7 @@ from gateway.cli.policy_options import (
     RegistryHome,
     instant_of,
 )
-from gateway.cli.policy_pack import CallFiles, PackFolder, open_pack
+from gateway.cli.policy_pack import CallFiles, PackFolder, open_pack, rules_of_pack
 
 if TYPE_CHECKING:
     from gateway.refresh import Rulebook
@@ -96,17 +96,13 @@ def explain(
 
 def _of_pack(call_id: str, pack: Path | None, files: list[Path] | None) -> Explanation:
     from gateway.demo.evaluate import query_of
-    from gateway.refresh import SnapshotRefused, compile_rules
 
     opened = open_pack(pack, files)
     call = next((one for one in opened.sheet.calls if one.id == call_id), None)
     if call is None:
         known = ", ".join(one.id for one in opened.sheet.calls)
         raise Stop(f"the pack has no call {call_id}", mend=f"choose one of {known}")
-    try:
-        rules = compile_rules(opened.configuration)
-    except SnapshotRefused as refused:
-        raise Stop("\n".join(refused.faults)) from None
+    rules = rules_of_pack(opened)
     return _explain(rules, query_of(call, opened, rules.forms), call.token.agreement)
 
 

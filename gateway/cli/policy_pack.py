@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -11,6 +11,9 @@ from gateway.cli.output import Stop
 
 if TYPE_CHECKING:
     from gateway.demo.packs import Pack
+    from gateway.refresh import Rulebook
+
+_MEND: Final = "correct what is named above; the built-in pack shows how it is written"
 
 PackFolder = Annotated[
     Path | None,
@@ -46,4 +49,14 @@ def open_pack(pack: Path | None, calls: list[Path] | None) -> Pack:
     try:
         return read_pack(pack or BUILT_IN, calls or ())
     except (PackInvalid, DocumentUnreadable, ConfigurationInvalid) as invalid:
-        raise Stop(str(invalid)) from None
+        raise Stop(str(invalid), mend=_MEND) from None
+
+
+def rules_of_pack(opened: Pack) -> Rulebook:
+    """Return what the pack's configuration compiles to; raises Stop with every fault."""
+    from gateway.refresh import SnapshotRefused, compile_rules
+
+    try:
+        return compile_rules(opened.configuration)
+    except SnapshotRefused as refused:
+        raise Stop("\n".join(refused.faults), mend=_MEND) from None

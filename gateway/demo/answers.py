@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -14,15 +15,21 @@ _CSV: Final = "text/csv"
 _PARQUET: Final = "application/vnd.apache.parquet"
 _YES: Final = frozenset({"true", "True"})
 _ELIGIBLE: Final = "eligible"
+_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
+"""A place in a list (RFC 6901, section 4)."""
 
 
 def records_of(answer: Answer, records_at: str = DEFAULT_RECORDS_AT) -> list[Mapping[str, object]]:
     """Return the records of an answer; `records_at` is a JSON pointer to their list.
 
-    A bare list or a table is its own list; any other object without the list is one record.
+    A bare list or a table is its own list; any other object without the list is one record. What
+    cannot be read as its media type says has none.
     """
     if answer.media_type == _CSV:
-        return list(csv.DictReader(io.StringIO(answer.body.decode("utf-8"))))
+        try:
+            return list(csv.DictReader(io.StringIO(answer.body.decode("utf-8"))))
+        except (UnicodeDecodeError, csv.Error):
+            return []
     if answer.media_type == _PARQUET:
         return _rows_of_parquet(answer.body)
     if not answer.media_type.endswith("json"):
@@ -40,7 +47,10 @@ def _rows_of_parquet(body: bytes) -> list[Mapping[str, object]]:
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
-    rows: list[Mapping[str, object]] = parquet.read_table(pa.BufferReader(body)).to_pylist()
+    try:
+        rows: list[Mapping[str, object]] = parquet.read_table(pa.BufferReader(body)).to_pylist()
+    except pa.ArrowInvalid:
+        return []
     return rows
 
 
@@ -92,7 +102,7 @@ def _at(value: object, pointer: str) -> object:
     for step in pointer.split("/")[1:]:
         if isinstance(value, Mapping):
             value = value.get(step)
-        elif isinstance(value, list) and step.isdigit() and int(step) < len(value):
+        elif isinstance(value, list) and _INDEX.fullmatch(step) and int(step) < len(value):
             value = value[int(step)]
         else:
             return None

@@ -81,17 +81,24 @@ def _codes(document: Mapping[str, object], examiner: Examiner) -> tuple[str, ...
 def _changed(document: Mapping[str, object], change: Mapping[str, object]) -> dict[str, Any]:
     changed: dict[str, Any] = copy.deepcopy(dict(document))
     for word, value in change.items():
-        if word in _ADDED:
-            _add_party(changed, _ADDED[word], value)
-        elif word in _SHORT:
-            is_list = word.rpartition("_")[2] != "id" and not isinstance(value, list)
-            _put(changed, _SHORT[word], [value] if is_list else value)
-        elif "." in word or word in changed:
-            steps = (int(step) if step.isdecimal() else step for step in word.split("."))
-            _put(changed, tuple(steps), value)
-        else:
-            raise _ChangeUnknown(word)
+        try:
+            _change(changed, word, value)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+            # There is no such place in the document, or none any more.
+            raise _ChangeUnknown(word) from None
     return changed
+
+
+def _change(document: dict[str, Any], word: str, value: object) -> None:
+    if word in _ADDED:
+        _add_party(document, _ADDED[word], value)
+    elif word in _SHORT:
+        is_list = word.rpartition("_")[2] != "id" and not isinstance(value, list)
+        _put(document, _SHORT[word], [value] if is_list else value)
+    elif "." in word or word in document:
+        _put(document, tuple(word.split(".")), value)
+    else:
+        raise _ChangeUnknown(word)
 
 
 def _add_party(document: dict[str, Any], role: str, reference: object) -> None:
@@ -102,11 +109,9 @@ def _add_party(document: dict[str, Any], role: str, reference: object) -> None:
     document["parties"] = [*document["parties"], added]
 
 
-def _put(document: dict[str, Any], steps: tuple[str | int, ...], value: object) -> None:
+def _put(document: dict[str, Any], steps: tuple[str, ...], value: object) -> None:
     target: Any = document
-    try:
-        for step in steps[:-1]:
-            target = target.setdefault(step, {}) if isinstance(target, dict) else target[step]
-        target[steps[-1]] = value
-    except (AttributeError, IndexError, KeyError, TypeError):
-        raise _ChangeUnknown(".".join(map(str, steps))) from None
+    for step in steps[:-1]:
+        target = target.setdefault(step, {}) if isinstance(target, dict) else target[int(step)]
+    last = steps[-1]
+    target[last if isinstance(target, dict) else int(last)] = value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
@@ -18,10 +18,14 @@ from gateway.demo.scenario import (
     ScenarioCall,
     TokenFacts,
 )
-from gateway.documents import load_document
+from gateway.documents import Document, load_document
 
 CALLS_FOLDER: Final = "calls"
 """Where a pack keeps its calls, one YAML file per scenario."""
+BATCH_ROWS_MAX: Final = 99_999
+"""Rows of a batch that are made up: as many as there are NHS numbers of the test range for."""
+PEOPLE_MAX: Final = 100_000
+"""People whom a call may declare to be covered by its urgent grant."""
 _SUFFIXES: Final = (".yaml", ".yml")
 
 _Kind = TypeVar("_Kind", str, int, bool)
@@ -39,10 +43,14 @@ def read_calls(pack: Path, files: Sequence[Path] = ()) -> CallSheet:
     if not paths:
         raise PackInvalid(f"{pack / CALLS_FOLDER} holds no calls ({', '.join(_SUFFIXES)})")
     sheets = [_read_sheet(path) for path in paths]
-    return CallSheet(
+    whole = CallSheet(
         calls=tuple(call for sheet in sheets for call in sheet.calls),
         authoring_refusals=tuple(one for sheet in sheets for one in sheet.authoring_refusals),
     )
+    if not whole.calls and not whole.authoring_refusals:
+        names = ", ".join(str(path) for path in paths)
+        raise PackInvalid(f"{names}: neither calls nor authoring_refusals, so nothing can be told")
+    return whole
 
 
 _TOKEN_WORDS: Final = frozenset(
@@ -121,11 +129,23 @@ class _Words:
             raise PackInvalid(f"{self.where}: {word} is missing")
         return found
 
+    def name(self, word: str) -> str:
+        """Return a name; one of digits alone is a number to YAML."""
+        found = self.value.get(word)
+        return str(found) if type(found) is int else self.text(word)
+
     def text_or_none(self, word: str) -> str | None:
         return self._typed(word, str)
 
     def integer(self, word: str) -> int | None:
         return self._typed(word, int)
+
+    def count(self, word: str, maximum: int) -> int | None:
+        """Return a number of things of which there may be up to `maximum`."""
+        found = self.integer(word)
+        if found is not None and not 0 <= found <= maximum:
+            raise PackInvalid(f"{self.where}: {word} is 0 to {maximum}, not {found}")
+        return found
 
     def flag(self, word: str) -> bool:
         return self._typed(word, bool) or False
@@ -148,7 +168,11 @@ class _Words:
             raise PackInvalid(f"{self.where}: {word} is not an instant: {written}") from None
         if at.tzinfo is None:
             raise PackInvalid(f"{self.where}: {word} has no offset: {written}")
-        return at.astimezone(UTC)
+        try:
+            return at.astimezone(UTC)
+        except OverflowError:
+            message = f"{self.where}: {word} is before the year 1 or after 9999 in UTC: {written}"
+            raise PackInvalid(message) from None
 
     def _typed(self, word: str, kind: type[_Kind]) -> _Kind | None:
         found = self.value.get(word)
@@ -163,34 +187,41 @@ _KIND_NAMES: Final = {str: "a text", int: "a whole number", bool: "true or false
 
 
 def _read_sheet(path: Path) -> CallSheet:
-    sheet = _Words(load_document(path).value, path.name, _SHEET_WORDS)
-    defaults = _Words(sheet.value.get("defaults") or {}, f"{path.name}: defaults", _CALL_WORDS)
+    document = load_document(path)
+    sheet = _Words(document.value, str(path), _SHEET_WORDS)
+    defaults = _Words(sheet.value.get("defaults") or {}, f"{path}: defaults", _CALL_WORDS)
     agreed = {"agreement": sheet.value.get("agreement")}
     base = {**agreed, **defaults.value}
     return CallSheet(
-        calls=tuple(_read_call(item, base, path.name) for item in _list(sheet, "calls")),
+        calls=tuple(
+            _read_call(item, base, place) for item, place in _list(sheet, "calls", document)
+        ),
         authoring_refusals=tuple(
-            _read_refusal(item, agreed, path.name) for item in _list(sheet, "authoring_refusals")
+            _read_refusal(item, agreed, place)
+            for item, place in _list(sheet, "authoring_refusals", document)
         ),
     )
 
 
-def _list(words: _Words, word: str) -> Sequence[object]:
+def _list(words: _Words, word: str, document: Document) -> Iterator[tuple[object, str]]:
+    """Yield the members of a list, each with its file, line and column."""
     found = words.value.get(word)
     if found is None:
-        return ()
+        return
     if not isinstance(found, Sequence) or isinstance(found, str):
         raise PackInvalid(f"{words.where}: {word} must be a list")
-    return found
+    for number, item in enumerate(found):
+        line, column = document.locate((word, number))
+        yield item, f"{document.path}:{line}:{column}"
 
 
-def _read_refusal(value: object, base: Mapping[str, object], file: str) -> AuthoringRefusal:
-    own = _Words(value, f"{file}: authoring_refusals", _REFUSAL_WORDS)
-    words = _Words({**base, **own.value}, f"{file}: attempt {own.text('id')}", _REFUSAL_WORDS)
+def _read_refusal(value: object, base: Mapping[str, object], place: str) -> AuthoringRefusal:
+    own = _Words(value, f"{place}: an attempt", _REFUSAL_WORDS)
+    words = _Words({**base, **own.value}, f"{place}: attempt {own.name('id')}", _REFUSAL_WORDS)
     change = _Words(words.value.get("change") or {}, f"{words.where}: change", None)
     expect = _Words(words.value.get("expect") or {}, f"{words.where}: expect", _ERROR_WORDS)
     return AuthoringRefusal(
-        id=words.text("id"),
+        id=words.name("id"),
         title=words.text_or_none("title") or "",
         agreement=words.text_or_none("agreement"),
         change=change.value,
@@ -198,9 +229,9 @@ def _read_refusal(value: object, base: Mapping[str, object], file: str) -> Autho
     )
 
 
-def _read_call(value: object, base: Mapping[str, object], file: str) -> ScenarioCall:
-    own = _Words(value, f"{file}: a call", _CALL_WORDS)
-    where = f"{file}: call {own.text('id')}"
+def _read_call(value: object, base: Mapping[str, object], place: str) -> ScenarioCall:
+    own = _Words(value, f"{place}: a call", _CALL_WORDS)
+    where = f"{place}: call {own.name('id')}"
     words = _Words({**base, **own.value}, where, _CALL_WORDS)
     at = words.instant("at")
     if at is None:
@@ -210,7 +241,7 @@ def _read_call(value: object, base: Mapping[str, object], file: str) -> Scenario
     if proof not in set(ProofKind):
         raise PackInvalid(f"{where}: proof is none, other_key or other_method, not {proof}")
     return ScenarioCall(
-        id=words.text("id"),
+        id=words.name("id"),
         title=words.text_or_none("title") or "",
         at=at,
         token=_read_token(words),
@@ -252,7 +283,7 @@ def _read_break_glass(value: object, where: str) -> BreakGlass:
         reason=words.text("reason"),
         justification=words.text("justification"),
         started_at=words.instant("started_at"),
-        subjects_so_far=words.integer("subjects_so_far") or 0,
+        subjects_so_far=words.count("subjects_so_far", PEOPLE_MAX) or 0,
     )
 
 
@@ -271,7 +302,7 @@ def _read_body(words: _Words) -> tuple[Mapping[str, object] | None, int | None]:
         return None, None
     body = _Words(value, f"{words.where}: body", None)
     if set(body.value) == {"batch_size"}:
-        return None, body.integer("batch_size")
+        return None, body.count("batch_size", BATCH_ROWS_MAX)
     return body.value, None
 
 

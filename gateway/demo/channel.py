@@ -38,9 +38,12 @@ class Answer:
         """Return the body as JSON values.
 
         Raises:
-            ValueError: it is not JSON.
+            ValueError: it is not JSON, or is nested too deeply.
         """
-        return json.loads(self.body)
+        try:
+            return json.loads(self.body)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
 
 
 class Channel:
@@ -73,7 +76,10 @@ class Channel:
             ChannelFailed: the URL is not https (or loopback), or no whole answer came in time.
         """
         assert self._client is not None, "opened by `with`"  # noqa: S101 - a programmer's mistake
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            raise ChannelFailed(f"{url} is no URL: {error}") from None
         allowed = parts.scheme == "http" and _is_loopback(parts.hostname)
         if parts.scheme != "https" and not allowed:
             raise ChannelFailed(f"{url} is neither https nor on this machine's loopback")

@@ -16,6 +16,7 @@ _CHECK: Final = struct.Struct("<I")
 _CLOCK_BYTES: Final = _FACE.size + _CHECK.size
 _READS_MAX: Final = 1000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_US: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
 
 class DemoClock:
@@ -42,14 +43,14 @@ class DemoClock:
         return cls(path)
 
     def now(self) -> datetime:
-        """Return the decision time, aware and in UTC.
+        """Return the decision time, aware and in UTC; it stands still at the end of 9999.
 
         Raises:
             ValueError: the file is not that of a clock.
         """
         running, decision_us, set_at_us, _ = self._read()
         elapsed_us = monotonic_us() - set_at_us if running else 0
-        return _EPOCH + timedelta(microseconds=decision_us + elapsed_us)
+        return _EPOCH + timedelta(microseconds=min(decision_us + elapsed_us, _LAST_US))
 
     @property
     def turn(self) -> int:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
@@ -24,7 +25,8 @@ from starlette.routing import Route
 
 from gateway.demo.listener import listen, serve
 from gateway.demo.scenario import PackInvalid
-from gateway.documents import load_document
+from gateway.documents import Document, load_document
+from policies.paths import Template
 
 SERVICES_FILE: Final = "services.yaml"
 DATA_FOLDER: Final = "data"
@@ -62,14 +64,15 @@ def read_department(pack: Path) -> tuple[DepartmentOperation, ...]:
     Raises:
         PackInvalid: an operation is not one of the ways a department can answer.
     """
-    value = load_document(pack / SERVICES_FILE).value
+    document = load_document(pack / SERVICES_FILE)
+    value = document.value
     section = value.get("department") if isinstance(value, Mapping) else None
     if not isinstance(section, Mapping):
-        raise PackInvalid(f"{SERVICES_FILE}: no department section, so nothing can answer")
+        raise PackInvalid(f"{document.path}: no department section, so nothing can answer")
     return tuple(
-        _read_operation(str(connector), operation)
+        operation
         for connector, operations in section.items()
-        for operation in (operations if isinstance(operations, Sequence) else ())
+        for operation in _read_operations(str(connector), operations, document)
     )
 
 
@@ -126,29 +129,71 @@ class Replacements:
 
 _MEDIA_TYPES: Final = {Serving.PARQUET_OF: "application/vnd.apache.parquet"}
 """Media types that need not be named."""
+_LOG: Final = logging.getLogger("concordat.demo")
+_METHOD: Final = re.compile(r"[A-Za-z]{1,20}")
+_MEDIA_TYPE: Final = re.compile(r"[!-~][ -~]{0,199}")
 _WHOLE_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _OPERATION_WORDS: Final = frozenset({"method", "path", "on", "media_type", *Serving})
 
 
-def _read_operation(connector: str, value: object) -> DepartmentOperation:
-    where = f"{SERVICES_FILE}: department of {connector}"
+def _read_operations(
+    connector: str, value: object, document: Document
+) -> Iterator[DepartmentOperation]:
+    """Yield the operations of a department, each fault with its line and column."""
+    if value is None:
+        return
+    if not isinstance(value, list):
+        where = _place(document, connector)
+        raise PackInvalid(f"{where}: a list of operations is expected")
+    for number, operation in enumerate(value):
+        yield _read_operation(connector, operation, _place(document, connector, number))
+
+
+def _place(document: Document, connector: str, *pointer: int) -> str:
+    line, column = document.locate(("department", connector, *pointer))
+    return f"{document.path}:{line}:{column}: department of {connector}"
+
+
+def _read_operation(connector: str, value: object, where: str) -> DepartmentOperation:
     if not isinstance(value, Mapping) or set(value) - _OPERATION_WORDS:
         raise PackInvalid(f"{where}: an operation has method, path and one of {', '.join(Serving)}")
     servings = [Serving(word) for word in value if word in set(Serving)]
     if len(servings) != 1 or not value.get("path") or not value.get("method"):
         raise PackInvalid(f"{where}: an operation has method, path and one of {', '.join(Serving)}")
-    file = str(value[servings[0]])
-    if Path(file).name != file:
-        raise PackInvalid(f"{where}: {file} is not the name of a data file")
-    return DepartmentOperation(
+    operation = DepartmentOperation(
         connector=connector,
         method=str(value["method"]),
         path=str(value["path"]),
         serving=servings[0],
-        file=file,
-        on=tuple(str(column) for column in value.get("on", ())),
+        file=str(value[servings[0]]),
+        on=_columns(value.get("on"), where),
         media_type=str(value.get("media_type", _MEDIA_TYPES.get(servings[0], "application/json"))),
     )
+    for wrong in _wrong_in(operation):
+        raise PackInvalid(f"{where}: {wrong}")
+    return operation
+
+
+def _columns(value: object, where: str) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(column, str) for column in value):
+        raise PackInvalid(f"{where}: on must be a list of columns")
+    return tuple(value)
+
+
+def _wrong_in(operation: DepartmentOperation) -> Iterator[str]:
+    """Yield why no department can do this."""
+    if Path(operation.file).name != operation.file:
+        yield f"{operation.file} is not the name of a data file"
+    if not _METHOD.fullmatch(operation.method):
+        yield f"{operation.method!r} is not a method of HTTP"
+    if not _MEDIA_TYPE.fullmatch(operation.media_type):
+        yield f"{operation.media_type!r} is not a media type"
+    try:
+        Template.parse(operation.path)
+    except ValueError as error:
+        yield f"path: {error}"
 
 
 class _Endpoint:
@@ -162,7 +207,15 @@ class _Endpoint:
         self._replacements: Final = replacements
 
     async def answer(self, request: Request) -> Response:
-        """Answer `request` as the operation says."""
+        """Answer `request` as the operation says; with 500 where its file is not fit for that."""
+        try:
+            return await self._answer(request)
+        except (OSError, ValueError, KeyError, csv.Error) as error:
+            said = error.strerror if isinstance(error, OSError) else error
+            _LOG.error("department: %s/%s: %s", DATA_FOLDER, self._operation.file, said)
+            return Response(status_code=HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    async def _answer(self, request: Request) -> Response:
         path = request.url.path
         file = self._files / (self._replacements.find(path) or self._operation.file)
         match self._operation.serving:
@@ -197,8 +250,9 @@ def _parquet(rows: Sequence[Row]) -> bytes:
     import pyarrow.parquet as parquet
 
     columns: dict[str, list[int] | list[str]] = {}
-    for name in rows[0] if rows else ():
-        cells = [row[name] for row in rows]
+    # What a row has too much is under None; what it has too little is None.
+    for name in filter(None, rows[0] if rows else ()):
+        cells = [row[name] or "" for row in rows]
         whole = all(map(_WHOLE_NUMBER.fullmatch, cells))
         columns[name] = [int(cell) for cell in cells] if whole else cells
     file = io.BytesIO()
@@ -213,7 +267,7 @@ def _narrowed(rows: Sequence[Row], wanted: Sequence[tuple[str, str]]) -> list[Ro
 def _matched(rows: Sequence[Row], on: Sequence[str], body: bytes) -> Response:
     try:
         asked = {tuple(item[column] for column in on) for item in json.loads(body)["batch"]}
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return Response(status_code=HTTPStatus.BAD_REQUEST)
     found = [row for row in rows if tuple(row[column] for column in on) in asked]
     return JSONResponse({"records": found})

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from gateway.demo.attempts import attempt_all, breaches
-from gateway.demo.judge import Observed, Result, Results, judge
+from gateway.demo.judge import Observed, Result, Results, judge, unplayed
 from gateway.demo.packs import Pack, segments_of
 from gateway.demo.scenario import BreakGlass, ProofKind, ScenarioCall
 from gateway.exchange.rows import RowsUnreadable, read_rows
@@ -69,6 +69,8 @@ def would_permit(call: ScenarioCall, pack: Pack, at: datetime) -> bool:
 
 
 def _evaluate(call: ScenarioCall, pack: Pack, rules: Rulebook) -> Result:
+    if call.trouble is not None:
+        return unplayed(call, call.trouble)
     if _turns_on_authentication(call, pack):
         return judge(call, Observed(), live_only=_ALL_FACTS)
     decision = _decide(call, pack, rules)

@@ -43,7 +43,11 @@ class IssuerAddresses:
 
     def base_of(self, issuer: str) -> str:
         """Return the address below which `issuer` answers, without a slash at its end."""
-        return f"http://{LOOPBACK}:{self.port}/i/{_slug(issuer)}"
+        return f"http://{LOOPBACK}:{self.port}{self.path_of(issuer)}"
+
+    def path_of(self, issuer: str) -> str:
+        """Return the path of `issuer`: its number makes it the only one, its name tells which."""
+        return f"/i/{self.issuers.index(issuer)}-{_slug(issuer)}"
 
     def token_endpoint(self, issuer: str) -> str:
         """Return the URL at which `issuer` gives tokens."""
@@ -61,7 +65,7 @@ def create_issuers(
     desk = Desk(clock=clock, clients={name: ECKey.import_key(key) for name, key in clients.items()})
     routes: list[Route] = []
     for issuer in addresses.issuers:
-        routes += _Issuer(issuer, addresses, desk).routes(f"/i/{_slug(issuer)}")
+        routes += _Issuer(issuer, addresses, desk).routes(addresses.path_of(issuer))
     return Starlette(routes=routes)
 
 

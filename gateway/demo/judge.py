@@ -130,6 +130,16 @@ def judge(
     )
 
 
+def unplayed(call: ScenarioCall, why: str) -> Result:
+    """Return the failure of a call that could not be made; `why` is one sentence without a stop."""
+    return Result(
+        call=call,
+        standing=Standing.FAILED,
+        observed=Observed(),
+        differences=(f"it cannot be played: {why}",),
+    )
+
+
 def _expectations(call: ScenarioCall, seen: Observed) -> Iterator[tuple[str, object, object]]:
     """Yield name, expected and observed value of everything that the pack says of the call."""
     wanted, audit = call.expect, call.audit

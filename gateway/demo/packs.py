@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from gateway.demo.answers import DEFAULT_RECORDS_AT
 from gateway.demo.call_sheet import read_calls
-from gateway.demo.departments import DepartmentOperation, read_department
+from gateway.demo.departments import SERVICES_FILE, DepartmentOperation, read_department
 from gateway.demo.scenario import CallSheet, PackInvalid, ScenarioCall
 from gateway.registry.configuration import read_directory
 from gateway.registry.documents import Configuration, Overlay
@@ -50,14 +50,16 @@ class Pack:
     @property
     def issuers(self) -> tuple[str, ...]:
         """Every issuer that a party or a call names, trusted or not."""
-        named = [call.token.issuer for call in self.sheet.calls if call.token.issuer]
+        issuers = [call.token.issuer for call in self.sheet.calls]
+        named = [issuer for issuer in issuers if issuer is not None]
         return tuple(dict.fromkeys([*self.configuration.issuers, *named]))
 
     @property
     def clients(self) -> tuple[str, ...]:
         """Every client that an agreement or a call names."""
         agreed = [client for seat in seats(self.configuration) for client in seat.clients]
-        named = [call.token.client for call in self.sheet.calls if call.token.client]
+        clients = [call.token.client for call in self.sheet.calls]
+        named = [client for client in clients if client is not None]
         return tuple(dict.fromkeys([*agreed, *named]))
 
     def rule_of(self, call: ScenarioCall) -> Rule | None:
@@ -87,8 +89,6 @@ class Pack:
         """
         served = [(rule.path, rule.connector) for rule in self.rules]
         served += [(operation.path, operation.connector) for operation in self.operations]
-        if not served:
-            raise PackInvalid("the pack names no path of any service")
         for template, connector in served:
             if _matches(template, path):
                 return connector
@@ -154,11 +154,17 @@ def read_pack(
         gateway.registry.configuration.ConfigurationInvalid: the configuration is not valid.
     """
     configuration = read_directory(directory, overlay=overlay)
+    if not configuration.services:
+        raise PackInvalid(f"{directory / SERVICES_FILE}: no services, so nothing can be asked for")
+    rules, operations = tuple(_rules(configuration)), read_department(directory)
+    if not rules and not operations:
+        where = directory / SERVICES_FILE
+        raise PackInvalid(f"{where}: neither a department nor an agreement has a path to ask for")
     return Pack(
         directory=directory,
         configuration=configuration,
-        rules=tuple(_rules(configuration)),
-        operations=read_department(directory),
+        rules=rules,
+        operations=operations,
         sheet=read_calls(directory, files),
     )
 

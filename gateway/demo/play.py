@@ -6,26 +6,29 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from joserfc.jwk import ECKey
 
+from gateway.audit.entry import EntryInvalid
 from gateway.demo.answers import eligible_among, fields_of, hint_of, reason_of, records_of
 from gateway.demo.attempts import attempt_all
-from gateway.demo.channel import Answer, Channel
+from gateway.demo.channel import Answer, Channel, ChannelFailed
 from gateway.demo.clock import DemoClock
 from gateway.demo.consumer import (
     Token,
+    TokenRefused,
     TokenRequest,
     authorization_details,
     dpop_proof,
     get_token,
 )
 from gateway.demo.declared import declare
-from gateway.demo.departments import Replacements
+from gateway.demo.departments import DATA_FOLDER, Replacements
 from gateway.demo.issuers import IssuerAddresses
-from gateway.demo.judge import Observed, Result, Results, judge
+from gateway.demo.judge import Observed, Result, Results, judge, unplayed
 from gateway.demo.packs import Pack
 from gateway.demo.scenario import ProofKind, ScenarioCall
 from gateway.demo.token_endpoint import new_key
@@ -38,6 +41,8 @@ _UNAUTHENTICATED: Final = 401
 _REFUSED_FROM: Final = 400
 _OK: Final = 200
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_PATH_SAFE: Final = "/%!$&'()*+,;=:@~"
+"""What stands in a path as it is (RFC 3986, section 3.3), and the mark of what was encoded."""
 _OTHER_METHODS: Final[Mapping[str, str]] = {"GET": "POST"}
 
 
@@ -62,13 +67,33 @@ class Stage:
 def play(pack: Pack, stage: Stage) -> Results:
     """Play every call in order and return how each came out.
 
+    A call that cannot be played has failed, and says why; the others are played all the same.
+
     Raises:
-        gateway.demo.channel.ChannelFailed: the gateway or an issuer does not answer.
-        gateway.demo.consumer.TokenRefused: an issuer gave no token.
         gateway.audit.store.LogUnavailable: what a call declares cannot be written.
     """
-    results = tuple(_play(call, pack, stage) for call in pack.sheet.calls)
+    results = tuple(_try(call, pack, stage) for call in pack.sheet.calls)
     return Results(results=results, authoring=attempt_all(pack))
+
+
+def _try(call: ScenarioCall, pack: Pack, stage: Stage) -> Result:
+    trouble = call.trouble or _missing_file(call, pack)
+    if trouble is not None:
+        return unplayed(call, trouble)
+    try:
+        return _play(call, pack, stage)
+    except (ChannelFailed, TokenRefused, EntryInvalid, UnicodeError) as failure:
+        return unplayed(call, str(failure))
+
+
+def _missing_file(call: ScenarioCall, pack: Pack) -> str | None:
+    """Return why a department cannot serve what the call says that it does, or None."""
+    name = call.connector_returns
+    if name is None or (
+        Path(name).name == name and (pack.directory / DATA_FOLDER / name).is_file()
+    ):
+        return None
+    return f"connector_returns: {name!r} is no file of {pack.directory / DATA_FOLDER}"
 
 
 def _play(call: ScenarioCall, pack: Pack, stage: Stage) -> Result:
@@ -90,7 +115,8 @@ def _play(call: ScenarioCall, pack: Pack, stage: Stage) -> Result:
 
 def _ask(call: ScenarioCall, pack: Pack, stage: Stage) -> Answer:
     """Make the call as its consumer's application would, with the proof it is said to send."""
-    url = stage.gateway_url + call.path
+    # As it goes on the wire, which the proof must name too (RFC 9449, section 4.2).
+    url = stage.gateway_url + quote(call.path, safe=_PATH_SAFE)
     headers: dict[str, str] = {}
     if not call.token.public:
         key = stage.client_keys[str(call.token.client)]

@@ -129,6 +129,8 @@ def _actual(result: Result) -> Text:
     seen = result.observed
     if result.standing is Standing.LIVE_ONLY:
         return Text("live only", style="cyan")
+    if result.standing is Standing.FAILED and seen.status is None:
+        return Text("not played", style=_MARKS[result.standing][1])
     if "status" in result.live_only:
         return Text(f"{seen.decision}, the rest live only", style="cyan")
     return Text(_verdict(seen.status, seen.reason), style=_MARKS[result.standing][1])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from policies.decision import PUBLIC
 
@@ -56,8 +58,8 @@ class TokenFacts:
 
     @property
     def public(self) -> bool:
-        """Whether the caller sends no token at all."""
-        return self.organisation == PUBLIC
+        """Whether the caller sends no token at all: only a client can have one."""
+        return self.organisation == PUBLIC or self.client is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +118,35 @@ class ScenarioCall:
     decision_already_used: bool = False
     expect: Expectation
     audit: AuditExpectation = field(default_factory=AuditExpectation)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why no client could ever make this call, or None."""
+        if not _METHOD.fullmatch(self.method):
+            return f"{self.method!r} is not a method of HTTP"
+        if not _PATH.fullmatch(self.path):
+            return (
+                f"{self.path!r} is not a path: one begins with a slash, has no control characters, "
+                "and what would follow a question mark is in query"
+            )
+        if not self.token.public and self.token.issuer is None:
+            return "issuer is missing: the client needs one for its token"
+        urgent = self.token.break_glass
+        for name, at in (("at", self.at), ("started_at", urgent.started_at if urgent else None)):
+            if at is not None and at.year not in YEARS:
+                return f"{name} is in {at.year}, and calls are of {YEARS.start} to {YEARS.stop - 1}"
+        return None
+
+
+YEARS: Final = range(1700, 2250)
+"""Years in which a call can be made.
+
+Records keep microseconds since 1970 in the 53 bits that JSON carries exactly (RFC 8259, section 6):
+1684 to 2255. The rest is room for what falls due after the call.
+"""
+_METHOD: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+"""A method of HTTP (RFC 9110, sections 5.6.2 and 9.1)."""
+_PATH: Final = re.compile(r"/[^\x00-\x1f\x7f?#\ud800-\udfff]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,8 +51,9 @@ class Show:
 
     @property
     def last_at(self) -> datetime:
-        """The instant of the last call."""
-        return self.pack.sheet.calls[-1].at
+        """The instant of the last call; where there is none, what the demo's clock shows."""
+        calls = self.pack.sheet.calls
+        return calls[-1].at if calls else self.stage.clock.now()
 
     def run_on(self) -> None:
         """Let decision time run forward from the last call's instant."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -106,10 +107,15 @@ def write_keys(home: Path, keys: Mapping[str, ECKey]) -> None:
     folder = home / FOLDER / _KEYS_FOLDER
     folder.mkdir(mode=0o700, parents=True)
     for client, key in keys.items():
-        path = folder / f"{client}.jwk"
+        path = folder / _key_file(client)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE)
         with os.fdopen(descriptor, "w") as file:
             json.dump(key.as_dict(private=True), file)
+
+
+def _key_file(client: str) -> str:
+    """Return the name of a client's file; its id may be a URL, or longer than a file's name."""
+    return f"{hashlib.sha256(client.encode()).hexdigest()}.jwk"
 
 
 def read_key(home: Path, client: str) -> ECKey:
@@ -119,7 +125,7 @@ def read_key(home: Path, client: str) -> ECKey:
         NoDemo: the demo has no such client.
     """
     try:
-        kept = json.loads((home / FOLDER / _KEYS_FOLDER / f"{client}.jwk").read_text())
+        kept = json.loads((home / FOLDER / _KEYS_FOLDER / _key_file(client)).read_text())
     except OSError:
         raise NoDemo(f"the demo in {home} has no client {client}") from None
     return ECKey.import_key(kept)

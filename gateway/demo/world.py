@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.administration import apply_configuration
+from gateway.clock import SystemClock
 from gateway.demo.channel import Channel
 from gateway.demo.clock import DemoClock
 from gateway.demo.departments import Replacements, serve_departments
@@ -54,7 +55,7 @@ class WorldFailed(Exception):
 
 
 class HomeUsed(Exception):
-    """The directory that a demo was given holds something already."""
+    """The directory that a demo was given holds something already, or cannot be one."""
 
 
 Listeners = tuple[socket.socket, socket.socket]
@@ -85,7 +86,8 @@ def open_world(
     """
     home = settings.home
     (home / FOLDER).mkdir(mode=0o700)
-    clock = DemoClock.create(clock_path(home), pack.sheet.calls[0].at)
+    calls = pack.sheet.calls
+    clock = DemoClock.create(clock_path(home), calls[0].at if calls else SystemClock().now())
     keys = {client: new_key() for client in pack.clients}
     write_keys(home, keys)
     replacements = Replacements(home / FOLDER / _REPLACEMENTS_FILE)
@@ -215,8 +217,12 @@ def fresh_home(home: Path) -> None:
     """Make the directory of a demo's home.
 
     Raises:
-        HomeUsed: it is there and holds something.
+        HomeUsed: it is there and holds something, or cannot be a directory.
     """
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if any(home.iterdir()):
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        used = any(home.iterdir())
+    except OSError as failure:
+        raise HomeUsed(f"{home} cannot be made: {failure.strerror}") from None
+    if used:
         raise HomeUsed(f"{home} is not empty; a demo starts from nothing")

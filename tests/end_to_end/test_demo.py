@@ -128,6 +128,37 @@ def test_calls_start_from_the_state_that_they_declare(tmp_path: Path) -> None:
     assert counts["passed"] == len(STATE_CALLS)
 
 
+def test_a_call_that_cannot_be_played_fails_alone(tmp_path: Path) -> None:
+    """Whatever is odd about it; the calls around it are played, and nothing ends in a traceback."""
+    good = _decided_call("good", "OK", used=False)
+    odd: list[dict[str, object]] = [
+        {"path": "housing/v1"}, {"method": "G T"}, {"at": "9999-12-31T23:59:59Z"},
+        {"issuer": None}, {"connector_returns": "nothing.csv"}, {"agreement": "a" * 99_999},
+        {"path": "/" + "a" * 99_999}, {"client": ""}, {"issuer": ""},
+    ]  # fmt: skip
+    told: list[dict[str, object]] = [
+        {"issuer": "no address"}, {"client": None}, {"path": "/%zz/é{"},
+        {"method": "!"}, {"client": "a" * 300}, {"at": "1700-01-01T00:00:00Z"},
+    ]  # fmt: skip
+    calls = [good, *({**good, **one, "id": "odd"} for one in odd)]
+    calls += [*({**good, **one, "id": "told"} for one in told), good]
+    sheet = tmp_path / "odd.yaml"
+    defaults = {"acr": "AAL2", "sender_constrained": True, "method": "GET"}
+    sheet.write_text(json.dumps({"defaults": defaults, "calls": calls}))
+    ended = subprocess.run(
+        [PROGRAM, "demo", "--exit", "--json", "--workers", "1", "--calls", str(sheet)],
+        capture_output=True, text=True, timeout=DEMO_S_MAX,
+    )  # fmt: skip
+    assert ended.returncode == 1, ended.stderr
+    assert len(ended.stderr.splitlines()) == 1, ended.stderr
+    shown = json.loads(ended.stdout)
+    for call in shown["calls"]:
+        unplayed = [one for one in call["differences"] if one.startswith("it cannot be played: ")]
+        assert bool(unplayed) == (call["id"] == "odd"), call
+        assert call["standing"] == ("passed" if call["id"] == "good" else "failed")
+    assert shown["log"]["verified"]
+
+
 def test_serves_on_until_it_is_stopped(tmp_path: Path) -> None:
     """A running demo gives tokens, answers calls, is searched, and ends with nothing left."""
     home = str(tmp_path / "home")

@@ -29,6 +29,7 @@ def _answer(body: str | bytes, media_type: str = "application/json") -> Answer:
         ('{"entry": [{"a": 1}, {"b": 2}, {"c": 3}]}', "/entry", 3),
         ('{"a": {"b": [[{"x": 1}]]}}', "/a/b/0", 1),
         ("no json", "/records", 0),
+        ('{"a": [[1]]}', "/a/²", 1),
     ],
 )
 def test_finds_the_records_of_json(body: str, records_at: str, count: int) -> None:
@@ -87,3 +88,9 @@ def test_reads_the_reason_of_a_refusal() -> None:
     assert reason_of(_answer(outcome, "application/fhir+json")) == "TOKEN_EXPIRED"
     assert reason_of(_answer("a,b\n", "text/csv")) is None
     assert hint_of(_answer("[]")) is None
+
+
+@pytest.mark.parametrize("media_type", ["text/csv", "application/vnd.apache.parquet"])
+def test_what_is_no_table_has_no_records(media_type: str) -> None:
+    """A body that is other than its media type says is no failure of the player."""
+    assert records_of(_answer(b"\xff\x00", media_type)) == []

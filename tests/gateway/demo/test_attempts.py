@@ -72,3 +72,11 @@ def test_a_packs_own_breaches_are_told(pack: Pack) -> None:
     assert _attempt(spoiled, {"register_id": None}) == ("passed", ("REGISTER_ENTRY_MISSING",))
     again: dict[str, object] = {"onward_sharing.permitted": True}
     assert "ONWARD_SHARING_BARRED" in str(_attempt(spoiled, again, "ONWARD_SHARING_BARRED"))
+
+
+def test_a_place_that_is_not_there_is_a_change_that_nobody_knows(pack: Pack) -> None:
+    """Whatever comes after it, and whatever came before."""
+    for change in ({"parties.².ref": 1}, {"parties": ["x"], "add_consumer": "y"}, {"title.a": 1}):
+        standing, missing = _attempt(pack, dict[str, object](change))
+        assert standing == "not yet"
+        assert str(missing).startswith("the change ")

@@ -69,18 +69,41 @@ def test_a_batch_size_is_not_a_body(tmp_path: Path) -> None:
         (", decision_already_used: 1", "must be true or false"),
         (", break_glass: {reason: R}", "justification is missing"),
         (", audit: {colour: red}", "unknown word colour"),
+        (", body: {batch_size: -1}", "batch_size is 0 to 99999, not -1"),
+        (", body: {batch_size: 100000000}", "batch_size is 0 to 99999, not 100000000"),
+        (", break_glass: {reason: R, justification: J, subjects_so_far: -1}", "is 0 to 100000"),
     ],
 )
 def test_says_what_is_wrong_and_where(tmp_path: Path, more: str, said: str) -> None:
-    """A word that is unknown, or not of its kind, is refused with the call's name."""
-    with pytest.raises(PackInvalid, match=said):
+    """A word that is unknown, or not of its kind, is refused with its file, line and call."""
+    with pytest.raises(PackInvalid, match=said) as refused:
         _read(tmp_path, more)
+    assert str(refused.value).startswith(f"{tmp_path / 'sheet.yaml'}:7:5: ")
 
 
 def test_an_instant_needs_its_offset(tmp_path: Path) -> None:
     """A time without an offset could mean two instants, so it is refused."""
     text = SHEET.format(more="").replace("+01:00", "")
     with pytest.raises(PackInvalid, match="has no offset"):
+        _read(tmp_path, text=text)
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_an_instant_is_one_in_utc(tmp_path: Path, at: str) -> None:
+    """An offset can lead out of the years that there are."""
+    with pytest.raises(PackInvalid, match="is before the year 1 or after 9999"):
+        _read(tmp_path, text=SHEET.format(more="").replace("2026-11-20T21:00:00+01:00", at))
+
+
+def test_a_name_may_be_a_number(tmp_path: Path) -> None:
+    """YAML takes 7 for a number; as the name of a call it is a text."""
+    assert _read(tmp_path, text=SHEET.format(more="").replace("id: one", "id: 7")).id == "7"
+
+
+@pytest.mark.parametrize("text", ["scenario: 1\ncalls: []\n", "scenario: 1\n", "{}\n"])
+def test_a_sheet_without_calls_tells_nothing(tmp_path: Path, text: str) -> None:
+    """Nothing to play is neither passed nor failed."""
+    with pytest.raises(PackInvalid, match="neither calls nor authoring_refusals"):
         _read(tmp_path, text=text)
 
 

@@ -29,3 +29,16 @@ def test_the_media_type_has_no_parameters() -> None:
     answer = Answer(status=200, headers={"content-type": "Text/CSV; charset=utf-8"}, body=b"")
     assert answer.media_type == "text/csv"
     assert Answer(status=204, headers={}, body=b"").media_type == ""
+
+
+def test_what_is_no_url_is_told() -> None:
+    """A host that is cut short is nobody's address."""
+    with Channel() as channel, pytest.raises(ChannelFailed, match="is no URL"):
+        channel.send("GET", "http://[::1/")
+
+
+def test_json_that_is_nested_without_end_is_none() -> None:
+    """The reader's own limit is no other failure than any."""
+    answer = Answer(status=200, headers={}, body=b"[" * 100_000)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        answer.json()

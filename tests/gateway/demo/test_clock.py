@@ -93,3 +93,11 @@ def test_refuses_a_file_that_is_no_clock(tmp_path: Path) -> None:
     path.write_bytes(b"x" * 64)
     with pytest.raises(ValueError, match="does not hold a clock"):
         DemoClock(path).now()
+
+
+def test_stands_still_at_the_end_of_time(tmp_path: Path) -> None:
+    """There is no instant after the last; the clock does not fail for it."""
+    last = datetime.max.replace(tzinfo=UTC)
+    clock = DemoClock.create(tmp_path / "clock", NOON)
+    clock.run_from(last)
+    assert clock.now() == last

@@ -121,10 +121,62 @@ def test_reads_the_built_in_departments() -> None:
         "{method: GET, path: /a, table: ../t.csv}",
         "{method: GET, path: /a, table: t.csv, colour: red}",
         "{path: /a, table: t.csv}",
+        "{method: POST, path: /a, match: t.csv, on: 5}",
+        "{method: POST, path: /a, match: t.csv, on: [5]}",
+        "{method: GET, path: a, table: t.csv}",
+        "{method: GET, path: '/a/{b', table: t.csv}",
+        "{method: G T, path: /a, table: t.csv}",
+        '{method: GET, path: /a, file: t.csv, media_type: "text/plain\\r\\nX: y"}',
+        "5",
     ],
 )
 def test_refuses_what_no_department_can_do(tmp_path: Path, operation: str) -> None:
     """An operation without, or with two ways to answer, or a file elsewhere, is refused."""
-    (tmp_path / "services.yaml").write_text(f"department:\n  one:\n    - {operation}\n")
-    with pytest.raises(PackInvalid):
+    path = tmp_path / "services.yaml"
+    path.write_text(f"department:\n  one:\n    - {operation}\n")
+    with pytest.raises(PackInvalid) as refused:
         read_department(tmp_path)
+    assert str(refused.value).startswith(f"{path}:3:7: department of one: ")
+
+
+def test_a_department_is_a_list(tmp_path: Path) -> None:
+    """A department may have nothing to offer, and nothing but operations."""
+    path = tmp_path / "services.yaml"
+    path.write_text("department: {one: null}\n")
+    assert read_department(tmp_path) == ()
+    path.write_text("department: {one: {}}\n")
+    with pytest.raises(PackInvalid, match=f"^{path}:1:14: department of one: a list"):
+        read_department(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "asked", "said"),
+    [
+        (None, "/people", "No such file or directory"),
+        (b"nhs_number\n\xff\n", "/people", "can't decode"),
+        (b"a,b\n1,2,3\n4\n", "/file.parquet", None),
+        (b"area\nE1\n", "/match", "nhs_number"),
+    ],
+)
+def test_a_file_that_is_not_fit_is_told_in_one_line(
+    http: TestClient,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    content: bytes | None,
+    asked: str,
+    said: str | None,
+) -> None:
+    """The request fails, and whoever runs the demo reads why."""
+    path = tmp_path / DATA_FOLDER / "people.csv"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    body = {"batch": [{"nhs_number": "1"}]}
+    answer = http.post(asked, json=body) if asked == "/match" else http.get(asked)
+    if said is None:
+        assert answer.status_code == 200
+        return
+    assert answer.status_code == 500
+    (line,) = caplog.messages
+    assert line.startswith("department: data/people.csv: ")
+    assert said in line

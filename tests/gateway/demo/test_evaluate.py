@@ -56,6 +56,14 @@ def test_tells_whether_a_call_would_be_permitted_at_another_time(pack: Pack) -> 
     assert not would_permit(first, pack, datetime(2019, 1, 1, tzinfo=UTC))
 
 
+def test_a_call_that_cannot_be_played_fails_alone(pack: Pack) -> None:
+    """The others are judged all the same."""
+    first = pack.sheet.calls[0]
+    results = evaluate(_with(pack, replace(first, path="nowhere"), first))
+    assert [one.standing for one in results.results] == [Standing.FAILED, Standing.PASSED]
+    assert "it cannot be played: 'nowhere' is not a path" in results.results[0].differences[0]
+
+
 def _with(pack: Pack, *calls: object) -> Pack:
     sheet = CallSheet(calls=calls, authoring_refusals=())  # type: ignore[arg-type]  # calls of the pack
     return replace(pack, sheet=sheet)

@@ -19,7 +19,8 @@ from gateway.demo.token_endpoint import new_key
 AT = datetime(2021, 2, 18, 9, 15, tzinfo=UTC)
 NOW_S = int(AT.timestamp())
 ONE, OTHER = "https://idp.one.example", "https://idp.other.example/realm"
-ADDRESSES = IssuerAddresses(port=9, issuers=(ONE, OTHER))
+ODD = ("", "/", "http://idp.one.example", "https://idp-one.example", "https://idp/one.example")
+ADDRESSES = IssuerAddresses(port=9, issuers=(ONE, OTHER, *ODD))
 DETAILS = authorization_details(agreement="DSA-1", purpose="SUPPORT", context={"case": "7"})
 
 
@@ -153,3 +154,16 @@ def test_refuses_a_proof_that_does_not_hold(desk: Desk, spoiled: str) -> None:
     }[spoiled]
     answer = desk.ask(proof=proof)
     assert answer.json()["error"] == "invalid_dpop_proof"
+
+
+@pytest.mark.parametrize("issuer", ODD)
+def test_an_issuer_may_have_any_name(tmp_path: Path, issuer: str) -> None:
+    """Each has an address of its own, and signs in its own name: a gateway trusts it or not."""
+    desk = Desk(tmp_path)
+    metadata = desk.http.get(ADDRESSES.metadata_url(issuer)).json()
+    assert metadata["issuer"] == issuer
+    sent = desk.form(issuer=metadata["token_endpoint"])
+    answer = desk.http.post(ADDRESSES.token_endpoint(issuer), data=sent)
+    keys = KeySet.import_key_set(desk.http.get(metadata["jwks_uri"]).json())
+    claims = jwt.decode(answer.json()["access_token"], keys, algorithms=["ES256"]).claims
+    assert claims["iss"] == issuer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
-from gateway.demo.judge import AttemptResult, Observed, Results, Standing, judge
+from gateway.demo.judge import AttemptResult, Observed, Results, Standing, judge, unplayed
 from gateway.demo.packs import Pack
 from gateway.demo.scenario import AuditExpectation, Expectation, ScenarioCall
 
@@ -81,3 +81,11 @@ def test_nothing_judged_is_no_success(pack: Pack) -> None:
     unseen = judge(_call(pack), Observed(rule="R1"), live_only=names)
     assert Results(results=(unseen,)).passed
     assert (both.count(Standing.PASSED), both.count(Standing.NOT_YET)) == (1, 1)
+
+
+def test_what_cannot_be_played_has_failed(pack: Pack) -> None:
+    """Nothing was seen of it, and why is told in its place."""
+    result = unplayed(_call(pack), "there is no such thing")
+    assert result.standing is Standing.FAILED
+    assert result.observed == Observed()
+    assert result.differences == ("it cannot be played: there is no such thing",)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
-from gateway.demo.packs import Pack, seats
-from gateway.demo.scenario import ScenarioCall
+import pytest
+
+from gateway.demo.packs import BUILT_IN, Pack, read_pack, seats
+from gateway.demo.scenario import PackInvalid, ScenarioCall
+from gateway.registry.documents import ConfigurationInvalid
 from policies.identifiers import is_identifier
 
 
@@ -65,3 +70,17 @@ def test_every_party_of_every_agreement_has_its_seat(pack: Pack) -> None:
             seat = found[call.token.client]
             assert seat.organisation == call.token.organisation
             assert call.token.purpose in seat.purposes
+
+
+def test_a_pack_without_services_or_paths_is_none(tmp_path: Path) -> None:
+    """There is nobody to ask, or nothing to ask for."""
+    folder = shutil.copytree(BUILT_IN, tmp_path / "pack")
+    services = folder / "services.yaml"
+    shutil.rmtree(folder / "agreements")
+    written = services.read_text()
+    services.write_text(written[: written.index("\ndepartment:")] + "\ndepartment: {}\n")
+    with pytest.raises(PackInvalid, match=r"services\.yaml: neither a department nor an agreement"):
+        read_pack(folder)
+    services.write_text("services: []\ndepartment: {}\n")
+    with pytest.raises((PackInvalid, ConfigurationInvalid), match=r"services\.yaml"):
+        read_pack(folder)

@@ -12,7 +12,7 @@ from joserfc.jwk import ECKey
 from gateway.demo.channel import Answer
 from gateway.demo.consumer import Token
 from gateway.demo.packs import Pack
-from gateway.demo.play import _credentials, _observed
+from gateway.demo.play import _credentials, _missing_file, _observed
 from gateway.demo.scenario import ProofKind
 from gateway.demo.token_endpoint import new_key
 
@@ -67,3 +67,12 @@ def test_a_withheld_answer_releases_no_records() -> None:
     """A 502's own body is not mistaken for records."""
     answer = Answer(status=502, headers=JSON, body=b'{"records": [1]}')
     assert _observed(answer, {"decision": "permit"}, "/records").records is None
+
+
+def test_a_department_serves_what_the_pack_has(pack: Pack) -> None:
+    """A file that is not there, or not the pack's, cannot stand in for another."""
+    for call in pack.sheet.calls:
+        assert _missing_file(call, pack) is None
+    for name in ("nothing.csv", "../services.yaml", ""):
+        odd = replace(pack.sheet.calls[0], connector_returns=name)
+        assert str(_missing_file(odd, pack)).startswith(f"connector_returns: {name!r} is no file")

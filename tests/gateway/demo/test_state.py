@@ -59,3 +59,11 @@ def test_every_agreed_client_has_an_example(pack: Pack) -> None:
             example = examples[call.token.client]
             assert example.organisation == call.token.organisation
             assert example.connector in {rule.connector for rule in pack.rules}
+
+
+def test_a_client_may_have_any_name(tmp_path: Path) -> None:
+    """An id may be a URL, or longer than the name of any file."""
+    keys = {name: new_key() for name in ("https://app.example/a", "..", "", "a" * 5000)}
+    write_keys(tmp_path, keys)
+    for name, key in keys.items():
+        assert read_key(tmp_path, name).thumbprint() == key.thumbprint()

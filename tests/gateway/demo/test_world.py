@@ -63,3 +63,11 @@ def test_a_demo_starts_from_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(HomeUsed, match="not empty"):
         fresh_home(tmp_path)
+
+
+def test_a_home_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    """A file stands in the way, or where the folder should be."""
+    (tmp_path / "file").touch()
+    for home in (tmp_path / "file", tmp_path / "file" / "home"):
+        with pytest.raises(HomeUsed, match="cannot be made"):
+            fresh_home(home)
