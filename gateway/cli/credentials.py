@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
@@ -76,7 +76,7 @@ def _obtain(channel: Channel, wish: Wish, home: Path | None) -> Held:
 
 def make_call(wish: Wish, home: Path | None, *, method: str, path: str, body: bytes) -> Answer:
     """Make one call; without a client it carries no token. Raises Stop where nobody answers."""
-    url = path if urlsplit(path).scheme else _below_gateway(home, path)
+    url = path if _split(path).scheme else _below_gateway(home, path)
     headers = {"content-type": "application/json"} if body else {}
     with Channel() as channel:
         if wish.client is not None:
@@ -171,19 +171,28 @@ def _from_issuer(channel: Channel, wish: Wish) -> tuple[TokenRequest, ECKey, int
 
 def _well_known(issuer: str) -> str:
     """Return where an issuer's metadata stand: the path goes behind (RFC 8414, section 3.1)."""
-    parts = urlsplit(issuer)
+    parts = _split(issuer)
     return f"{parts.scheme}://{parts.netloc}{_WELL_KNOWN}{parts.path.rstrip('/')}"
 
 
-def _read_key(path: Path) -> ECKey:
-    content = path.read_text()
+def _split(url: str) -> SplitResult:
     try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise Stop(f"{url} is no URL: {error}", mend="write it as https://host/path") from None
+
+
+def _read_key(path: Path) -> ECKey:
+    try:
+        content = path.read_text("utf-8")
         value = json.loads(content) if content.lstrip().startswith("{") else content
         key = ECKey.import_key(value)
-    except (JoseError, ValueError, KeyError):
-        raise Stop(
-            f"{path} holds no key", mend="give an EC P-256 private key, JWK or PEM"
-        ) from None
+    except OSError as error:
+        raise Stop(f"{path} cannot be read: {error.strerror}", mend="mend that file") from None
+    except (JoseError, ValueError, KeyError, TypeError, RecursionError):
+        # TypeError: the key is encrypted, and no password was given.
+        mend = "give an EC P-256 private key, JWK or PEM, that is not encrypted"
+        raise Stop(f"{path} holds no key", mend=mend) from None
     if not key.is_private or key.curve_name != "P-256":
         raise Stop(f"{path} is not a P-256 private key", mend="give the client's private key")
     return key

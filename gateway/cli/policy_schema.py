@@ -37,9 +37,14 @@ def fields(
 
     if into is not None:
         try:
-            into.write_text(with_tables(into.read_text()))
+            into.write_text(with_tables(into.read_text("utf-8")), "utf-8")
         except UnknownTable as unknown:
             raise Stop(f"{into} asks for a table that is not made here: {unknown}") from None
+        except UnicodeDecodeError:
+            raise Stop(f"{into} is not UTF-8 text", mend="save it as UTF-8") from None
+        except OSError as error:
+            mend = "name a file that you may read and write"
+            raise Stop(f"{into} cannot be made anew: {error.strerror}", mend=mend) from None
     elif as_json:
         show_json(
             {

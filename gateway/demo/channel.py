@@ -73,13 +73,17 @@ class Channel:
         """Send one request and read its answer. Redirects are answers; no proxy is asked.
 
         Raises:
-            ChannelFailed: the URL is not https (or loopback), or no whole answer came in time.
+            ChannelFailed: the URL is none or not https (or loopback), the method is none of HTTP,
+                or no whole answer came in time.
         """
         assert self._client is not None, "opened by `with`"  # noqa: S101 - a programmer's mistake
         try:
             parts = urlsplit(url)
+            _ = parts.port  # which is read only when it is asked for
         except ValueError as error:
             raise ChannelFailed(f"{url} is no URL: {error}") from None
+        if not method.isascii():
+            raise ChannelFailed(f"{method!r} is not a method of HTTP")
         allowed = parts.scheme == "http" and _is_loopback(parts.hostname)
         if parts.scheme != "https" and not allowed:
             raise ChannelFailed(f"{url} is neither https nor on this machine's loopback")

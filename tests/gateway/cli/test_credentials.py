@@ -62,3 +62,36 @@ def test_says_what_is_missing(tmp_path: Path) -> None:
         get(_wish(client="app"), tmp_path)
     with pytest.raises(Stop, match="is not the home of a demo"):
         make_call(_wish(), tmp_path, method="GET", path="/a", body=b"")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff", b"\x00", b"{", b'{"kty": "EC"}', b'{"kty": "EC", "crv": "P-999", "x": "a"}',
+     b'{"a":' * 100_000],
+)  # fmt: skip
+def test_what_is_no_key_is_told(tmp_path: Path, content: bytes) -> None:
+    """Whatever the file holds, it is named, and so is what is wanted of it."""
+    path = tmp_path / "key"
+    path.write_bytes(content)
+    with pytest.raises(Stop, match=f"{path} holds no key") as stopped:
+        _read_key(path)
+    assert "EC P-256 private key" in stopped.value.mend
+
+
+def test_a_key_that_is_encrypted_or_cannot_be_read_is_told(tmp_path: Path) -> None:
+    """No password is asked for, and a folder is no key."""
+    path = tmp_path / "key.pem"
+    path.write_bytes(new_key().as_pem(private=True, password="secret"))
+    with pytest.raises(Stop, match="holds no key") as stopped:
+        _read_key(path)
+    assert "not encrypted" in stopped.value.mend
+    with pytest.raises(Stop, match="cannot be read: Is a directory"):
+        _read_key(tmp_path)
+
+
+def test_what_is_no_url_is_told(tmp_path: Path) -> None:
+    """Neither as an issuer's address nor as that of a call."""
+    with pytest.raises(Stop, match="is no URL"):
+        _well_known("https://[::1")
+    with pytest.raises(Stop, match="is no URL"):
+        make_call(_wish(), tmp_path, method="GET", path="http://[::1/a", body=b"")

@@ -35,3 +35,12 @@ def test_tables_of_a_page_are_made_anew(run: Run, tmp_path: Path) -> None:
     page.write_text("<!-- table: nothing -->\n<!-- end of table -->\n")
     with pytest.raises(Stop):
         run("policy", "fields", "--into", page)
+
+
+def test_a_page_that_is_no_text_is_left_alone(run: Run, tmp_path: Path) -> None:
+    """It is told, and stays as it is."""
+    page = tmp_path / "page.md"
+    page.write_bytes(b"\xff")
+    with pytest.raises(Stop, match="is not UTF-8 text"):
+        run("policy", "fields", "--into", page)
+    assert page.read_bytes() == b"\xff"

@@ -32,9 +32,19 @@ def test_the_media_type_has_no_parameters() -> None:
 
 
 def test_what_is_no_url_is_told() -> None:
-    """A host that is cut short is nobody's address."""
-    with Channel() as channel, pytest.raises(ChannelFailed, match="is no URL"):
-        channel.send("GET", "http://[::1/")
+    """A host that is cut short is nobody's address, nor is a port that there cannot be."""
+    with Channel() as channel:
+        for url in ("http://[::1/", "http://127.0.0.1:99999/", "http://127.0.0.1:x/"):
+            with pytest.raises(ChannelFailed, match="is no URL"):
+                channel.send("GET", url)
+
+
+def test_what_is_no_method_is_told() -> None:
+    """Neither a space nor a letter beyond ASCII goes on the wire."""
+    with Channel(timeout_s=1) as channel:
+        for method in ("GÉT", "G T"):
+            with pytest.raises(ChannelFailed):
+                channel.send(method, f"http://{LOOPBACK}:9/")
 
 
 def test_json_that_is_nested_without_end_is_none() -> None:
