@@ -35,7 +35,7 @@ from tests.policies.mutants import Mutant, mutants_of
 from tests.policies.survivors import SURVIVORS
 
 ROOT: Final = Path(__file__).parents[2]
-MODULES: Final = ("decide", "checks", "request_checks", "case", "select", "times")
+MODULES: Final = ("decide", "checks", "request_checks", "case", "select", "settled", "times")
 TESTS: Final = (
     *(
         "hints",
@@ -46,6 +46,7 @@ TESTS: Final = (
         "case",
         "select",
         "decide",
+        "settled",
         "scenarios",
     ),
 )

@@ -189,6 +189,47 @@ WHY: Final = (
             "== PUBLIC and rule.connector == service`",
         ),
     ),
+    (
+        "Another bound of memory decides nothing.",
+        ("settled.module: 64 to 65 in `SPANS_REMEMBERED_MAX: Final = 64`",),
+    ),
+    (
+        ("No agreement is read that ends with the calendar; one without an end has no such date."),
+        (
+            "settled.dates: Lt to LtE in `if policy.ends is not None and policy.ends < LATEST:`",
+            "settled.dates: drop `policy.ends < LATEST` in `if policy.ends is not None and "
+            "policy.ends < LATEST:`",
+        ),
+    ),
+    (
+        (
+            "What is settled only saves time: where less of it is used, the decision is made "
+            "from the beginning, with the same answer."
+        ),
+        (
+            "settled._open: True to False in `for plain in (True, False)`",
+            "settled._open: always True `left_of_plain` in `permit=None if left_of_plain "
+            "else permit(case, rule),`",
+            "settled._settle: True to False in `case = Case(self.policy, plain, self._law, "
+            "match, admitted=True)`",
+            "settled._settle: always False `not case.found` in `if not case.found:`",
+            "settled._settle: always True `after` in `since=self._dates[after - 1] if after "
+            "else _EARLIEST,`",
+            "settled._settle: leave the statement out in `opened.append(_open(case, "
+            "match[0], place))`",
+            "settled.decide: LtE to Lt in `if span is None or not span.since <= query.at < "
+            "span.until:`",
+            "settled.decide: True to False in `case = Case(self.policy, query, self._law, "
+            "matched[one.place], admitted=True)`",
+            "settled.decide: always False `not case.found` in `if not case.found:`",
+            "settled.decide: always False `plain and one.permit is not None` in `if plain "
+            "and one.permit is not None:`",
+            "settled.decide: always False `plain` in `for check in one.left_of_plain if "
+            "plain else one.left:`",
+            "settled.decide: always True `span is None or not span.since <= query.at < "
+            "span.until` in `if span is None or not span.since <= query.at < span.until:`",
+        ),
+    ),
 )
 """Each reason, with the names of its mutants."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
@@ -157,6 +157,27 @@ def test_another_caller_gets_no_answer_of_this_ones(pack: Any) -> None:
         assert not settled.decide(other).permitted
 
 
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [
+        ("caller", [Caller(organisation="gss:E06000098"), Caller(organisation="gss:E06000099")]),
+        ("purpose", ["CHILD_SAFEGUARDING_S17", "COUNCIL_TAX"]),
+        ("context", [{}, {"case_reference": ""}]),
+        ("on_behalf_of", ["gss:E06000098", "gss:E06000099"]),
+    ],
+)
+def test_what_another_asked_meanwhile_settles_nothing(
+    pack: Any, name: str, others: Sequence[Any]
+) -> None:
+    """Of two who are refused, the second gets no permit of somebody who asked between them."""
+    _, query = settled_for(pack, "S2A2")
+    first, second = (replace(query, **{name: other}) for other in others)
+    settled = Settled(pack.policies[pack.call("S2A2")["agreement"]], pack.law, first)
+    assert not settled.decide(first).permitted
+    assert settled.decide(query).permitted
+    assert not settled.decide(second).permitted
+
+
 class Spy:
     """A query of which every member that is read is noted."""
 
@@ -190,13 +211,15 @@ def test_what_is_settled_looks_at_nothing_of_the_request(
 def test_what_is_remembered_of_one_caller_is_bounded(pack: Any) -> None:
     """However many sets of rules its paths fall under."""
     settled, query = settled_for(pack, "S4A2")
-    rule = settled.policy.rules[0]
-    many = [replace(rule, id=f"R{number}") for number in range(2 * SPANS_REMEMBERED_MAX)]
-    for one in many:
-        changed = replace(settled.policy, rules=(one,), _by_operation={("GET", 3): (one,)})
-        settled.policy = changed
+    rule, _ = settled.policy.matching(query.method, query.path)[0]
+    remembered = []
+    for number in range(2 * SPANS_REMEMBERED_MAX + 1):
+        one = replace(rule, id=f"R{number}")
+        operation = (query.method, len(query.path))
+        settled.policy = replace(settled.policy, rules=(one,), _by_operation={operation: (one,)})
         settled.decide(query)
-        assert len(settled._spans) <= SPANS_REMEMBERED_MAX
+        remembered.append(len(settled._spans))
+    assert remembered == [*range(1, SPANS_REMEMBERED_MAX + 1)] * 2 + [1]
 
 
 def test_the_last_instant_of_the_calendar_is_decided_too(pack: Any) -> None:
