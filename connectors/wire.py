@@ -136,7 +136,9 @@ class Pool:
         try:
             connection.send(head, call, deadline_s)
             if call.body is None or isinstance(call.body, bytes):
-                await connection.wait()
+                # An upload may have had the connection before, and the end of its sending wake us.
+                while not connection.reader.head_complete and connection.fault is None:
+                    await connection.wait()
             else:
                 await connection.send_pieces(call.body)
         except BaseException:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import uvloop
@@ -100,6 +100,46 @@ def test_request_bodies_are_sent_whole(size: int) -> None:
             return service.requests[0]
 
     assert asyncio.run(run()).endswith(b"content-length: %d\r\n\r\n" % size + b"b" * size)
+
+
+def test_the_end_of_an_upload_wakes_no_other_call() -> None:
+    """It is told one turn late, when another call may wait on the same connection already."""
+
+    async def run() -> tuple[bytes, int]:
+        made = b"HTTP/1.1 201 Made\r\ncontent-length: 0\r\n\r\n"
+        async with (
+            open_scripted(((), (made,))) as service,
+            open_http(opened(service)) as connector,
+        ):
+            waits, last = asyncio.Event(), asyncio.Event()
+
+            async def body() -> AsyncIterator[bytes]:
+                yield b"first"
+                waits.set()
+                await last.wait()
+
+            async def ask(call: Call) -> tuple[bytes, int]:
+                reply = await connector.call(call)
+                answer = await reply.read(10), reply.status
+                await reply.release()
+                return answer
+
+            put = Call(method="PUT", target=b"/", body=body(), deadline_s=60, idle_s=60)
+            upload = asyncio.create_task(ask(put))
+            await waits.wait()
+            target = connector._targets.only
+            assert target is not None
+            (connection,) = target.pool._connections
+            # One turn of the event loop brings the body's end, the answer to it and another call.
+            last.set()
+            connection.data_received(OK)
+            other = asyncio.create_task(ask(Call(method="GET", target=b"/", deadline_s=60)))
+            assert await upload == (b"ok", 200)
+            answer = await other
+            assert service.connections == 1
+            return answer
+
+    assert asyncio.run(run()) == (b"", 201)
 
 
 @pytest.mark.parametrize(
