@@ -189,6 +189,31 @@ def test_a_name_that_resolves_to_something_else_later_is_judged_anew() -> None:
         runner.run(run())
 
 
+class DivertingLoop(PlainLoop):
+    """A host whose connections lead to loopback, wherever they were to go."""
+
+    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+        """Connect to the same port of this host."""
+        await super().sock_connect(sock, ("127.0.0.1", address[1]))
+
+
+def test_where_a_connection_has_led_is_judged_too() -> None:
+    """An address that is allowed but leads to one that is not gains nothing, not even a byte."""
+    rule = EgressRule(networks=(ip_network("10.0.0.0/8"),))
+
+    async def run() -> None:
+        async with open_scripted(()) as service:
+            before = open_files()
+            with pytest.raises(EgressDenied):
+                await connect("s.test", service.port, rule, until_s=soon())
+            # The service closes its end when it sees that ours is closed.
+            await until(lambda: open_files() <= before)
+            assert not service.requests
+
+    with resolving(["10.0.0.1"], loop=DivertingLoop) as runner:
+        runner.run(asyncio.wait_for(run(), PATIENCE_S))
+
+
 def test_a_refused_connection_is_an_os_error() -> None:
     """Nobody listens: the system's own error says so."""
 

@@ -199,6 +199,15 @@ def test_a_known_head_is_known_by_all_its_bytes_only() -> None:
     assert (head_only.complete, head_only.take()) == (True, b"")
 
 
+@pytest.mark.parametrize("begun", [b"transfer-encoding: chunked\r\nx: ", b"x: ", b"x: y\r\n\r\n"])
+def test_a_known_head_is_no_head_behind_the_beginning_of_one(begun: bytes) -> None:
+    """A service that can echo what it was sent must not let that end or replace its head."""
+    heads = KnownHeads()
+    read_to_end(SIZED + b"abc", heads)
+    parts = OK + begun, SIZED + b"abc"
+    assert verdict(*parts, heads=heads) == verdict(b"".join(parts))
+
+
 @pytest.mark.parametrize(
     "answer",
     [
