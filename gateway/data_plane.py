@@ -26,7 +26,7 @@ from gateway.audit.reading.reader import find_shards, shard_name
 from gateway.audit.store import LogUnavailable
 from gateway.clock import DecisionClock, SystemClock, system_time_us
 from gateway.database import open_engine
-from gateway.exchange.front.rules import FrontSettings
+from gateway.exchange.front.rules import FrontSettings, read_host
 from gateway.exchange.front.via import pseudonym_of
 from gateway.exchange.limits import RateLimiter
 from gateway.exchange.messages import Request, Response
@@ -255,11 +255,11 @@ def _hosts(settings: Settings) -> frozenset[str]:
     address of its own is called by that. Whoever is on this host may say so in any way.
     """
     name = (urlsplit(settings.public_base_url).hostname or "").rstrip(".")
-    listed = (settings.data_hosts or "").lower().split(",")
+    listed = [one.strip() for one in (settings.data_hosts or "").split(",")]
     address = ip_address(settings.data_listen.rpartition(":")[0].strip("[]"))
     own = () if address.is_unspecified else LOOPBACK_HOSTS if address.is_loopback else (address,)
-    hosts = {f"[{one}]" if str(one).count(":") > 1 else str(one) for one in (name, *own)}
-    return frozenset(hosts | {one.strip() for one in listed if one.strip()})
+    hosts = [f"[{one}]" if ":" in str(one) else str(one) for one in (name, *own)]
+    return frozenset(filter(None, (read_host(one.encode()) for one in (*hosts, *listed))))
 
 
 def open_audit_log(settings: Settings, *, instance: str) -> AuditLog:

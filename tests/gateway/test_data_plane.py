@@ -254,6 +254,7 @@ def test_no_work_beside_a_worker_ends_unnoticed(capsys: pytest.CaptureFixture[st
         ("https://Gw.example.", "0.0.0.0:8080", None, {"gw.example"}),
         ("https://gw:8443", "[::]:80", "A.local, 10.0.0.1:9", {"gw", "a.local", "10.0.0.1:9"}),
         ("https://gw.example", "[2001:db8::1]:80", None, {"gw.example", "[2001:db8::1]"}),
+        ("https://[2001:DB8:0:0::1]", "[::]:80", "[0:0::2]:9", {"[2001:db8::1]", "[::2]:9"}),
         ("http://127.0.0.1:8080", "127.0.0.2:0", None, {"localhost", "127.0.0.1", "[::1]"}),
     ],
 )  # fmt: skip

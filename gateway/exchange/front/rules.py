@@ -295,18 +295,21 @@ def _judge_host(value: bytes | None, hosts: frozenset[str] | None) -> str | Fron
 
 @lru_cache(maxsize=256)
 def read_host(value: bytes) -> str | None:
-    """Return a host with its port, if it has one, in lower case; None if it is not valid.
+    """Return a host with its port, if it has one, in the one way to write it; None if not valid.
 
-    Names are of letters, digits, hyphens and underscores; ports have no leading zero.
+    Names are of letters, digits, hyphens and underscores, and put in lower case; IPv6 addresses are
+    put as RFC 5952 has them; ports have no leading zero.
     """
     match = _HOST.fullmatch(value)
     if match is None or int(match["port"] or 0) > 65535:
         return None
     if value.startswith(b"["):
         try:
-            ipaddress.IPv6Address(match["name"][1:-1].decode("ascii"))
+            address = ipaddress.IPv6Address(match["name"][1:-1].decode("ascii"))
         except ValueError:
             return None
+        port = value[match.end("name") :].decode("ascii")
+        return f"[{address}]{port}"
     return value.decode("ascii").lower()
 
 
@@ -330,7 +333,9 @@ def _origin_form(
             code=ProblemCode.PATH_NOT_CANONICAL, detail="The target must begin with a slash."
         )
     scheme = b"https" if secure else b"http"
-    if match["scheme"] != scheme or match["authority"].lower() != host.encode():
+    authority = match["authority"]
+    named = read_host(authority) if len(authority) <= HOST_BYTES_MAX else None
+    if match["scheme"] != scheme or named != host:
         return FrontRefusal(
             code=ProblemCode.INVALID_HOST, detail="The target and the Host field name two places."
         )

@@ -93,11 +93,13 @@ def test_a_request_has_one_valid_host(fields: Fields) -> None:
         (b"A.Example:8080", "a.example:8080"),
         (b"127.0.0.1:65535", "127.0.0.1:65535"),
         (b"[::1]:80", "[::1]:80"),
+        (b"[2001:DB8:0:0::1]", "[2001:db8::1]"),
+        (b"[0:0:0:0:0:0:0:1]:80", "[::1]:80"),
         (b"my_service", "my_service"),
     ],
 )
-def test_a_host_is_read_in_lower_case(value: bytes, host: str) -> None:
-    """Names and addresses, with or without port, are compared in lower case."""
+def test_a_host_is_read_as_it_is_written_in_one_way(value: bytes, host: str) -> None:
+    """Names are compared in lower case, and addresses by what they mean."""
     assert read_host(value) == host
 
 
@@ -119,9 +121,17 @@ def test_ho_04_another_host_is_misdirected(host: bytes, *, ours: bool) -> None:
     assert code is (None if ours else ProblemCode.MISDIRECTED)
 
 
+def test_ho_06_an_address_may_be_written_in_two_ways() -> None:
+    """A target and a `Host` that name one address name one place; no others do."""
+    host = [(b"host", b"[2001:DB8:0:0::1]:80")]
+    for address, code in ((b"2001:db8::1", None), (b"2001:db8::2", ProblemCode.INVALID_HOST)):
+        assert _code(_check(host, target=b"http://[%b]:80/a" % address)) is code
+
+
 @pytest.mark.parametrize(
     ("target", "secure", "code"),
     [
+        (b"http://%b/a" % (b"a" * 300), False, ProblemCode.INVALID_HOST),
         (b"http://gateway.example/a?b=1", False, None),
         (b"https://gateway.example/a?b=1", True, None),
         (b"http://GATEWAY.example/a?b=1", False, None),
