@@ -44,11 +44,13 @@ RELEASED: Final = frozenset(
         b"content-language",
         b"content-type",
         b"data-as-of",
-        b"last-modified",
         b"retry-after",
     }
 )
 """Response fields of a service that a consumer may see."""
+RELEASED_COMPLETE: Final = frozenset({b"last-modified"})
+"""Response fields that are about every record of an answer, and so tell when one has changed that a
+duty drops or protects. Who has all of them needs the date to change one safely."""
 RELEASED_UNTOUCHED: Final = frozenset(
     {b"accept-ranges", b"content-disposition", b"content-encoding", b"content-range", b"etag"}
 )
@@ -81,6 +83,8 @@ class Handling:
 def _handle(duties: Duties) -> Handling:
     reads = has_body_duties(duties)
     released = RELEASED if reads else RELEASED | RELEASED_UNTOUCHED
+    if not duties.scope and duties.restricted is None:
+        released |= RELEASED_COMPLETE
     forwarded = FORWARDED if reads else FORWARDED | FORWARDED_UNTOUCHED
     return Handling(
         duties=duties,

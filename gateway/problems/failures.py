@@ -121,7 +121,8 @@ _TEXTS: Final[Mapping[ProblemCode, tuple[int, Origin, str, str, str]]] = {
         "If-Match or If-None-Match names an entity tag. Where an agreement withholds a part of the "
         "data, tags of the whole are not shown, and a guessed one would tell what is withheld. The "
         "service was not called.",
-        "Use If-Unmodified-Since with the Last-Modified of the answer, or `*`.",
+        "Use If-Unmodified-Since with the Last-Modified of the answer or, where it shows none, "
+        "with a time from before you asked for it; or use `*`.",
     ),
     ProblemCode.REQUEST_TIMEOUT: (
         408,

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.exchange.handling import CONDITIONS, HANDLINGS, SHAPES, read_head
 from gateway.exchange.messages import Headers
-from policies.decision import Duties
+from policies.decision import Duties, Restricted
 from policies.service import ServiceFacts
 
 FREE = Duties()
@@ -39,6 +39,23 @@ def test_each_service_has_its_own_shape() -> None:
         assert SHAPES.of(facts).records_at == "/data/rows"
         assert SHAPES.of(facts).count_at == ("/n",)
         assert SHAPES.of(changed).records_at == "/items"
+
+
+@pytest.mark.parametrize(
+    ("duties", "told"),
+    [
+        (FREE, True),
+        (READING, True),
+        (COUNTING, True),
+        (replace(READING, scope={"town": frozenset({"Leeds"})}), False),
+        (replace(FREE, scope={"town": frozenset({"Leeds"})}), False),
+        (replace(READING, restricted=Restricted(when={}, redact=frozenset({"town"}))), False),
+    ],
+)
+def test_no_date_tells_that_an_unseen_record_changed(duties: Duties, told: bool) -> None:
+    """`{"records": []}` with another date than before says that there is one, out of scope."""
+    date = (b"last-modified", b"Mon, 23 Nov 2026 10:00:00 GMT")
+    assert (date in read_head((JSON, date), HANDLINGS.of(duties)).headers) is told
 
 
 @pytest.mark.parametrize(
