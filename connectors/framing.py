@@ -86,7 +86,9 @@ class AnswerReader:
 
     httptools (llhttp, strict) finds the lines and refuses Content-Length with Transfer-Encoding,
     repeated lengths, bare LF, obs-fold and control characters; what it lets pass is refused here.
-    The verdict does not depend on where the bytes were split, nor on which heads are known.
+    The verdict does not depend on where the bytes were split, nor on which heads are known. Line
+    ends behind a body change no answer either, but the parser passes over those that come with its
+    end, and any others are `surplus`, which ends the connection.
     """
 
     __slots__ = (

@@ -30,7 +30,7 @@ from gateway.exchange.handling import HANDLINGS, SHAPES, AnswerHead, Handling, r
 from gateway.exchange.messages import Headers, Target
 from gateway.exchange.service_errors import service_error
 from gateway.exchange.stream import LongAnswer, fed, read_start, with_flow
-from gateway.exchange.unended import to_its_end, unproved
+from gateway.exchange.unended import RESET_CONTENT, to_its_end, unproved
 from gateway.exchange.watch import Cut, Upload, Watch
 from gateway.problems import PROBLEMS, code_of
 from policies.decision import PUBLIC, ReasonCode
@@ -46,10 +46,6 @@ EXCHANGE_S_MAX: Final = 3000.0
 
 CODED_UNREAD: Final = frozenset({b"content-encoding"})
 """Fields that go upstream only with a body that is not read here."""
-
-_RESET_CONTENT: Final = 205
-"""It has no content (RFC 9110, section 15.3.6), but is framed as if it could: what a service sends
-with it all the same is left unread, and no consumer takes it for the next answer."""
 
 _TAGGED: Final = frozenset({b"if-match", b"if-none-match"})
 
@@ -181,7 +177,7 @@ async def _read(exchange: Exchange, reply: Reply, processes: DutyProcesses) -> E
     if status in _UNASKED and handling.reads:
         return _withheld(_UNASKED[status], status)
     head = read_head(reply.headers, handling)
-    if status == _RESET_CONTENT:
+    if status == RESET_CONTENT:
         return released(exchange, status, head, b"")
     if reply.delimited_by_close:
         reply = to_its_end(reply, head, handling)

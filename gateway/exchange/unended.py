@@ -17,6 +17,9 @@ from gateway.exchange.duties.media import CSV, JSON, PARQUET, read_media
 from gateway.exchange.facts import Ending
 from gateway.exchange.handling import AnswerHead, Handling, read_head
 
+RESET_CONTENT: Final = 205
+"""It has no content (RFC 9110, section 15.3.6), but is framed as if it could: what a service sends
+with it all the same is left unread, and no consumer takes it for the next answer."""
 UNPROVED: Final = (b"answer-end", b"unproved")
 """Tells the consumer that nobody knows whether the service's answer was whole."""
 
@@ -28,10 +31,10 @@ _CUT: Final = "the table ends inside a row, or without a line end, and its lengt
 def unproved(ending: Ending, reply: Reply, handling: Handling) -> Ending:
     """Return the ending of an answer that its connection ended, marked where nothing proves it.
 
-    A service's error is replaced, long or short, and what duties have read of a format that ends
-    itself was whole.
+    A service's error is replaced, long or short, a 205 leaves without a body, and what duties have
+    read of a format that ends itself was whole.
     """
-    if not reply.delimited_by_close or reply.status >= 300:
+    if not reply.delimited_by_close or reply.status >= 300 or reply.status == RESET_CONTENT:
         return ending
     if ending.problem is not None:
         return replace(ending, end_unproved=True)

@@ -240,6 +240,18 @@ def test_bytes_after_an_answer_with_a_known_head_are_noticed() -> None:
         assert (reader.complete, reader.surplus, reader.take()) == (True, True, b"abc")
 
 
+def test_line_ends_behind_an_answer_change_nothing_of_it() -> None:
+    """Whether the connection is kept may turn on how they came, and never what was answered."""
+    heads = KnownHeads()
+    parsed = read_to_end(SIZED + b"ab", heads)
+    known = read_to_end(SIZED + b"ab", heads)
+    behind = read_to_end(SIZED + b"abc", heads)
+    for reader, rest in ((parsed, b"c\r\n"), (known, b"c\r\n"), (behind, b"\r\n")):
+        reader.feed(rest)
+        assert (reader.complete, reader.take(), reader.status) == (True, b"abc", 200)
+    assert [one.surplus for one in (parsed, known, behind)] == [False, True, True]
+
+
 def test_few_heads_are_known_and_none_once_forgotten() -> None:
     """What is known is bounded, and ends."""
     heads = KnownHeads()

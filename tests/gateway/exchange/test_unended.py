@@ -168,6 +168,15 @@ def test_the_end_of_an_error_matters_to_nobody(tmp_path: Path) -> None:
     assert (ending.status, ending.end_unproved) == (404, False)
 
 
+@pytest.mark.parametrize("duties", [Duties(), FIELDS])
+def test_what_has_no_body_has_no_end_to_prove(tmp_path: Path, duties: Duties) -> None:
+    """A 205 leaves whole, whatever the service sends with it and however it ends that."""
+    ending = delivered(tmp_path, [b"HTTP/1.0 205 Reset\r\n\r\nrest", Act.CLOSE], duties)
+
+    assert (ending.status, ending.body, ending.end_unproved) == (205, b"", False)
+    assert UNPROVED not in ending.headers
+
+
 def test_a_coded_table_is_withheld_as_such(tmp_path: Path) -> None:
     """Its octets say nothing of its rows."""
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/csv\r\ncontent-encoding: gzip\r\n\r\n"
