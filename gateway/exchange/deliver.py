@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from connectors.base import Call, CallFailed, Connector, Failure, Reply
 from gateway.clock import uuid_text
@@ -100,16 +100,20 @@ async def _call(
     try:
         reply = await connector.call(upstream_call(exchange, watch))
         try:
-            ending = await _read(exchange, reply, processes)
-            if reply.delimited_by_close:
-                ending = unproved(ending, reply, HANDLINGS.of(exchange.decision.duties))
+            read = await _read(exchange, reply)
         except BaseException:
             await reply.release()
             raise
-        if not isinstance(ending, LongAnswer):
+        if isinstance(read, LongAnswer):
+            ending: Ending = read
+        else:
+            # The body is here whole: while it waits for its duties, the service is for others.
             await reply.release()
+            ending = await _judge(exchange, read, processes) if isinstance(read, _Whole) else read
             if watch is not None:
                 watch.check()
+        if reply.delimited_by_close:
+            ending = unproved(ending, reply, HANDLINGS.of(exchange.decision.duties))
     except CallFailed as failed:
         if watch is not None and watch.cut is not None:
             return _broken_off(watch.cut)
@@ -170,7 +174,15 @@ def guesses_tag(exchange: Exchange) -> bool:
     return any(name in _TAGGED and value != b"*" for name, value in request.headers)
 
 
-async def _read(exchange: Exchange, reply: Reply, processes: DutyProcesses) -> Ending:
+class _Whole(NamedTuple):
+    """An answer whose duties are applied off the loop, when its connection has been given back."""
+
+    status: int
+    head: AnswerHead
+    body: bytes
+
+
+async def _read(exchange: Exchange, reply: Reply) -> Ending | _Whole:
     status, handling = reply.status, HANDLINGS.of(exchange.decision.duties)
     if status >= 300 and status != 304:
         return service_error(status, reply.headers, reads=handling.reads)
@@ -189,15 +201,19 @@ async def _read(exchange: Exchange, reply: Reply, processes: DutyProcesses) -> E
         body = await reply.read(ANSWER_BYTES_MAX)
     if not handling.reads or head.coded or not is_off_loop(head.media_type, len(body)):
         return released(exchange, status, head, body)
+    return _Whole(status, head, body)
+
+
+async def _judge(exchange: Exchange, whole: _Whole, processes: DutyProcesses) -> Ending:
     applied = await processes.apply(
-        handling.duties,
+        exchange.decision.duties,
         _shape(exchange),
-        media_type=head.media_type,
-        body=body,
+        media_type=whole.head.media_type,
+        body=whole.body,
         caller=exchange.query.caller.organisation,
         identifiers_max=identifiers_needed(exchange),
     )
-    return _applied(status, head, applied)
+    return _applied(whole.status, whole.head, applied)
 
 
 def _streams(handling: Handling, head: AnswerHead) -> bool:

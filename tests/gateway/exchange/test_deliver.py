@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from connectors.base import Call, CallFailed, Failure, Health, Reply
+from connectors.guard import GuardedConnector
 from connectors.scripted import Act, Script
 from gateway.audit.store import Position
 from gateway.errors import ProblemCode
@@ -207,6 +209,35 @@ def test_a_table_that_is_whole_is_read_off_the_loop(tmp_path: Path) -> None:
 
             assert ending.body == b"lad_code\r\n" + b"E0\r\n" * (ON_LOOP_BYTES_MAX // 4)
             assert len(processes._thread._threads) == 1
+
+    asyncio.run(play())
+
+
+def test_an_answer_that_waits_for_its_duties_keeps_nobody_from_the_service(tmp_path: Path) -> None:
+    """Its body is here whole, so that its connection serves the next call meanwhile."""
+    table = b"lad_code,uprn\r\n" + b"E0,1\r\n" * (ON_LOOP_BYTES_MAX // 4)
+    free = threading.Event()
+
+    async def play() -> None:
+        async with open_world(tmp_path, [text_answer(table, "text/csv")]) as world:
+            exchange = (await ask(world)).exchange
+            duties = Duties(allowed=frozenset({"lad_code"}))
+            exchange = replace(exchange, decision=replace(exchange.decision, duties=duties))
+            connector = world.ports.connectors["dwp-eligibility"]
+            assert isinstance(connector, GuardedConnector)
+            processes = DutyProcesses()
+            processes._thread.submit(free.wait)
+            try:
+                waiting = asyncio.ensure_future(deliver(exchange, connector, processes))
+                await world.service.asked.wait()
+                for _ in range(1000):  # ten seconds
+                    await asyncio.sleep(0.01 if connector.calls_open else 0)
+                assert connector.calls_open == 0
+                assert not waiting.done()
+            finally:
+                free.set()
+            assert (await waiting).status == 200
+            assert connector.calls_open == 0
 
     asyncio.run(play())
 
