@@ -1,4 +1,4 @@
-"""What a request names: its values, and the people among them."""
+"""What a request names: its values, the people among them, and what of it is the service's."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from gateway.exchange.facts import Exchange
+from gateway.exchange.messages import Target
 
 
 def request_subjects(exchange: Exchange) -> frozenset[str]:
@@ -31,3 +32,17 @@ def request_values(exchange: Exchange) -> Iterator[tuple[str, str]]:
         for name, cell in row.items():
             if isinstance(cell, str):
                 yield name, cell
+
+
+def without_fields(target: Target) -> bytes:
+    """Return the target without the gateway's own ``_fields``; every other byte is as it came."""
+    if not target.parameters:
+        return target.raw
+    path, _, query = target.raw.partition(b"?")
+    if all(name != "_fields" for name, _ in target.parameters):
+        return target.raw
+    pairs = query.split(b"&")
+    kept = [
+        pair for pair, (name, _) in zip(pairs, target.parameters, strict=True) if name != "_fields"
+    ]
+    return path + b"?" + b"&".join(kept) if kept else path

@@ -11,7 +11,7 @@ from connectors.base import Call, CallFailed, Connector, Failure, Reply
 from gateway.clock import uuid_text
 from gateway.errors import ProblemCode
 from gateway.exchange.answers import RETRY_LATER
-from gateway.exchange.asked import request_subjects, request_values
+from gateway.exchange.asked import request_subjects, request_values, without_fields
 from gateway.exchange.conclude import SAFE_METHODS, identifiers_needed
 from gateway.exchange.duties.applied import not_applicable
 from gateway.exchange.duties.apply import (
@@ -23,11 +23,12 @@ from gateway.exchange.duties.apply import (
     may_stream,
     streamed_duties,
 )
-from gateway.exchange.duties.duty_processes import DutyProcesses, is_off_loop
+from gateway.exchange.duties.duty_processes import CROWDED, DutyProcesses, is_off_loop
+from gateway.exchange.duties.duty_turns import Claim
 from gateway.exchange.duties.streamed import Unfit
 from gateway.exchange.facts import Ending, Exchange, Flow
 from gateway.exchange.handling import HANDLINGS, SHAPES, AnswerHead, Handling, read_head
-from gateway.exchange.messages import Headers, Target
+from gateway.exchange.messages import Headers
 from gateway.exchange.service_errors import service_error
 from gateway.exchange.stream import LongAnswer, fed, read_start, with_flow
 from gateway.exchange.unended import RESET_CONTENT, to_its_end, unproved
@@ -153,7 +154,7 @@ def upstream_call(exchange: Exchange, watch: Watch | None = None) -> Call:
         body = exchange.body if watch is None else Upload(request.body.chunks(), watch)
     return Call(
         method=request.method,
-        target=_without_fields(request.target),
+        target=without_fields(request.target),
         headers=tuple(headers),
         body=body,
         body_bytes=request.body_bytes if watch is not None else None,
@@ -210,10 +211,22 @@ async def _judge(exchange: Exchange, whole: _Whole, processes: DutyProcesses) ->
         _shape(exchange),
         media_type=whole.head.media_type,
         body=whole.body,
-        caller=exchange.query.caller.organisation,
+        claim=claim_of(exchange),
         identifiers_max=identifiers_needed(exchange),
     )
+    if applied is CROWDED:
+        return _crowded_out(whole.status)
     return _applied(whole.status, whole.head, applied)
+
+
+def claim_of(exchange: Exchange) -> Claim:
+    """Return whose turn it is when this exchange's answer is read: not a whole organisation's."""
+    client = exchange.client
+    return Claim(
+        caller=client or exchange.request.source,
+        public=client is None,
+        urgent=exchange.decision.break_glass is not None,
+    )
 
 
 def _streams(handling: Handling, head: AnswerHead) -> bool:
@@ -357,6 +370,19 @@ def _broken_off(cut: Cut) -> Ending:
     )
 
 
+def _crowded_out(service_status: int) -> Ending:
+    """Return the ending of a call whose answer had to give way to others in the gateway."""
+    return Ending(
+        status=PROBLEMS[ProblemCode.SERVICE_OVERLOADED].status,
+        headers=RETRY_LATER,
+        reason=CROWDED.reason,
+        problem=ProblemCode.SERVICE_OVERLOADED,
+        detail=CROWDED.detail,
+        origin="gateway",
+        service_status=service_status,
+    )
+
+
 def _withheld(withheld: Withheld, service_status: int) -> Ending:
     return Ending(
         status=502 if withheld.reason is not ReasonCode.VOLUME_EXCEEDED else 429,
@@ -366,17 +392,3 @@ def _withheld(withheld: Withheld, service_status: int) -> Ending:
         origin="service",
         service_status=service_status,
     )
-
-
-def _without_fields(target: Target) -> bytes:
-    """Drop the gateway's own ``_fields`` from the target; every other byte stays as it came."""
-    if not target.parameters:
-        return target.raw
-    path, _, query = target.raw.partition(b"?")
-    if all(name != "_fields" for name, _ in target.parameters):
-        return target.raw
-    pairs = query.split(b"&")
-    kept = [
-        pair for pair, (name, _) in zip(pairs, target.parameters, strict=True) if name != "_fields"
-    ]
-    return path + b"?" + b"&".join(kept) if kept else path

@@ -62,6 +62,14 @@ class Exchange:
     unread: bool = False
 
     @property
+    def client(self) -> str | None:
+        """Who is known to call, as one word of issuer and client; None for the public."""
+        if self.authenticated is None:
+            return None
+        claims = self.authenticated.claims
+        return f"{claims.issuer} {claims.client_id}"
+
+    @property
     def trace_id(self) -> str:
         """The trace that the exchange is part of: the caller's, or its own (32 hex digits)."""
         return self.trace.trace_id if self.trace else self.id.hex()

@@ -112,7 +112,7 @@ async def release_long(
     assert subject.service is not None  # noqa: S101 - a permitted exchange has a service
     service = subject.service.facts.connector
     public = subject.query.caller.organisation == PUBLIC
-    caller = _client_of(subject) or subject.request.source
+    caller = subject.client or subject.request.source
     if not ports.long_answers.begin(service, caller, public=public):
         with suppress(CallFailed):  # it is given up, whatever becomes of the connection
             await long.reply.release()
@@ -274,15 +274,7 @@ async def _refuse(subject: Exchange, error: ErrorAnswer, ports: Ports) -> Respon
     _count(_as_refused(subject, error), reason, response.status, ports)
     if error.reason is ReasonCode.AUDIT_UNAVAILABLE:
         return replace(response, close=True) if error is _TOO_MANY_REFUSED else response
-    return _paced(response, ports.refused.pace, _client_of(subject), subject.request)
-
-
-def _client_of(subject: Exchange) -> str | None:
-    """Return who is known to call, as one word for all of its refusals; None for the public."""
-    if subject.authenticated is None:
-        return None
-    claims = subject.authenticated.claims
-    return f"{claims.issuer} {claims.client_id}"
+    return _paced(response, ports.refused.pace, subject.client, subject.request)
 
 
 def _paced(response: Response, pace: RefusalPace, client: str | None, request: Request) -> Response:
@@ -301,7 +293,7 @@ async def _record_refusal(subject: Exchange, error: ErrorAnswer, ports: Ports) -
     replayed = error is _PROOF_REPLAYED
     if (public or replayed) and not ports.refused.admit(source, reason):
         return error
-    client = _client_of(subject) or PUBLIC
+    client = subject.client or PUBLIC
     if not ports.refused.pace.begin_recording(client):
         ports.refused.count(source, reason)
         return _TOO_MANY_REFUSED

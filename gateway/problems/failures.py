@@ -218,8 +218,10 @@ _TEXTS: Final[Mapping[ProblemCode, tuple[int, Origin, str, str, str]]] = {
         503,
         Origin.SERVICE,
         "The service is busy",
-        "All the connections that the gateway may open to the service are in use.",
-        _LATER,
+        "All the connections that the gateway may open to the service are in use, or too many "
+        "answers wait in the gateway to be read: the detail says which.",
+        "Call again after the time in the Retry-After field; if the service has answered a "
+        "change, ask first what became of it.",
     ),
     ProblemCode.STOP_LIST_STALE: (
         503,

@@ -6,13 +6,10 @@ import asyncio
 import pickle
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
 from functools import lru_cache
 from os import pathsep
 from typing import Final, NamedTuple
-from weakref import WeakValueDictionary
 
 from gateway.exchange.duties import duty_process
 from gateway.exchange.duties.applied import Applied, Shape, Withheld, not_applicable
@@ -22,15 +19,24 @@ from gateway.exchange.duties.duty_process import (
     carry_out,
     decode_result,
 )
+from gateway.exchange.duties.duty_turns import Claim, TurnLimits, Turns
 from gateway.exchange.duties.media import MEDIA_TYPES_REMEMBERED_MAX, Format, read_media
-from policies.decision import Duties
+from policies.decision import Duties, ReasonCode
 
 PROCESSES_MAX: Final = 2
 """Processes of one worker at once; further answers wait, and of one caller all but one do."""
 WAITING_MAX: Final = 16
-"""Answers that wait for a process; one more is withheld at once."""
+"""Answers that wait for a process, each of up to 16 MiB; of one more, one gives way at once."""
 WAITING_EACH_MAX: Final = WAITING_MAX // 4
-"""Those among them that one caller may have waiting."""
+"""Those among them that one caller, or all strangers, may have waiting."""
+THREADS_MAX: Final = 1
+"""With more threads than one the loop would get less than half of the processor's time."""
+THREAD_WAITING_MAX: Final = 128
+"""Answers that wait for the thread, each of up to 1 MiB: about what it reads in `APPLY_S_MAX`."""
+THREAD_WAITING_PUBLIC_MAX: Final = THREAD_WAITING_MAX // 4
+"""Those to strangers among them: together they keep a client waiting for a few seconds at most."""
+THREAD_WAITING_EACH_MAX: Final = THREAD_WAITING_MAX // 8
+"""Those to one client, or to strangers at one address."""
 APPLY_S_MAX: Final = 30.0
 """Time for one answer, its wait for a turn included."""
 ON_LOOP_BYTES_MAX: Final = 32 * 1024
@@ -51,7 +57,11 @@ PIPE_BYTES: Final = 1024 * 1024
 _PROGRAM: Final = f"import {duty_process.__name__} as process; process.main()"
 
 _LOST: Final = not_applicable("The gateway could not read the service's answer within its bounds.")
-_CROWDED: Final = not_applicable("Too many answers wait to be read by the gateway.")
+CROWDED: Final = Withheld(
+    reason=ReasonCode.CONNECTOR_UNAVAILABLE,
+    detail="The service has answered, but too many answers wait to be read by the gateway.",
+)
+"""The answer had to give way to others, or its turn did not come: no fault of its service."""
 
 
 class _Bounds(NamedTuple):
@@ -88,25 +98,29 @@ class DutyProcesses:
     is one, reads what only Python reads: JSON and CSV of up to `IN_THREAD_BYTES_MAX`.
     """
 
-    __slots__ = (
-        "_own_thread_turns",
-        "_own_turns",
-        "_thread",
-        "_turns",
-        "_waiting",
-        "_waiting_each",
-    )
+    __slots__ = ("_process_turns", "_thread", "_thread_turns")
 
     def __init__(self) -> None:
         """Start none yet; use it in one event loop."""
-        self._turns: Final = asyncio.Semaphore(PROCESSES_MAX)
-        self._waiting = 0
-        # Without one of its own no caller takes a turn, so that no two turns are one caller's.
-        self._own_turns: Final = WeakValueDictionary[str, asyncio.Lock]()
-        self._own_thread_turns: Final = WeakValueDictionary[str, asyncio.Lock]()
-        # With more threads than one the loop would get less than half of the processor's time.
-        self._thread: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="duties")
-        self._waiting_each: Final = Counter[str]()
+        self._process_turns: Final = Turns(
+            TurnLimits(
+                at_once=PROCESSES_MAX,
+                waiting=WAITING_MAX,
+                waiting_public=WAITING_EACH_MAX,
+                waiting_each=WAITING_EACH_MAX,
+            )
+        )
+        self._thread_turns: Final = Turns(
+            TurnLimits(
+                at_once=THREADS_MAX,
+                waiting=THREAD_WAITING_MAX,
+                waiting_public=THREAD_WAITING_PUBLIC_MAX,
+                waiting_each=THREAD_WAITING_EACH_MAX,
+            )
+        )
+        self._thread: Final = ThreadPoolExecutor(
+            max_workers=THREADS_MAX, thread_name_prefix="duties"
+        )
 
     async def apply(
         self,
@@ -115,12 +129,13 @@ class DutyProcesses:
         *,
         media_type: str,
         body: bytes,
-        caller: str,
+        claim: Claim,
         identifiers_max: int = 0,
     ) -> Applied | Withheld:
         """Apply `duties` as `apply_duties` would; an answer that fells its process is withheld.
 
-        The `caller`'s answers are read one after the other, whoever else's are read meanwhile.
+        The answers of the `claim`'s caller are read one after the other, whoever else's are read
+        meanwhile (`Turns`); one whose turn does not come, or that has to give way, is `CROWDED`.
         Of its people no more than `identifiers_max` identifiers are given back, for the gateway
         would be long in reading a million; what the record says of them all is in `named`.
 
@@ -134,36 +149,29 @@ class DutyProcesses:
             body=body,
             identifiers_max=identifiers_max,
         )
+        in_thread = len(body) <= _bounds_of(media_type).in_thread
+        turns = self._thread_turns if in_thread else self._process_turns
+        begun = False
         try:
             async with asyncio.timeout(APPLY_S_MAX):
-                if len(body) <= _bounds_of(media_type).in_thread:
-                    return await self._take_thread(task, caller)
-                return await self._take_turn(task, caller)
+                if not await turns.take(claim, len(body)):
+                    return CROWDED
+                begun = True
+                if in_thread:
+                    return await self._apply_in_thread(task, claim)
+                try:
+                    return await _apply_in_process(task)
+                finally:
+                    turns.give_back(claim)
         except TimeoutError:
-            return _LOST
+            return _LOST if begun else CROWDED
 
-    async def _take_thread(self, task: DutyTask, caller: str) -> Applied | Withheld:
-        # Each waits with a connection of its service, so that their number is bounded.
-        async with self._own_thread_turns.setdefault(caller, asyncio.Lock()):
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, carry_out, task)
-
-    async def _take_turn(self, task: DutyTask, caller: str) -> Applied | Withheld:
-        if self._waiting >= WAITING_MAX or self._waiting_each[caller] >= WAITING_EACH_MAX:
-            return _CROWDED
-        own = self._own_turns.setdefault(caller, asyncio.Lock())
-        async with AsyncExitStack() as turns:
-            self._waiting += 1
-            self._waiting_each[caller] += 1
-            try:
-                await turns.enter_async_context(own)
-                await turns.enter_async_context(self._turns)
-            finally:
-                self._waiting -= 1
-                self._waiting_each.subtract((caller,))
-                if not self._waiting_each[caller]:
-                    del self._waiting_each[caller]
-            return await _apply_in_process(task)
+    async def _apply_in_thread(self, task: DutyTask, claim: Claim) -> Applied | Withheld:
+        loop = asyncio.get_running_loop()
+        applying = loop.run_in_executor(self._thread, carry_out, task)
+        # The thread goes on where nobody waits for it any more, and is free only after that.
+        applying.add_done_callback(lambda _: self._thread_turns.give_back(claim))
+        return await asyncio.shield(applying)
 
 
 async def _apply_in_process(task: DutyTask) -> Applied | Withheld:

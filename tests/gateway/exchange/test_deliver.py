@@ -18,12 +18,14 @@ from gateway.audit.store import Position
 from gateway.errors import ProblemCode
 from gateway.exchange.answers import RETRY_LATER
 from gateway.exchange.asked import request_subjects
-from gateway.exchange.deliver import deliver, exchange_headers, released, upstream_call
+from gateway.exchange.deliver import claim_of, deliver, exchange_headers, released, upstream_call
+from gateway.exchange.duties import duty_processes
 from gateway.exchange.duties.duty_processes import (
     IN_THREAD_BYTES_MAX,
     ON_LOOP_BYTES_MAX,
     DutyProcesses,
 )
+from gateway.exchange.duties.duty_turns import Claim
 from gateway.exchange.duties.named_people import name_people
 from gateway.exchange.facts import Exchange
 from gateway.exchange.handling import HANDLINGS, AnswerHead, read_head
@@ -31,8 +33,8 @@ from gateway.exchange.messages import Headers
 from gateway.exchange.records import outcome
 from gateway.exchange.watch import Cut
 from gateway.problems import PROBLEMS
-from policies.decision import Duties, ReasonCode
-from tests.world import World, ask, json_answer, open_world, text_answer, without_duties
+from policies.decision import BreakGlassUse, Duties, ReasonCode
+from tests.world import NORTHVALE, World, ask, json_answer, open_world, text_answer, without_duties
 
 RESET = b"HTTP/1.1 205 Reset\r\ncontent-type: application/json\r\n"
 
@@ -238,6 +240,61 @@ def test_an_answer_that_waits_for_its_duties_keeps_nobody_from_the_service(tmp_p
                 free.set()
             assert (await waiting).status == 200
             assert connector.calls_open == 0
+
+    asyncio.run(play())
+
+
+def test_an_answer_that_has_to_give_way_is_no_fault_of_its_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller is told to come again, and that the service has answered a busy gateway."""
+    monkeypatch.setattr(duty_processes, "THREAD_WAITING_EACH_MAX", 0)
+    table = b"lad_code,uprn\r\n" + b"E0,1\r\n" * (ON_LOOP_BYTES_MAX // 4)
+    free = threading.Event()
+
+    async def play() -> None:
+        scripts = [text_answer(table, "text/csv")] * 2
+        async with open_world(tmp_path, scripts) as world:
+            exchange = (await ask(world)).exchange
+            duties = Duties(allowed=frozenset({"lad_code"}))
+            exchange = replace(exchange, decision=replace(exchange.decision, duties=duties))
+            connector = world.ports.connectors["dwp-eligibility"]
+            processes = DutyProcesses()
+            processes._thread.submit(free.wait)
+            try:
+                first = asyncio.ensure_future(deliver(exchange, connector, processes))
+                second = asyncio.ensure_future(deliver(exchange, connector, processes))
+                ended, _ = await asyncio.wait(
+                    (first, second), return_when=asyncio.FIRST_COMPLETED, timeout=20
+                )
+                crowded = ended.pop().result()
+            finally:
+                free.set()
+            assert {(await first).status, (await second).status} == {200, 503}
+
+            assert (crowded.problem, crowded.headers) == ("service-overloaded", RETRY_LATER)
+            assert (crowded.origin, crowded.sent, crowded.service_status) == ("gateway", True, 200)
+            assert (crowded.body, crowded.failure) == (b"", None)
+
+    asyncio.run(play())
+
+
+def test_turns_are_a_client_s_and_an_urgent_call_has_the_first(tmp_path: Path) -> None:
+    """Two clients of one organisation, or strangers at two addresses, wait not for each other."""
+
+    async def play() -> None:
+        async with open_world(tmp_path) as world:
+            exchange = (await ask(world)).exchange
+            stranger = replace(exchange, authenticated=None)
+            urgent = BreakGlassUse(
+                notify=(), review_due=exchange.at, expires_at=exchange.at, max_subjects=1
+            )
+            broken = replace(exchange, decision=replace(exchange.decision, break_glass=urgent))
+
+            client = f"{NORTHVALE} northvale-warm-homes"
+            assert claim_of(exchange) == Claim(client)
+            assert claim_of(stranger) == Claim(exchange.request.source, public=True)
+            assert claim_of(broken) == Claim(client, urgent=True)
 
     asyncio.run(play())
 

@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -18,13 +19,16 @@ from gateway.exchange.duties import duty_processes
 from gateway.exchange.duties.applied import Applied, Shape, Withheld
 from gateway.exchange.duties.apply import apply_duties
 from gateway.exchange.duties.duty_processes import (
+    CROWDED,
     IN_THREAD_BYTES_MAX,
     ON_LOOP_BYTES_MAX,
     PROCESSES_MAX,
+    THREAD_WAITING_EACH_MAX,
     WAITING_MAX,
     DutyProcesses,
     is_off_loop,
 )
+from gateway.exchange.duties.duty_turns import Claim
 from gateway.exchange.duties.named_people import name_people
 from policies.decision import Duties, ReasonCode
 
@@ -65,7 +69,7 @@ async def apply(
 ) -> Any:
     """Apply the duties in a process."""
     return await processes.apply(
-        DUTIES, Shape(), media_type=media_type, body=body, caller=caller, identifiers_max=1
+        DUTIES, Shape(), media_type=media_type, body=body, claim=Claim(caller), identifiers_max=1
     )
 
 
@@ -109,7 +113,7 @@ def test_an_answer_of_some_length_does_not_hold_the_loop() -> None:
         processes = DutyProcesses()
         judging = asyncio.ensure_future(
             processes.apply(
-                duties, Shape(), media_type="application/fhir+json", body=body, caller="one"
+                duties, Shape(), media_type="application/fhir+json", body=body, claim=Claim("one")
             )
         )
         turns = 0
@@ -148,6 +152,91 @@ def test_one_callers_answers_go_in_turns_with_the_others() -> None:
     assert ended.index("other") <= 2
 
 
+@pytest.mark.parametrize("given_up", [False, True])
+def test_an_urgent_answer_waits_for_no_more_than_the_one_that_is_read(given_up: bool) -> None:
+    """The thread gets one at a time, also where nobody waits any more for the one that it has."""
+    ended: list[str] = []
+    free = threading.Event()
+
+    async def play() -> None:
+        processes = DutyProcesses()
+
+        async def one(claim: Claim) -> None:
+            body = bundle(1_000)
+            await processes.apply(
+                DUTIES, Shape(), media_type="application/json", body=body, claim=claim
+            )
+            ended.append(claim.caller)
+
+        processes._thread.submit(free.wait)
+        asked = [Claim("first"), Claim("second"), Claim("third"), Claim("night", urgent=True)]
+        tasks = []
+        for claim in asked:
+            tasks.append(asyncio.ensure_future(one(claim)))
+            await asyncio.sleep(0)
+            if given_up and len(tasks) == 1:
+                tasks[0].cancel()
+                await asyncio.wait(tasks)
+        free.set()
+        await asyncio.wait(tasks)
+        for task in tasks[given_up:]:
+            task.result()
+
+    asyncio.run(play())
+
+    assert ended == ["first", "night", "second", "third"][given_up:]
+
+
+def test_an_answer_whose_turn_does_not_come_was_crowded_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No fault of its service's: it may be asked again. What is read for too long is withheld."""
+    monkeypatch.setattr(duty_processes, "APPLY_S_MAX", 0.1)
+    free = threading.Event()
+
+    async def play() -> list[Any]:
+        processes = DutyProcesses()
+        processes._thread.submit(free.wait)
+        try:
+            return await asyncio.gather(
+                *[apply(processes, b"{}", "application/json", caller=one) for one in "ab"]
+            )
+        finally:
+            free.set()
+
+    begun, waited = asyncio.run(play())
+
+    assert begun.reason is ReasonCode.DUTY_NOT_APPLICABLE
+    assert waited is CROWDED
+
+
+def test_what_one_client_has_waiting_is_bounded() -> None:
+    """A caller with hundreds of answers has the longest told to come again, nobody else's."""
+    free = threading.Event()
+
+    async def play() -> tuple[list[Any], Any]:
+        processes = DutyProcesses()
+        processes._thread.submit(free.wait)
+        many = [
+            asyncio.ensure_future(
+                apply(processes, b"[]".ljust(length), "application/json", caller="bulk")
+            )
+            for length in range(2, 3 * THREAD_WAITING_EACH_MAX)
+        ]
+        await asyncio.sleep(0)
+        other = asyncio.ensure_future(apply(processes, b"[]", "application/json", caller="other"))
+        await asyncio.sleep(0)
+        free.set()
+        return await asyncio.gather(*many), await other
+
+    many, other = asyncio.run(play())
+
+    read = 1 + THREAD_WAITING_EACH_MAX
+    assert [type(one) for one in many[:read]] == [Applied] * read
+    assert all(one is CROWDED for one in many[read:])
+    assert isinstance(other, Applied)
+
+
 def test_of_many_people_only_what_is_asked_for_comes_back() -> None:
     """The record has them all; a million identifiers would hold up the loop that reads them."""
     people = frozenset(f"99920{n:05}" for n in range(20_000))
@@ -162,7 +251,7 @@ def test_of_many_people_only_what_is_asked_for_comes_back() -> None:
                 Shape(),
                 media_type="application/json",
                 body=body,
-                caller="one",
+                claim=Claim("one"),
                 identifiers_max=most,
             )
             for most in (0, 11, 30_000)
