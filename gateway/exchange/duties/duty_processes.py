@@ -42,8 +42,8 @@ APPLY_S_MAX: Final = 30.0
 ON_LOOP_BYTES_MAX: Final = 32 * 1024
 """Longer JSON and CSV answers would hold up every other exchange of the worker for too long.
 
-An answer of this length takes 1 to 5 ms, and up to 15 where it is made of the shortest values that
-FHIR or CSV can have. What is longer takes 5 to 30 ms for every 32 KiB.
+An answer of this length takes 1 to 5 ms of the processor's time, and 20 to 40 where it is made of
+the shortest values that FHIR or CSV can have. What is longer takes as much for every 32 KiB.
 """
 IN_THREAD_BYTES_MAX: Final = 1024 * 1024
 """Longer JSON and CSV answers are worth a process, which takes 0.3 s to start.

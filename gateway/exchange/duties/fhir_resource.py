@@ -117,19 +117,10 @@ class Narrowing:
     def _value(
         self, path: str, name: str, value: msgspec.Raw, permitted: frozenset[str], depth: int
     ) -> object:
-        """Return what may leave of one value, or None."""
+        """Return what may leave of one value, or None; FHIR has no list in a list."""
         first = bytes(value)[0]
         if first == _LIST:
-            items = [
-                item
-                for item in (
-                    self._value(path, name, one, permitted, depth)
-                    for one in _read_list(value)
-                    if bytes(one)[0] != _NULL
-                )
-                if item is not None
-            ]
-            return items or None
+            return self._items(path, name, value, permitted, depth)
         if first == _OBJECT:
             return self._structure(path, value, permitted, depth)
         if first == _NULL:
@@ -140,6 +131,19 @@ class Narrowing:
             return None
         self.sent.add(path)
         return value
+
+    def _items(
+        self, path: str, name: str, value: msgspec.Raw, permitted: frozenset[str], depth: int
+    ) -> object:
+        items: list[object] = []
+        for one in _read_list(value):
+            first = bytes(one)[0]
+            if first == _LIST:  # each would be read anew at every level
+                raise FhirUnreadable("a list in a list, which FHIR has not")
+            item = None if first == _NULL else self._value(path, name, one, permitted, depth)
+            if item is not None:
+                items.append(item)
+        return items or None
 
     def _structure(
         self, path: str, value: msgspec.Raw, permitted: frozenset[str], depth: int

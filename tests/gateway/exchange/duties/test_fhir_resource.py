@@ -218,6 +218,8 @@ def test_a_reference_leaves_where_it_tells_no_withheld_id(reference: str, leaves
         {"birthDate": {"year": 1948}},
         {"birthDate": [{"year": 1948}]},
         {"birthDate": None},
+        {"birthDate": [["1948-01-01"]]},
+        {"photo": [[]]},
         {"modifierExtension": [{"url": "urn:not", "valueBoolean": True}]},
         {"name": [{"modifierExtension": [{"url": "urn:not", "valueBoolean": True}]}]},
         {"implicitRules": "urn:x"},
@@ -225,7 +227,7 @@ def test_a_reference_leaves_where_it_tells_no_withheld_id(reference: str, leaves
     ],
 )
 def test_what_is_not_understood_withholds_the_answer(resource: dict[str, Any]) -> None:
-    """Structures where a value may leave, and elements that turn the meaning of others round."""
+    """Structures where a value may leave, lists in lists, elements that turn others' meaning."""
     with pytest.raises(FhirUnreadable):
         narrow(
             {"resourceType": "Patient", **resource},

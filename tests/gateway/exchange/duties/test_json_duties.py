@@ -302,6 +302,14 @@ def test_the_record_says_what_was_withheld() -> None:
     assert applied.leaked == ("note",)
 
 
+@pytest.mark.parametrize("never", [frozenset[str](), frozenset({"nhs_number"})])
+def test_what_is_declared_and_not_returned_was_withheld_too(never: frozenset[str]) -> None:
+    """Also where every record has nothing but what may leave, so that no name is found in them."""
+    duties = Duties(allowed=frozenset({"a"}), declared=frozenset({"a", "nhs_number"}), never=never)
+
+    assert apply(duties, b'{"records":[{"a":1}]}').fields_withheld == ("nhs_number",)
+
+
 def test_names_of_all_records_are_looked_at() -> None:
     """A field that only a later record has is withheld and stands out like any other."""
     duties = replace(SHIELDED, never=frozenset({"reason", "pds_restricted"}))
