@@ -155,6 +155,23 @@ def test_no_caller_has_two_places_nor_have_strangers() -> None:
     asyncio.run(play(stranger, Claim("198.51.100.8", public=True), FIRST))
 
 
+def test_a_caller_who_was_slow_lets_later_ones_begin_no_earlier() -> None:
+    """Those who come later begin where the others are, not where it is."""
+    slow, busy, late = Claim("slow"), Claim("busy"), Claim("late")
+
+    async def play() -> list[Asked]:
+        waiting = Play(replace(LIMITS, at_once=2))
+        await waiting.ask((slow, 10), (slow, 10), *[(busy, 100)] * 12)
+        for _ in range(10):
+            await waiting.end(busy)
+        await waiting.end(slow)
+        await waiting.ask((late, 900))
+        await waiting.end(busy)
+        return waiting.began[-2:]
+
+    assert asyncio.run(play()) == [(slow, 10), (busy, 100)]
+
+
 def gave_way(limits: TurnLimits, asked: Sequence[Asked]) -> list[Asked]:
     """Return who had to give way of those who asked while the only place was taken."""
 
@@ -220,6 +237,7 @@ def test_whoever_leaves_keeps_no_place() -> None:
         c.cancel()  # it has its turn, and has not been told yet
         await settled()
 
+        assert all(task.cancelled() for task in (a, b, c))
         assert waiting.began == [(FIRST, 1), (last, 1)]
         await waiting.end(last)
         await waiting.ask((FIRST, 1))
@@ -238,9 +256,13 @@ def test_whoever_has_left_does_not_give_way_as_well() -> None:
         await asyncio.sleep(0)
         waiting.tasks[1].cancel()  # it has not been told when the other one comes
         await asking
+        assert waiting.tasks[1].cancelled()
+        waiting.tasks[2].cancel()
+        await settled()
+        await waiting.ask((Claim("a"), 2))
         await waiting.end(FIRST)
 
         assert waiting.gave_way == []
-        assert waiting.began[1:] == [(Claim("a"), 1)]
+        assert waiting.began[1:] == [(Claim("a"), 2)]
 
     asyncio.run(play())
