@@ -114,6 +114,7 @@ def _seen(db: Any, path: Path) -> Seen:
 
 
 def _line(record: Found, seen: Seen, opener: Opener) -> Line:
+    assert record.kind is not None, "I3: nobody appended a kind that there is not"
     opened = opener.open_with(record, seen.keys.get(record.index))
     sections: dict[str, dict[str, Any]] = {"core": record.core()}
     for name, section in opened.items():

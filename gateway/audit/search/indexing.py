@@ -87,7 +87,7 @@ class Remembered:
     def __init__(self) -> None:
         """Know nothing yet."""
         self.words: set[int] = set()
-        self.terms: dict[tuple[Kind, bool, bytes], tuple[int, ...]] = {}
+        self.terms: dict[tuple[Kind | None, bool, bytes], tuple[int, ...]] = {}
         self.firsts: dict[bytes, int] = {}
 
     def forget(self) -> None:
@@ -235,17 +235,18 @@ class Batch:
                     found = chain.from_iterable(self._readable_tags_of(record, bodies))
                     _insert(self._db, _TAG, [(*tag, indices[0]) for tag in found])
 
-    def _first(self, exchange: bytes, kind: Kind, index: int) -> int:
+    def _first(self, exchange: bytes, kind: Kind | None, index: int) -> int:
         """Return the index of the record that an exchange begins with."""
         first = self._remembered.firsts.get(exchange)
         if first is None:
-            known = members(self._db, exchange) if kind in _CONTINUES else []
+            begins = kind is not None and kind not in _CONTINUES
+            known = [] if begins else members(self._db, exchange)
             first = self._remembered.firsts[exchange] = known[0] if known else index
         return first
 
     def _add_words(
         self,
-        kind: Kind,
+        kind: Kind | None,
         shared: Mapping[str, object],
         own: Mapping[str, object],
         first: int,
@@ -257,7 +258,7 @@ class Batch:
             self._postings.append((self._term(name, word), first))
 
     def _shared_terms(
-        self, kind: Kind, shared: Mapping[str, object], *, begins: bool
+        self, kind: Kind | None, shared: Mapping[str, object], *, begins: bool
     ) -> tuple[int, ...]:
         """Return the numbers of the words that a record has in common with many others.
 

@@ -26,6 +26,8 @@ from policies.hot import hot_value
 KINDS_BY_CODE: Final = {code: kind for kind, code in KIND_CODES.items()}
 COLUMNS: Final = "leaf_index, record_id, exchange, kind, t, leaf_hash, sections"
 """What of `audit_record` makes a `Found`, in its order."""
+UNKNOWN: Final = "unknown"
+"""What stands for the kind of a record whose code is that of none."""
 BEGINNING_SKEW_MS: Final = 60_000
 """How far the clocks of two writers may be apart."""
 BODY_MS_MAX: Final = 3_600_000
@@ -38,15 +40,20 @@ _BEGINNINGS: Final = (Kind.INTENT, Kind.DENY, Kind.TRAFFIC_REFUSED)
 
 @hot_value(frozen=True, slots=True, kw_only=False)
 class Found:
-    """One record as read."""
+    """One record as read; `kind` is None where the stored code is that of none, so damaged."""
 
     index: int
     record_id: bytes
     exchange: bytes | None
-    kind: Kind
+    kind: Kind | None
     at_us: int
     leaf_hash: bytes
     sections: bytes
+
+    @property
+    def kind_text(self) -> str:
+        """The kind as people read it."""
+        return UNKNOWN if self.kind is None else self.kind.value
 
     def core(self) -> dict[str, object]:
         """Return what the record says in clear; raise EntryInvalid where that is damaged."""
@@ -63,7 +70,7 @@ class Wrapped(NamedTuple):
 def found(row: Sequence[Any]) -> Found:
     """Return the record of a row of `COLUMNS`."""
     index, record_id, exchange, kind, at_us, leaf_hash, sections = row
-    return Found(index, record_id, exchange, KINDS_BY_CODE[kind], at_us, leaf_hash, sections)
+    return Found(index, record_id, exchange, KINDS_BY_CODE.get(kind), at_us, leaf_hash, sections)
 
 
 def beginning_of(db: Connection, exchange: bytes) -> int | None:
@@ -144,6 +151,8 @@ class Opener:
             return None
 
     def _unpacked(self, record: Found) -> Sequence[StoredSection]:
+        if record.kind is None:
+            self.damaged.add(record.index)
         try:
             return unpack_sections(record.sections)
         except EntryInvalid:

@@ -344,13 +344,13 @@ def _view(records: list[Found], opener: Opener, *, whole: bool = False) -> View:
             sections[name] = {**known, **section} if both else section  # type: ignore[dict-item]  # both are dicts
     view: View = {
         "exchange_id": uuid_text(beginning.exchange) if beginning.exchange else None,
-        "kind": beginning.kind.value,
+        "kind": beginning.kind_text,
         "started": beginning.at_us,
         "finished": endings[-1].at_us if endings and endings[-1].kind in _ENDINGS else None,
         **merged,
         "reason": reason,
         "alert": alert,
-        "state": endings[-1].kind.value if endings else beginning.kind.value,
+        "state": (endings or [beginning])[-1].kind_text,
         "entries": [_entry_view(record) for record in records],
     }
     if sections:
@@ -367,7 +367,7 @@ def _view(records: list[Found], opener: Opener, *, whole: bool = False) -> View:
 def _entry_view(record: Found) -> View:
     return {
         "index": record.index,
-        "kind": record.kind.value,
+        "kind": record.kind_text,
         "record_id": uuid_text(record.record_id),
         "at": record.at_us,
         "leaf_hash": record.leaf_hash.hex(),

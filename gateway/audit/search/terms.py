@@ -124,15 +124,17 @@ def own_words_of(shared: Mapping[str, object], own: Mapping[str, object]) -> lis
     return words
 
 
-def shared_words_of(kind: Kind, core: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+def shared_words_of(kind: Kind | None, core: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """Yield the words, each with its name, in which no member in `OWN` has a part.
 
     Records that differ in those alone share them.
     """
-    yield "kind", kind.value
-    if kind in _BEGINNINGS:
+    if kind is not None:
+        yield "kind", kind.value
+    # A record that cannot tell its kind is listed where it is looked at, not hidden.
+    if kind is None or kind in _BEGINNINGS:
         yield "kind", EXCHANGE
-    if kind in _ENDINGS:
+    if kind is not None and kind in _ENDINGS:
         yield "ended", kind.value
     for member, name in _WORDS.items():
         value = core.get(member)
@@ -149,7 +151,7 @@ def shared_words_of(kind: Kind, core: Mapping[str, object]) -> Iterator[tuple[st
     yield from _of_a_change(core)
 
 
-def _of_the_answer(kind: Kind, core: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+def _of_the_answer(kind: Kind | None, core: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     status, reason = core.get("status"), core.get("reason")
     if isinstance(status, int):
         yield "status", str(status)
@@ -181,7 +183,7 @@ def _of_a_change(core: Mapping[str, object]) -> Iterator[tuple[str, str]]:
                 yield "agreement", key
 
 
-def naming(kind: Kind) -> Collection[str]:
+def naming(kind: Kind | None) -> Collection[str]:
     """Return the names of the sections in which a record of this kind may name somebody."""
     return _NAMING_AT_THE_END if kind in _ENDINGS else _NAMING
 

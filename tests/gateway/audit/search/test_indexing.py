@@ -20,7 +20,7 @@ from gateway.audit.search import indexing
 from gateway.audit.search.follow import Follower
 from gateway.audit.search.index import NAMES, index_path, index_snapshot, open_index
 from gateway.audit.search.indexing import Batch, Opened, Remembered
-from gateway.audit.search.query import Filters, find
+from gateway.audit.search.query import Filters, find, show
 from gateway.audit.search.terms import What
 from gateway.audit.store import LogUnavailable
 from gateway.clock import new_uuid7, system_time_us
@@ -229,6 +229,30 @@ def test_a_record_of_a_year_that_there_is_not_hides_no_other(
     assert [str(one).partition(",")[0] for one in told] == ["1 of the records are damaged"]
     assert len(find(path, Filters(reason="LATER"), keys=keys).items) == 1
     assert len(json.loads(orjson.dumps(find(path, Filters(), keys=keys).items))) == 2
+
+
+@pytest.mark.parametrize("index", [1, 2, 3])
+def test_a_kind_that_there_is_not_hides_nothing(tmp_path: Path, index: int) -> None:
+    """F20: the record is damaged, and what can be read of its exchange is found and shown."""
+    path, keys, exchange = provisioned(tmp_path), keys_in(tmp_path), new_uuid7()
+
+    async def use(log: AuditLog) -> None:
+        await log.append(intent(exchange))
+        await log.append(record(Kind.OUTCOME, exchange, core={"reason": "OK"}))
+        await log.append(record(Kind.DENY, new_uuid7(), core={"reason": "LATER"}))
+
+    using(tmp_path, use)
+    tampered(path, "UPDATE audit_record SET kind = 99 WHERE leaf_index = ?", index)
+    told = followed(path, keys)
+    items = find(path, Filters(), keys=keys).items
+    shown = show(path, exchange, keys=keys)
+
+    assert [str(one).partition(",")[0] for one in told] == ["1 of the records are damaged"]
+    assert len(find(path, Filters(reason="LATER"), keys=keys).items) == 1
+    assert [one["damaged"] for one in items if "damaged" in one] == [[index]]
+    assert len(items) == 2
+    assert shown is not None
+    assert shown.get("damaged") == ([index] if index < 3 else None)
 
 
 def followed(path: Path, keys: LogKeys) -> list[LogUnavailable | None]:

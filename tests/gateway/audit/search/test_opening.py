@@ -9,7 +9,7 @@ import pytest
 from gateway.audit.entry import Kind
 from gateway.audit.keys.log_keys import LogKeys
 from gateway.audit.reading.reader import snapshot
-from gateway.audit.search.opening import COLUMNS, Opener, found
+from gateway.audit.search.opening import COLUMNS, UNKNOWN, Opener, found
 from tests.gateway.audit.records import filled, keys_in, tampered
 
 
@@ -31,6 +31,18 @@ def test_sections_open_with_the_keys_alone(tmp_path: Path) -> None:
     assert opened(path, LogKeys(tmp_path / "other")) == {"actor": None}
     tampered(path, "UPDATE audit_key SET wrapped = x'00' WHERE leaf_index = 1")
     assert opened(path, keys) == {"actor": None}
+
+
+def test_a_kind_that_there_is_not_damages_its_record_alone(tmp_path: Path) -> None:
+    """F20: what the record says is still read, and it is told by index."""
+    path, keys = filled(tmp_path, 1), keys_in(tmp_path)
+    tampered(path, "UPDATE audit_record SET kind = 99 WHERE leaf_index = 1")
+    with snapshot(path) as db:
+        query = f"SELECT {COLUMNS} FROM audit_record WHERE leaf_index = 1"  # noqa: S608 - constants
+        record, opener = found(db.execute(query).fetchone()), Opener(db, keys)
+        assert (record.kind, record.kind_text) == (None, UNKNOWN)
+        assert opener.open(record) == {"actor": {"client_id": "council-app"}}
+    assert opener.damaged == {1}
 
 
 @pytest.mark.parametrize(
