@@ -110,7 +110,7 @@ class Ending:
     service surely never saw the call, and `failure` says how the call itself failed. `subjects`
     are the identifiers of the people in the answer, and `subjects_counted` the number of people,
     those that cannot be told apart included. Where `named` has what the record says of them, no
-    more `subjects` are there than the exchange's grant asks for. `flow` is for bodies that were
+    more `subjects` are there than a grant or a day's count asks for. `flow` is for bodies that were
     not held whole. `end_unproved` tells that only the end of its connection ended the service's
     answer, so that it may have been cut. `recorded` is where the outcome lies, for those who want a
     receipt of it.

@@ -11,8 +11,8 @@ from pysqlite3 import dbapi2 as sqlite
 from gateway.audit.day_people import find_ended, forget
 from gateway.audit.entry import Kind, Record
 from gateway.audit.log import AuditLog
-from gateway.audit.place import home_of
-from gateway.audit.reading.reader import find_shards
+from gateway.audit.place import Place, home_of
+from gateway.audit.reading.reader import find_shards, snapshot
 from gateway.audit.rounds import Report, keep_at
 from gateway.audit.sqlite import SEALED_STATE, failure_of
 from gateway.audit.store import AlreadyClosed, LogUnavailable
@@ -122,15 +122,25 @@ class Sweeper:
     def _forget_in_ended(self) -> None:
         """Do so in shards that have ended: what they counted goes on in the present one.
 
-        One that is frozen, cannot be read, or is of a version that counted nobody stays as it is.
+        One that is frozen, cannot be read, or is of a version that counted nobody stays as it is;
+        one that has nobody of a past day is not opened for writing, so that nothing an old file
+        does can cast doubt on the present one.
         """
         for shard in find_shards(home_of(self._log.path)):
             if shard == self._log.path:
                 continue
-            with suppress(LogUnavailable, *STORE_ERRORS), closing(open_upkeep(shard)) as upkeep:
-                sealed = upkeep.db.execute(_SEALED, (SEALED_STATE,)).fetchone() is not None
-                while sealed and self._forget_people(upkeep):
-                    pass
+            with suppress(LogUnavailable, *STORE_ERRORS):
+                if not _has_past_people(shard):
+                    continue
+                with closing(open_upkeep(shard)) as upkeep:
+                    while self._forget_people(upkeep):
+                        pass
+
+
+def _has_past_people(ended: Place) -> bool:
+    with snapshot(ended) as db:
+        sealed = db.execute(_SEALED, (SEALED_STATE,)).fetchone() is not None
+        return sealed and bool(find_ended(db, system_time_us(), 1))
 
 
 def _indeterminate(exchange: bytes, intent_index: int, reason: str) -> Record:

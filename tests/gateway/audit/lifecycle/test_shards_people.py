@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from gateway.audit.log import AuditLog
 from gateway.audit.place import Place
 from gateway.audit.seal import DAY_US
 from gateway.audit.store import CounterChange, CounterExceeded, PeopleChange
+from gateway.audit.upkeep import Upkeep, open_upkeep
 from gateway.clock import system_time_us
 from tests.gateway.audit.lifecycle.test_shards import newest, retired
 from tests.gateway.audit.records import each_store, intent, place_in, selected, tampered, using
@@ -50,9 +52,23 @@ def test_people_of_a_day_are_known_in_the_next_shard_and_forgotten_in_both(
             with closing(Sweeper(log)) as sweeper:
                 await sweeper.sweep()
         assert [_tags(place) for place in (ended, log.path)] == [[], []]
+        with monkeypatch.context() as watched:
+            watched.setattr(sweep, "open_upkeep", _only(log.path))
+            with closing(Sweeper(log)) as sweeper:
+                await sweeper.sweep()  # there is nothing left to open an ended shard for
         await log.stop()
 
     asyncio.run(after())
+
+
+def _only(present: Place) -> Callable[[Place], Upkeep]:
+    """Return what opens the present shard for writing, and fails for any other."""
+
+    def opening(place: Place) -> Upkeep:
+        assert place == present
+        return open_upkeep(place)
+
+    return opening
 
 
 def _tags(place: Place) -> list[bytes]:
