@@ -35,7 +35,7 @@ from gateway.exchange.reception import serve
 from gateway.exchange.refused import RefusedTraffic
 from gateway.exchange.snapshot import Service, Snapshot
 from gateway.identity.authenticate import Authenticator
-from gateway.open_files import connections_for, raise_open_files
+from gateway.open_files import connections_max
 from gateway.refresh import StopListReader
 from gateway.registry.store import Registry
 from gateway.settings import Settings
@@ -244,7 +244,7 @@ def front_settings(settings: Settings) -> FrontSettings:
     return FrontSettings(
         hosts=_hosts(settings),
         pseudonym=pseudonym_of(settings.public_base_url),
-        connections_max=connections_for(raise_open_files()),
+        connections_max=connections_max(),
     )
 
 

@@ -30,7 +30,7 @@ from gateway.data_plane import Composition
 from gateway.exchange.limits import RateLimiter
 from gateway.files import keep_private
 from gateway.logs import Event, event
-from gateway.open_files import connections_for, raise_open_files
+from gateway.open_files import connections_max, raise_open_files
 from gateway.presence import Role, check_alone, present
 from gateway.settings import Settings
 from gateway.telemetry import live_workers
@@ -142,7 +142,7 @@ async def _supervise(
                 data=settings.data_listen,
                 control=settings.control_listen,
                 workers=settings.workers,
-                connections=settings.workers * connections_for(raise_open_files()),
+                connections=settings.workers * connections_max(),
                 revision=plane.snapshot.revision,
             )
         while not stop.is_set():
