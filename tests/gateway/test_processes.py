@@ -26,7 +26,7 @@ from gateway.processes import (
     run_gateway,
 )
 from gateway.registry.store import Registry, StopKind
-from gateway.settings import load_settings
+from gateway.settings import Settings, load_settings
 from tests.issuing import METADATA_PATH, IssuerServer
 from tests.running import (
     AGREEMENT,
@@ -161,17 +161,20 @@ def test_a_suspended_agreement_stops_within_a_second(tmp_path: Path) -> None:
     asyncio.run(asyncio.wait_for(play(), PLAY_S_MAX))
 
 
+async def without_control(running: Running) -> Settings:
+    """Kill a gateway's control process; return the settings of another start on its home."""
+    assert running.process.pid is not None
+    os.kill(running.process.pid, signal.SIGKILL)
+    await asyncio.to_thread(running.process.join, 10)
+    return load_settings(running.home, organisation="ods:R9Z", public_base_url=running.base_url)
+
+
 def test_workers_outlive_the_control_process(tmp_path: Path) -> None:
     """A dead control process changes nothing for the exchanges; a new start names the workers."""
 
     async def play() -> None:
         async with open_gateway(tmp_path) as (running, key):
-            assert running.process.pid is not None
-            os.kill(running.process.pid, signal.SIGKILL)
-            await asyncio.to_thread(running.process.join, 10)
-            settings = load_settings(
-                running.home, organisation="ods:R9Z", public_base_url=running.base_url
-            )
+            settings = await without_control(running)
             try:
                 assert (await call(running, key)).status == 200
                 with pytest.raises(GatewayRuns, match="workers of an earlier gateway") as runs:
@@ -196,12 +199,7 @@ def test_workers_without_a_control_process_fail_closed(tmp_path: Path) -> None:
 
     async def play() -> None:
         async with open_gateway(tmp_path) as (running, key):
-            assert running.process.pid is not None
-            os.kill(running.process.pid, signal.SIGKILL)
-            await asyncio.to_thread(running.process.join, 10)
-            settings = load_settings(
-                running.home, organisation="ods:R9Z", public_base_url=running.base_url
-            )
+            settings = await without_control(running)
             try:
                 engine = open_engine(settings.database_url)
                 registry = Registry(engine)
